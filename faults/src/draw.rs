@@ -1,0 +1,161 @@
+//! From a plan to one seed's world.
+//!
+//! Invariant: the value 0 is always the most benign outcome: a kind is off, a rate is at its
+//! lowest, a disk is at its largest. A kind that the plan does not use draws nothing, so adding a
+//! kind to the vocabulary does not change the decisions of old plans.
+
+use crate::faults::{ClockFaults, DiskFaults, Faults, NodeFaults};
+use crate::plan::{ClockPlan, DiskPlan, NodePlan, Plan};
+use crate::range::{CountRange, DurationRange, RatioRange};
+use crate::ratio::{Ratio, gcd};
+
+#[cfg(test)]
+mod tests;
+
+/// Label of the decision "is this fault kind on in this seed?".
+const SWARM: &str = "swarm";
+/// Label of the decision "how often, or how much, in this seed?".
+const RATE: &str = "rate";
+
+impl Plan {
+    /// Draws one seed's world. `choose(label, bound)` returns a value in `0..bound`, where 0 means
+    /// the most benign outcome.
+    ///
+    /// # Panics
+    /// If `choose` returns a value that is not below its bound.
+    pub fn draw(&self, choose: &mut dyn FnMut(&'static str, u64) -> u64) -> Faults {
+        let mut draw = Draw { choose, swarm: self.swarm };
+        Faults {
+            disk: draw.disk(&self.disk),
+            node: draw.node(&self.node),
+            clock: draw.clock(&self.clock),
+            rules: self.rules.clone(),
+        }
+    }
+}
+
+/// The decisions of one seed, in the order of the plan's fields.
+struct Draw<'a> {
+    choose: &'a mut dyn FnMut(&'static str, u64) -> u64,
+    swarm: bool,
+}
+
+impl Draw<'_> {
+    fn disk(&mut self, plan: &DiskPlan) -> DiskFaults {
+        DiskFaults {
+            read_latency: plan.read_latency,
+            write_latency: plan.write_latency,
+            sync_latency: plan.sync_latency,
+            metadata_latency: plan.metadata_latency,
+            read_error_probability: self.kind(plan.read_error_probability),
+            write_error_probability: self.kind(plan.write_error_probability),
+            sync_error_probability: self.kind(plan.sync_error_probability),
+            metadata_error_probability: self.kind(plan.metadata_error_probability),
+            no_space_probability: self.kind(plan.no_space_probability),
+            short_read_probability: self.kind(plan.short_read_probability),
+            short_write_probability: self.kind(plan.short_write_probability),
+            torn_page_probability: self.kind(plan.torn_page_probability),
+            bit_rot_probability: self.kind(plan.bit_rot_probability),
+            capacity_bytes: self.capacity(plan.capacity_bytes),
+        }
+    }
+
+    fn node(&mut self, plan: &NodePlan) -> NodeFaults {
+        NodeFaults {
+            crash_count: self.count(plan.crash_count),
+            crash_after_ops: plan.crash_after_ops,
+            power_loss_probability: self.ratio(plan.power_loss_probability),
+            recovery_crash_probability: self.kind(plan.recovery_crash_probability),
+        }
+    }
+
+    fn clock(&mut self, plan: &ClockPlan) -> ClockFaults {
+        let DurationRange { min_ns, max_ns } = plan.offset;
+        ClockFaults {
+            offset_ns: self.amount(CountRange { min: min_ns, max: max_ns }),
+            drift_ppm: self.amount(plan.drift_ppm),
+            step_probability: self.kind(plan.step_probability),
+            step: plan.step,
+            pause_probability: self.kind(plan.pause_probability),
+            pause: plan.pause,
+        }
+    }
+
+    fn choose(&mut self, label: &'static str, bound: u64) -> u64 {
+        assert!(bound > 0, "there is something to choose from");
+        let value = (self.choose)(label, bound);
+        assert!(value < bound, "a decision is below its bound: {label} {value} of {bound}");
+        value
+    }
+
+    /// Whether the swarm leaves a kind on.
+    fn is_on(&mut self) -> bool {
+        !self.swarm || self.choose(SWARM, 2) == 1
+    }
+
+    /// A fault kind with a probability.
+    fn kind(&mut self, range: RatioRange) -> Ratio {
+        match !range.is_never() && self.is_on() {
+            true => self.ratio(range),
+            false => Ratio::NEVER,
+        }
+    }
+
+    /// A fault kind with an amount, where 0 is "off" and more is worse.
+    fn amount(&mut self, range: CountRange) -> u64 {
+        match range.max > 0 && self.is_on() {
+            true => self.count(range),
+            false => 0,
+        }
+    }
+
+    /// A disk's capacity, where 0 is "unlimited" and otherwise less is worse.
+    fn capacity(&mut self, range: CountRange) -> u64 {
+        if range.max == 0 || !self.is_on() {
+            return 0;
+        }
+        if range.min >= range.max {
+            return range.max;
+        }
+        match (self.choose(RATE, range.span()), range.min) {
+            (0, 0) => 0,
+            (value, 0) => range.max - (value - 1),
+            (value, _) => range.max - value,
+        }
+    }
+
+    fn count(&mut self, range: CountRange) -> u64 {
+        match range.min >= range.max {
+            true => range.max,
+            false => range.min + self.choose(RATE, range.span()),
+        }
+    }
+
+    fn ratio(&mut self, range: RatioRange) -> Ratio {
+        if range.min >= range.max {
+            return range.max;
+        }
+        let (low, high, denominator) = on_common_denominator(range);
+        let value = self.choose(RATE, u64::from(high - low) + 1) as u32;
+        match value {
+            0 => range.min, // exact, even when the steps are rounded
+            value if value == high - low => range.max,
+            value => Ratio::new(low + value, denominator),
+        }
+    }
+}
+
+/// The range's ends as numerators over one denominator, which is scaled down where the exact one
+/// does not fit. `low < high`.
+fn on_common_denominator(range: RatioRange) -> (u32, u32, u32) {
+    let (low, high) = (range.min, range.max);
+    let (a, b) = (u64::from(low.denominator()), u64::from(high.denominator()));
+    let exact = a / gcd(a, b) * b; // below 2^64: both are below 2^32
+    let denominator = u32::try_from(exact).unwrap_or(u32::MAX);
+    let over = |ratio: Ratio| {
+        let scaled = u64::from(ratio.numerator()) * u64::from(denominator);
+        (scaled / u64::from(ratio.denominator())) as u32
+    };
+    let low = over(low).min(denominator - 1);
+    (low, over(high).max(low + 1), denominator)
+}

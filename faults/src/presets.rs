@@ -1,0 +1,40 @@
+//! The fault plans that ship with the crate, from `plans/*.toml`.
+
+#[cfg(test)]
+mod tests;
+
+/// A fault plan that ships with the crate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Preset {
+    /// Name on the command line; [`crate::Plan::preset`] takes it.
+    pub name: &'static str,
+    /// One sentence for people, equal to the plan's own.
+    pub about: &'static str,
+    /// The plan file.
+    pub text: &'static str,
+}
+
+macro_rules! preset {
+    ($name:literal, $about:literal) => {
+        Preset {
+            name: $name,
+            about: $about,
+            text: include_str!(concat!("../plans/", $name, ".toml")),
+        }
+    };
+}
+
+static PRESETS: [Preset; 7] = [
+    preset!("none", "nothing goes wrong: no crashes, no faults"),
+    preset!("crashes", "crashes and power losses, no I/O errors"),
+    preset!("rough", "crashes, power losses, I/O errors, a full disk and bad clocks, swarmed"),
+    preset!("sync_errors", "crashes, and syncs that fail"),
+    preset!("disk_full", "crashes, and disks that run out of space"),
+    preset!("bit_rot", "crashes, and durable bytes that change between boots"),
+    preset!("slow_disk", "crashes, and syncs that take 300 ms"),
+];
+
+/// All presets, the mildest first.
+pub fn presets() -> impl Iterator<Item = &'static Preset> {
+    PRESETS.iter()
+}
