@@ -1,0 +1,82 @@
+//! The pure part of the engine: what a commit does to the root and to the entries. No world.
+
+use std::collections::BTreeMap;
+
+use super::format::{self, Op};
+use super::merkle::{Hash, Tree, state_root};
+
+/// The entries of a state.
+pub(super) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Sequence number and root, commit by commit.
+#[derive(Clone, Debug)]
+pub(super) struct Kernel {
+    seq: u64,
+    root: Hash,
+    tree: Tree,
+    /// A planted bug: deletes leave the tree as it is.
+    keeps_deleted: bool,
+}
+
+impl Kernel {
+    /// A state with this tree at `seq`.
+    pub(super) fn new(seq: u64, mut tree: Tree, keeps_deleted: bool) -> Self {
+        let root = state_root(seq, &tree.root());
+        Self { seq, root, tree, keeps_deleted }
+    }
+
+    /// The sequence number of the last commit.
+    pub(super) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The root after the last commit.
+    pub(super) fn root(&self) -> Hash {
+        self.root
+    }
+
+    /// Does the next commit; `ops` are changes that were checked. Returns the new root.
+    pub(super) fn advance(&mut self, ops: &[u8]) -> Hash {
+        assert!(!ops.is_empty(), "a commit changes something");
+        for_each_op(ops, |op| match op {
+            Op::Put { key, value } => self.tree.put(key, value),
+            Op::Delete { .. } if self.keeps_deleted => {}
+            Op::Delete { key } => {
+                self.tree.delete(key);
+            }
+        });
+        self.seq += 1;
+        self.root = state_root(self.seq, &self.tree.root());
+        self.root
+    }
+
+    /// A planted bug's way to another sequence number.
+    pub(super) fn pretend_seq(&mut self, seq: u64) {
+        self.seq = seq;
+        self.root = state_root(seq, &self.tree.root());
+    }
+}
+
+/// Does changes that were checked to a state's entries.
+pub(super) fn apply(entries: &mut Entries, ops: &[u8]) {
+    assert!(!ops.is_empty(), "a commit changes something");
+    for_each_op(ops, |op| match op {
+        Op::Put { key, value } => match entries.get_mut(key) {
+            Some(old) => value.clone_into(old),
+            None => {
+                entries.insert(key.to_vec(), value.to_vec());
+            }
+        },
+        Op::Delete { key } => {
+            entries.remove(key);
+        }
+    });
+}
+
+fn for_each_op<'a>(mut ops: &'a [u8], mut visit: impl FnMut(Op<'a>)) {
+    while !ops.is_empty() {
+        let before = ops.len();
+        visit(format::take_op(&mut ops).expect("changes are checked before they are applied"));
+        assert!(ops.len() < before, "every change takes bytes");
+    }
+}

@@ -1,0 +1,122 @@
+//! How a store behaves: what an acknowledgement means, and when files are renewed.
+
+use std::time::Duration;
+
+use super::error::Error;
+use super::plant::Plant;
+
+/// What an acknowledgement means.
+///
+/// In every mode a *process crash* (the page cache lives) takes no acknowledged commit: records
+/// are written to the file before any acknowledgement. What a *power loss* (the cache is lost)
+/// can take is each mode's window. In every mode what is lost is a suffix of the commits, and
+/// `flush`, `checkpoint`, `close` and a ticket's `durable` leave nothing to lose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// One write and one sync for each commit. Power loss: no acknowledged commit is lost.
+    Immediate,
+    /// One write and one sync for all commits that wait together. Power loss: no acknowledged
+    /// commit is lost.
+    Group {
+        /// The most commits that share a sync.
+        max_batch: usize,
+        /// How long a commit waits for others while fewer than `max_batch` wait; zero: not at
+        /// all, only what piled up during the sync before is shared.
+        max_delay: Duration,
+    },
+    /// A sync at every n-th commit, before it is acknowledged. Power loss: at most the last
+    /// `n - 1` acknowledged commits are lost.
+    Batch(usize),
+    /// A commit is acknowledged when it is written; a sync runs in the background whenever
+    /// something is not synced. Power loss: what was acknowledged since the last but one
+    /// background sync started; a ticket's `durable` waits for it.
+    AsyncSync,
+    /// As `AsyncSync`, but a sync starts only `interval` after the first commit that needs it.
+    /// Power loss: what was acknowledged in the last `interval` plus the time of two syncs.
+    WriteBehind {
+        /// The longest that a written commit waits for a sync to start or, if one is running, for
+        /// the next.
+        interval: Duration,
+    },
+    /// No sync but in `flush`, `checkpoint` and `close`. Power loss: everything since the last of
+    /// these (a checkpoint also happens by itself, see [`Options::checkpoint_every_bytes`]).
+    None,
+}
+
+impl Durability {
+    /// Whether an acknowledgement means that no power loss can take the commit.
+    pub const fn survives_power_loss(self) -> bool {
+        matches!(self, Self::Immediate | Self::Group { .. })
+    }
+}
+
+/// Options of a store. Start from [`Options::default`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// What an acknowledgement means. Default: `Group`, up to 256 commits, no delay.
+    pub durability: Durability,
+    /// A checkpoint is made when the log has at least this many bytes. Commits wait meanwhile.
+    /// Default: 64 MiB.
+    pub checkpoint_every_bytes: u64,
+    /// Old logs are removed every so many commits. Default: 100.
+    pub gc_every_commits: u64,
+    /// The most commits that wait for the log task; more are [`Error::Busy`]. Default: 65 536.
+    pub queue_max: usize,
+    /// The most bytes of batches that wait; more are [`Error::Busy`], except that one batch can
+    /// always wait. Default: 256 MiB.
+    pub queue_bytes_max: usize,
+    /// The deliberate bug to have, if any.
+    #[cfg(feature = "plants")]
+    pub plant: Option<Plant>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Group { max_batch: 256, max_delay: Duration::ZERO },
+            checkpoint_every_bytes: 64 << 20,
+            gc_every_commits: 100,
+            queue_max: 1 << 16,
+            queue_bytes_max: 256 << 20,
+            #[cfg(feature = "plants")]
+            plant: None,
+        }
+    }
+}
+
+impl Options {
+    /// The defaults with this mode.
+    pub fn new(durability: Durability) -> Self {
+        Self { durability, ..Self::default() }
+    }
+
+    /// Refuses values that make no sense.
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        let zero = match self.durability {
+            Durability::Group { max_batch: 0, .. } => Some("Group::max_batch"),
+            Durability::Batch(0) => Some("Batch(n)"),
+            _ if self.queue_max == 0 => Some("queue_max"),
+            _ if self.gc_every_commits == 0 => Some("gc_every_commits"),
+            _ if self.checkpoint_every_bytes == 0 => Some("checkpoint_every_bytes"),
+            _ => None,
+        };
+        match zero {
+            Some(name) => Err(Error::Invalid { reason: format!("{name} must be at least 1") }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether `plant` is switched on.
+    #[cfg(feature = "plants")]
+    pub(super) fn planted(&self, plant: Plant) -> bool {
+        self.plant == Some(plant)
+    }
+
+    /// Production builds carry no plants.
+    #[cfg(not(feature = "plants"))]
+    pub(super) const fn planted(&self, _plant: Plant) -> bool {
+        false
+    }
+}
