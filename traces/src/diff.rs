@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use crate::model::{Decision, DecisionMode, Header, Trace};
-use crate::render::{escape, render_decision, render_event};
+use crate::model::{Decision, DecisionMode, Header, Trace, Verdict};
+use crate::render::{escape, render_decision, render_event, render_verdict};
 
 /// Events shown before the first one that differs.
 const COMMON_EVENTS: usize = 3;
@@ -169,9 +169,20 @@ fn diff_end(left: &Trace, right: &Trace) -> Option<Diff> {
         pair("events", &|trace| trace.end.events.to_string()),
         pair("decisions", &|trace| trace.end.decisions.to_string()),
         pair("digest", &|trace| trace.end.digest.to_string()),
-        pair("verdict", &|trace| format!("{:?}", trace.end.verdict)),
+        pair("verdict", &|trace| render_verdict(&trace.end.verdict)),
+        pair("violation", &|trace| violation(&trace.end.verdict)),
     ])?;
     Some(Diff::End { field, left, right })
+}
+
+/// What a violation expected and got.
+fn violation(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Violation { expected, got, .. } => {
+            format!("expected {}, got {}", escape(expected), escape(got))
+        }
+        _ => String::new(),
+    }
 }
 
 fn diff_build(left: &Trace, right: &Trace) -> Option<Diff> {
@@ -201,7 +212,8 @@ impl fmt::Display for Diff {
             write!(f, "\n  left   {}\n  right  {}", shown(left), shown(right))
         };
         let fields = |f: &mut fmt::Formatter<'_>, left: &str, right: &str| {
-            write!(f, "\n  left   {left}\n  right  {right}")
+            let shown = |side: &str| (!side.is_empty()).then(|| side.to_owned());
+            sides(f, &shown(left), &shown(right))
         };
         match self {
             Self::Same => f.write_str("the traces are the same"),

@@ -48,6 +48,18 @@ pub enum TraceError {
         /// Newest version that can be read.
         supported: u16,
     },
+    /// The file uses features that this reader does not know.
+    #[error(
+        "{}: made by a newer seedbed: it uses the unknown features {found:#06x}; update seedbed \
+         to read it",
+        path.display()
+    )]
+    UnknownFlags {
+        /// The file.
+        path: PathBuf,
+        /// The flags in the file.
+        found: u16,
+    },
     /// The file breaks off inside a frame.
     #[error(
         "{}: cut off at byte {offset}: copying or writing it was interrupted; copy it again, or \

@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::errors::TraceError;
-use crate::model::{DecisionMode, End, Trace, Verdict};
+use crate::model::{End, Trace, Verdict};
 use crate::reader::{Item, Reader};
 use crate::writer::Writer;
 
@@ -91,11 +91,6 @@ fn collect<R: Read>(mut reader: Reader<R>) -> (Trace, Option<TraceError>) {
         let (events, decisions) = (trace.events.len() as u64, trace.decisions.len() as u64);
         trace.end = End { events, decisions, verdict: Verdict::Unfinished, ..End::default() };
     }
-    assert!(
-        trace.mode == DecisionMode::Sparse || trace.end.decisions >= 1 || {
-            trace.decisions.is_empty()
-        }
-    );
     (trace, fault)
 }
 

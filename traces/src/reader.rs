@@ -139,13 +139,14 @@ impl<R: Read> Reader<R> {
         if bytes != prologue(version, flags) {
             return Err(self.corrupt("the checksum of the first 16 bytes does not match"));
         }
-        if version > FORMAT_VERSION || flags != 0 {
+        if version > FORMAT_VERSION {
             let supported = FORMAT_VERSION;
             return Err(TraceError::FutureVersion { path, found: version, supported });
         }
-        match version {
-            0 => Err(self.corrupt("there is no format 0")),
-            _ => Ok(version),
+        match (version, flags) {
+            (0, _) => Err(self.corrupt("there is no format 0")),
+            (_, 0) => Ok(version),
+            (_, found) => Err(TraceError::UnknownFlags { path, found }),
         }
     }
 

@@ -154,8 +154,9 @@ pub fn render_decision(decision: &Decision) -> String {
 pub fn render_header(header: &Header) -> String {
     let mut text = String::new();
     let mut field = |name: &str, value: &dyn fmt::Display| {
-        let value = escape(&value.to_string());
-        writeln!(text, "{name:<9} {value}").expect("writing into memory");
+        let line = format!("{name:<9} {}", escape(&value.to_string()));
+        text.push_str(line.trim_end());
+        text.push('\n');
     };
     field("scenario", &header.scenario);
     field("seed", &header.seed);
@@ -174,21 +175,27 @@ pub fn render_header(header: &Header) -> String {
     text
 }
 
+/// One line for a verdict.
+pub(crate) fn render_verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Unfinished => "unfinished: the recording broke off".to_owned(),
+        Verdict::Passed => "passed: all laws held".to_owned(),
+        Verdict::Violation { law, at_event, at_decision, .. } => {
+            let law = escape(law);
+            format!("violation of {law} at event {at_event}, decision {at_decision}")
+        }
+    }
+}
+
 /// Several lines for an end: verdict, counts, digest.
 pub fn render_end(end: &End) -> String {
     let End { digest, events, decisions, verdict } = end;
-    let verdict = match verdict {
-        Verdict::Unfinished => "verdict   unfinished: the recording broke off".to_owned(),
-        Verdict::Passed => "verdict   passed: all laws held".to_owned(),
-        Verdict::Violation { law, expected, got, at_event, at_decision } => format!(
-            "verdict   violation of {}\nexpected  {}\ngot       {}\nat        event {at_event}, \
-             decision {at_decision}",
-            escape(law),
-            escape(expected),
-            escape(got)
-        ),
-    };
-    format!("{verdict}\ntotals    {events} events, {decisions} decisions\ndigest    {digest}\n")
+    let mut text = format!("verdict   {}\n", render_verdict(verdict));
+    if let Verdict::Violation { expected, got, .. } = verdict {
+        let (expected, got) = (escape(expected), escape(got));
+        text.push_str(&format!("expected  {expected}\ngot       {got}\n"));
+    }
+    text + &format!("totals    {events} events, {decisions} decisions\ndigest    {digest}\n")
 }
 
 /// A whole trace, or the events whose number is in the window.
