@@ -26,6 +26,9 @@ pub(crate) const CHUNK_MAX: usize = 512;
 /// A chunk is written out when it is about this long, in bytes; well below the frame limit.
 pub(crate) const CHUNK_BYTES_MAX: usize = 256 << 10;
 
+/// Most operations in one frame: each counts for at least 16 bytes of a chunk.
+pub(crate) const OPS_CHUNK_MAX: usize = CHUNK_BYTES_MAX / 16;
+
 /// What a frame's payload is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]

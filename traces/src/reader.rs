@@ -15,8 +15,8 @@ use crate::codec;
 use crate::errors::TraceError;
 use crate::frame::{
     CHUNK_MAX, DecisionsPayload, EventsPayload, FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEAD_BYTES,
-    HeaderPayload, Kind, MAGIC, PROLOGUE_BYTES, StringsPayload, WorkloadPayload, frame_checksum,
-    prologue,
+    HeaderPayload, Kind, MAGIC, OPS_CHUNK_MAX, PROLOGUE_BYTES, StringsPayload, WorkloadPayload,
+    frame_checksum, prologue,
 };
 use crate::model::{Decision, DecisionMode, End, Event, Header, OpText};
 use crate::render::render_event;
@@ -198,6 +198,10 @@ impl<R: Read> Reader<R> {
             }
             Some(Kind::Workload) => {
                 let ops: WorkloadPayload = self.decode()?;
+                if ops.len() > OPS_CHUNK_MAX {
+                    let reason = format!("a frame holds more than {OPS_CHUNK_MAX} operations");
+                    return Err(self.corrupt(reason));
+                }
                 self.counts.ops += ops.len() as u64;
                 self.queue.extend(ops.into_iter().map(Item::Op));
             }

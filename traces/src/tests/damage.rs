@@ -225,6 +225,22 @@ fn a_chunk_beyond_its_limit_is_refused() {
 }
 
 #[test]
+fn a_frame_of_very_many_empty_operations_is_refused_and_the_most_a_writer_makes_is_not() {
+    let whole = bytes(&sample());
+    let header = frames(&whole)[0];
+    let mut ops = vec![251]; // then 16 385 operations of two empty parts
+    ops.extend(16_385u16.to_le_bytes());
+    ops.extend([0, 0].repeat(16_385));
+    let frame = (Kind::Workload as u8, &ops[..]);
+    let message = read(&file(&[header, frame])).unwrap_err().to_string();
+    assert!(message.contains("more than 16384 operations"), "{message}");
+
+    let mut trace = sample();
+    trace.workload.ops = vec![crate::OpText::default(); 50_000];
+    assert!(read(&bytes(&trace)).unwrap() == trace);
+}
+
+#[test]
 fn a_table_of_strings_beyond_its_limit_is_refused() {
     let whole = bytes(&sample());
     let header = frames(&whole)[0];
