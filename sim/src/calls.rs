@@ -1,0 +1,362 @@
+//! One disk operation from call to completion: fencing, crash points, injected faults, latency.
+//!
+//! An operation takes effect in the cache when it is called and returns after its latency; a sync
+//! makes things durable only when its latency is over. An operation at which the node crashes
+//! never returns; whether it took effect is a decision.
+
+use std::io;
+use std::panic::Location;
+
+use seedbed_faults::{DurationRange, OpKind, Ratio, Then};
+use seedbed_traces::Outcome;
+
+use crate::disk::{Disk, os_code};
+use crate::env::SimEnv;
+use crate::node::{CrashKind, NodeId};
+use crate::stats::FaultKind;
+use crate::world::{Note, Stop, World};
+
+/// Who calls what from where.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub env: SimEnv,
+    pub op: OpKind,
+    pub path: &'a str,
+    pub site: &'static Location<'static>,
+    /// Bytes to read or write; for others 0.
+    pub len: usize,
+    /// Offset or new length; for others 0.
+    pub at: u64,
+}
+
+/// A call that was made: when it returns and what.
+pub(crate) struct Submitted<T> {
+    pub at: u64,
+    /// `None`: the node crashed at this operation; it never returns.
+    pub result: Option<io::Result<T>>,
+}
+
+/// What becomes of a call, before it is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Normal,
+    /// Fails with this code, after having had its effect or not (for writes: on a prefix).
+    Fail(i32, FaultKind),
+    /// Moves fewer bytes.
+    Short(FaultKind),
+    /// Reports success and does nothing.
+    Omit,
+}
+
+/// How much of a call takes effect.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// All of it.
+    Full,
+    /// Only this many bytes of a read or write.
+    Bytes(usize),
+    /// Nothing; what would have been its result is wanted still (an omitted sync).
+    Omitted,
+    /// A sync that fails.
+    Failed,
+}
+
+impl World {
+    /// Makes a call. `apply` performs it on the disk; `T` is what the caller gets.
+    #[inline]
+    pub(crate) fn call<T: Copy + Into<Done>>(
+        &mut self,
+        call: Call<'_>,
+        mut apply: impl FnMut(&mut Disk, Effect) -> io::Result<T>,
+    ) -> Submitted<T> {
+        let index = call.env.node as usize;
+        if self.nodes.get(index).is_none_or(|node| node.life != call.env.life) {
+            return Submitted { at: self.now, result: Some(Err(self.stale(call))) };
+        }
+        let node = &mut self.nodes[index];
+        node.ops += 1;
+        self.stats.ops += 1;
+        if node.crash_at == Some(node.ops) {
+            return self.crash_at(call, apply);
+        }
+        if node.disturb_at == Some(node.ops) {
+            self.disturb(index);
+        }
+        if !self.quiet {
+            return self.call_with_faults(call, apply);
+        }
+        let result = apply(&mut self.nodes[index].disk, Effect::Full);
+        self.finish(call, result, None, 0)
+    }
+
+    #[inline(never)]
+    fn call_with_faults<T: Copy + Into<Done>>(
+        &mut self,
+        call: Call<'_>,
+        mut apply: impl FnMut(&mut Disk, Effect) -> io::Result<T>,
+    ) -> Submitted<T> {
+        let (fate, extra_ns) = match self.rule_fate(call) {
+            Some(Ruled::Crash(kind)) => {
+                self.crashes_left += 1;
+                self.stop = Some(Stop::Crashed(NodeId(call.env.node), kind));
+                return self.crash_at(call, apply);
+            }
+            Some(Ruled::Stall(ns)) => (self.random_fate(call), ns),
+            Some(Ruled::Fate(fate)) => (fate, 0),
+            None => (self.random_fate(call), 0),
+        };
+        let index = call.env.node as usize;
+        let (result, cause) = match fate {
+            Fate::Normal => (apply(&mut self.nodes[index].disk, Effect::Full), None),
+            Fate::Omit => {
+                (apply(&mut self.nodes[index].disk, Effect::Omitted), Some(FaultKind::Omitted))
+            }
+            Fate::Short(kind) => {
+                let bytes =
+                    call.len - 1 - self.choices.choose("short", call.len as u64 - 1) as usize;
+                (apply(&mut self.nodes[index].disk, Effect::Bytes(bytes)), Some(kind))
+            }
+            Fate::Fail(code, kind) => {
+                self.apply_failing(call, &mut apply);
+                (Err(io::Error::from_raw_os_error(code)), Some(kind))
+            }
+        };
+        if let Some(kind) = cause {
+            self.stats.count_fault(kind);
+        }
+        self.finish(call, result, cause.map(FaultKind::name), extra_ns)
+    }
+
+    /// An operation that reports failure may have had its effect all the same, wholly or in part.
+    fn apply_failing<T>(
+        &mut self,
+        call: Call<'_>,
+        apply: &mut impl FnMut(&mut Disk, Effect) -> io::Result<T>,
+    ) {
+        let disk = &mut self.nodes[call.env.node as usize].disk;
+        // What the operation itself would have said does not matter: it reports the injected error.
+        let _ = match call.op {
+            op if op.is_sync() => apply(disk, Effect::Failed).map(drop),
+            OpKind::Open | OpKind::Read | OpKind::ReadDir => Ok(()),
+            OpKind::Write => {
+                match self.choices.choose("fail.bytes", call.len as u64 + 1) as usize {
+                    0 => Ok(()),
+                    bytes => apply(disk, Effect::Bytes(bytes)).map(drop),
+                }
+            }
+            _ => match self.choices.choose("fail.done", 2) {
+                0 => Ok(()),
+                _ => apply(disk, Effect::Full).map(drop),
+            },
+        };
+    }
+
+    /// The node crashes at this operation, which has its effect or not, and never returns.
+    #[inline(never)]
+    fn crash_at<T: Copy + Into<Done>>(
+        &mut self,
+        call: Call<'_>,
+        mut apply: impl FnMut(&mut Disk, Effect) -> io::Result<T>,
+    ) -> Submitted<T> {
+        let took_effect = self.choices.choose("crash.after_effect", 2) == 1;
+        if took_effect {
+            let result = apply(&mut self.nodes[call.env.node as usize].disk, Effect::Full);
+            if let Ok(Done { barrier: Some(barrier), .. }) = result.map(Into::into) {
+                self.nodes[call.env.node as usize].disk.complete(barrier);
+            }
+        }
+        let id = NodeId(call.env.node);
+        let probability = self.faults.node.power_loss_probability;
+        if self.stop.is_none() {
+            let power = self.choices.chance("crash.power_loss", probability);
+            let kind = if power { CrashKind::PowerLoss } else { CrashKind::Process };
+            self.stop = Some(Stop::Crashed(id, kind));
+        }
+        self.digest.pair(call.op as u64, u64::from(took_effect));
+        self.log(id, || Note {
+            op: call.op.name(),
+            subject: call.path.to_owned(),
+            detail: describe(call, if took_effect { "done" } else { "not done" }),
+            cause: Some("crash here"),
+            site: Some(call.site),
+            ..Note::default()
+        });
+        Submitted { at: self.now, result: None }
+    }
+
+    /// Draws the latency and records the call.
+    #[inline]
+    fn finish<T: Copy + Into<Done>>(
+        &mut self,
+        call: Call<'_>,
+        result: io::Result<T>,
+        cause: Option<&'static str>,
+        extra_ns: u64,
+    ) -> Submitted<T> {
+        let latency = self.latency_of(call.op);
+        let drawn = self.choices.choose("latency", latency.span());
+        let at = self.now.saturating_add(latency.min_ns + drawn).saturating_add(extra_ns);
+        let outcome = match &result {
+            Ok(done) => (*done).into().value,
+            Err(error) => u64::from(error.raw_os_error().unwrap_or(-1) as u32) | 1 << 63,
+        };
+        let what = (call.op as u64) << 56 | u64::from(call.env.node) << 32 | call.len as u64;
+        self.digest.pair(what ^ call.at.rotate_left(40), outcome ^ self.now.rotate_left(32));
+        self.log(NodeId(call.env.node), || Note {
+            op: call.op.name(),
+            subject: call.path.to_owned(),
+            detail: describe(call, ""),
+            outcome: match &result {
+                Ok(done) => Outcome::Done((*done).into().value),
+                Err(error) => Outcome::Failed { code: error.raw_os_error().unwrap_or(-1) },
+            },
+            cause,
+            site: Some(call.site),
+        });
+        Submitted { at, result: Some(result) }
+    }
+
+    fn latency_of(&self, op: OpKind) -> DurationRange {
+        let disk = &self.faults.disk;
+        match op {
+            OpKind::Read => disk.read_latency,
+            OpKind::Write => disk.write_latency,
+            op if op.is_sync() => disk.sync_latency,
+            _ => disk.metadata_latency,
+        }
+    }
+
+    /// The first rule that fires decides.
+    fn rule_fate(&mut self, call: Call<'_>) -> Option<Ruled> {
+        let boot = self.nodes[call.env.node as usize].boot;
+        let site = (call.site.file(), call.site.line());
+        let fired = self.rules.iter_mut().position(|(rule, state)| {
+            rule.matches(call.op, call.path, site, call.env.node, boot) && state.fires(rule)
+        })?;
+        let rule = self.rules[fired].0.rule();
+        Some(match rule.then {
+            Then::Eio => Ruled::Fate(Fate::Fail(os_code::EIO, error_kind(call.op))),
+            Then::NoSpace => Ruled::Fate(Fate::Fail(os_code::ENOSPC, FaultKind::NoSpace)),
+            Then::Short if call.len > 1 => Ruled::Fate(Fate::Short(short_kind(call.op))),
+            Then::Short => Ruled::Fate(Fate::Normal),
+            Then::Omit => Ruled::Fate(Fate::Omit),
+            Then::Crash => Ruled::Crash(CrashKind::Process),
+            Then::PowerLoss => Ruled::Crash(CrashKind::PowerLoss),
+            Then::Stall => {
+                let range = rule.stall.unwrap_or(DurationRange::ZERO);
+                self.stats.count_fault(FaultKind::Stall);
+                Ruled::Stall(range.min_ns + self.choices.choose("stall", range.span()))
+            }
+        })
+    }
+
+    fn random_fate(&mut self, call: Call<'_>) -> Fate {
+        let disk = &self.faults.disk;
+        let (error, label): (Ratio, _) = match call.op {
+            OpKind::Read => (disk.read_error_probability, "fault.read_error"),
+            OpKind::Write => (disk.write_error_probability, "fault.write_error"),
+            op if op.is_sync() => (disk.sync_error_probability, "fault.sync_error"),
+            _ => (disk.metadata_error_probability, "fault.metadata_error"),
+        };
+        let takes_space = matches!(call.op, OpKind::Write | OpKind::CreateDir | OpKind::Rename);
+        let no_space = if takes_space { disk.no_space_probability } else { Ratio::NEVER };
+        let short = match call.op {
+            OpKind::Read if call.len > 1 => disk.short_read_probability,
+            OpKind::Write if call.len > 1 => disk.short_write_probability,
+            _ => Ratio::NEVER,
+        };
+        if self.choices.chance(label, error) {
+            return Fate::Fail(os_code::EIO, error_kind(call.op));
+        }
+        if self.choices.chance("fault.no_space", no_space) {
+            return Fate::Fail(os_code::ENOSPC, FaultKind::NoSpace);
+        }
+        if self.choices.chance("fault.short", short) {
+            return Fate::Short(short_kind(call.op));
+        }
+        Fate::Normal
+    }
+
+    /// A handle of a life that is over does nothing and says so.
+    #[inline(never)]
+    fn stale(&mut self, call: Call<'_>) -> io::Error {
+        let id = NodeId(call.env.node);
+        self.digest.word(u64::MAX);
+        self.log(id, || Note {
+            op: call.op.name(),
+            subject: call.path.to_owned(),
+            detail: "ignored: the handle's boot is over".to_owned(),
+            cause: Some("stale handle"),
+            site: Some(call.site),
+            ..Note::default()
+        });
+        io::Error::other(format!(
+            "stale handle: {} of {} was called by a boot of {id} that is over; nothing was done",
+            call.op.name(),
+            call.path
+        ))
+    }
+}
+
+enum Ruled {
+    Fate(Fate),
+    Crash(CrashKind),
+    Stall(u64),
+}
+
+fn error_kind(op: OpKind) -> FaultKind {
+    match op {
+        OpKind::Read => FaultKind::ReadError,
+        OpKind::Write => FaultKind::WriteError,
+        op if op.is_sync() => FaultKind::SyncError,
+        _ => FaultKind::MetadataError,
+    }
+}
+
+fn short_kind(op: OpKind) -> FaultKind {
+    if op == OpKind::Read { FaultKind::ShortRead } else { FaultKind::ShortWrite }
+}
+
+fn describe(call: Call<'_>, more: &str) -> String {
+    let what = match call.op {
+        OpKind::Read | OpKind::Write => format!("{} B at {}", call.len, call.at),
+        OpKind::SetLen => format!("to {} B", call.at),
+        _ => String::new(),
+    };
+    match (what.is_empty(), more.is_empty()) {
+        (_, true) => what,
+        (true, false) => more.to_owned(),
+        (false, false) => format!("{what}, {more}"),
+    }
+}
+
+/// What a call gives, as the digest and the trace see it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Done {
+    pub value: u64,
+    pub barrier: Option<crate::disk::Barrier>,
+}
+
+impl From<()> for Done {
+    fn from((): ()) -> Self {
+        Self::default()
+    }
+}
+
+impl From<usize> for Done {
+    fn from(count: usize) -> Self {
+        Self { value: count as u64, barrier: None }
+    }
+}
+
+impl From<crate::disk::Ino> for Done {
+    fn from(ino: crate::disk::Ino) -> Self {
+        Self { value: u64::from(ino), barrier: None }
+    }
+}
+
+impl From<Option<crate::disk::Barrier>> for Done {
+    fn from(barrier: Option<crate::disk::Barrier>) -> Self {
+        Self { value: 0, barrier }
+    }
+}

@@ -1,0 +1,482 @@
+//! The simulated disk: what a file system holds, what of it is durable, and what a power loss
+//! may leave.
+//!
+//! A plain synchronous data structure without time, faults or tasks, so that it can be tested,
+//! cloned and driven alone. Everything is keyed by inode, never by path.
+//!
+//! # The model (profile "strict POSIX")
+//! * A file's **pages** (4 096 bytes) each have versions: the durable one and one more per write
+//!   since. A power loss keeps any one version of each page, independently of other pages. The
+//!   first lost write of a page may be torn at sector (512 byte) granularity.
+//! * A file's **length** has versions of its own, independent of its pages: a grown length without
+//!   its data reads as zeros.
+//! * A **name** in a directory has versions. A power loss keeps any one of them, independently of
+//!   other names, except that a rename never loses the file: the old name goes only if the new one
+//!   stayed. Directories move atomically.
+//! * [`Disk::complete`] of a file's barrier makes durable what the file held when the barrier
+//!   began; of a directory's barrier, the names in it. A file's sync does *not* make its name
+//!   durable, nor a directory's sync its files' bytes.
+//! * A failed sync leaves the pages as they are in the cache, clean: no later sync covers them
+//!   until they are written again (fsync(2); Rebello et al., USENIX ATC 2020).
+//! * A process crash loses nothing of this: the cache belongs to the kernel.
+//!
+//! # How
+//! The content seen by readers is stored once; each pending write keeps the bytes it replaced. A
+//! sync forgets those undo bytes; a power loss plays those of the lost writes backwards. So writing
+//! costs two copies of the bytes, a sync costs nothing per byte, and no page is kept twice.
+
+mod file;
+mod loss;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use seedbed_env::{DirEntry, FileKind, OpenOptions};
+use slab::Slab;
+
+use file::FileData;
+use names::{DirData, Need};
+
+pub use loss::{Chooser, Lost};
+
+/// Bytes in a page: the unit that has versions.
+pub const PAGE: usize = 4096;
+/// Bytes in a sector: the unit that is never torn.
+pub const SECTOR: usize = 512;
+/// The largest length of a simulated file; beyond it writes fail with `FileTooLarge`.
+pub const FILE_LEN_MAX: u64 = 1 << 30;
+
+/// An inode number; handles hold it, so it stays valid while the file is open.
+pub type Ino = u32;
+
+/// The root directory's inode number.
+const ROOT: Ino = 0;
+
+/// A simulated disk with one file system; see the module's documentation.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    inodes: Slab<Inode>,
+    /// Numbers every change, in program order.
+    seq: u64,
+    /// Bytes of pages in use.
+    used: u64,
+    /// Bytes there are; `u64::MAX` is no limit.
+    capacity: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Inode {
+    node: Node,
+    /// Names that stand for it, in any version that may still come back.
+    links: u32,
+    /// Open handles.
+    handles: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    File(FileData),
+    Dir(DirData),
+}
+
+/// A sync that has begun: what [`Disk::complete`] will make durable.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a barrier does nothing until it is completed or failed"]
+pub struct Barrier {
+    ino: Ino,
+    /// Changes up to this number are covered.
+    upto: u64,
+}
+
+/// The operating system's error numbers (Linux, and macOS for these; Windows' own on Windows).
+pub mod os_code {
+    /// Bad file descriptor: the handle has not the access the call needs.
+    pub const EBADF: i32 = if cfg!(windows) { 6 } else { 9 };
+    /// Input/output error.
+    pub const EIO: i32 = if cfg!(windows) { 1117 } else { 5 };
+    /// File exists.
+    pub const EEXIST: i32 = if cfg!(windows) { 183 } else { 17 };
+    /// Not a directory.
+    pub const ENOTDIR: i32 = if cfg!(windows) { 267 } else { 20 };
+    /// Is a directory.
+    pub const EISDIR: i32 = if cfg!(windows) { 5 } else { 21 };
+    /// No such file or directory.
+    pub const ENOENT: i32 = 2;
+    /// Invalid argument.
+    pub const EINVAL: i32 = if cfg!(windows) { 87 } else { 22 };
+    /// File too large.
+    pub const EFBIG: i32 = if cfg!(windows) { 223 } else { 27 };
+    /// No space left on device.
+    pub const ENOSPC: i32 = if cfg!(windows) { 112 } else { 28 };
+    /// Directory not empty.
+    pub const ENOTEMPTY: i32 = if cfg!(windows) {
+        145
+    } else if cfg!(target_os = "macos") {
+        66
+    } else {
+        39
+    };
+}
+
+fn os_error(code: i32) -> io::Error {
+    io::Error::from_raw_os_error(code)
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Disk {
+    /// An empty disk without a size limit.
+    pub fn new() -> Self {
+        let mut disk = Self { inodes: Slab::new(), seq: 0, used: 0, capacity: u64::MAX };
+        disk.format();
+        disk
+    }
+
+    /// Empties the disk, keeping its allocations.
+    pub(crate) fn format(&mut self) {
+        self.inodes.clear();
+        let root = Inode { node: Node::Dir(DirData::default()), links: 1, handles: 0 };
+        assert_eq!(self.inodes.insert(root) as Ino, ROOT);
+        self.seq = 0;
+        self.used = 0;
+        self.capacity = u64::MAX;
+    }
+
+    /// Limits the disk to `bytes` of pages (metadata is free).
+    pub fn set_capacity(&mut self, bytes: u64) {
+        self.capacity = bytes;
+    }
+
+    /// Bytes of pages in use.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Opens or creates a file and counts a handle on it; see [`Disk::close`].
+    ///
+    /// # Errors
+    /// As the operating system's: `NotFound`, `AlreadyExists`, `IsADirectory`, `InvalidInput`.
+    pub fn open(&mut self, path: &str, options: OpenOptions) -> io::Result<Ino> {
+        options.validate()?;
+        let (dir, name) = self.parent(path)?;
+        let ino = match self.dir(dir)?.get(name) {
+            Some(_) if options.create_new => return Err(os_error(os_code::EEXIST)),
+            Some(ino) => ino,
+            None if options.create || options.create_new => {
+                let file = Inode { node: Node::File(FileData::default()), links: 0, handles: 0 };
+                let ino = self.inodes.insert(file) as Ino;
+                self.bind(dir, name, Some(ino), None);
+                ino
+            }
+            None => return Err(os_error(os_code::ENOENT)),
+        };
+        let seq = self.next_seq();
+        let file = self.file_mut(ino)?;
+        if options.truncate {
+            file.set_len(0, seq);
+        }
+        self.inodes[ino as usize].handles += 1;
+        Ok(ino)
+    }
+
+    /// Gives back a handle taken by [`Disk::open`].
+    pub fn close(&mut self, ino: Ino) {
+        let inode = &mut self.inodes[ino as usize];
+        assert!(inode.handles > 0, "closed a file that was not open");
+        inode.handles -= 1;
+        self.free_if_unused(ino);
+    }
+
+    /// Reads what readers see; returns the bytes read, 0 at the end of the file.
+    pub fn read_at(&self, ino: Ino, buf: &mut [u8], offset: u64) -> usize {
+        match &self.inodes[ino as usize].node {
+            Node::File(file) => file.read_at(buf, offset),
+            Node::Dir(_) => 0,
+        }
+    }
+
+    /// Writes bytes at `offset`; returns how many were written: fewer than given if space ran out
+    /// after some.
+    ///
+    /// # Errors
+    /// ENOSPC if no byte fits, EFBIG beyond [`FILE_LEN_MAX`].
+    #[inline]
+    pub fn write_at(&mut self, ino: Ino, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let end = offset.saturating_add(bytes.len() as u64);
+        if end > FILE_LEN_MAX {
+            return Err(os_error(os_code::EFBIG));
+        }
+        let seq = self.next_seq();
+        let free = self.capacity.saturating_sub(self.used);
+        let Node::File(file) = &mut self.inodes[ino as usize].node else {
+            return Err(os_error(os_code::EISDIR));
+        };
+        let (written, grown) = file.write_at(bytes, offset, seq, free);
+        self.used += grown;
+        if written == 0 && !bytes.is_empty() {
+            return Err(os_error(os_code::ENOSPC));
+        }
+        Ok(written)
+    }
+
+    /// Cuts or extends a file.
+    ///
+    /// # Errors
+    /// EFBIG beyond [`FILE_LEN_MAX`].
+    pub fn set_len(&mut self, ino: Ino, len: u64) -> io::Result<()> {
+        if len > FILE_LEN_MAX {
+            return Err(os_error(os_code::EFBIG));
+        }
+        let seq = self.next_seq();
+        self.file_mut(ino)?.set_len(len, seq);
+        Ok(())
+    }
+
+    /// The length readers see, in bytes.
+    pub fn len(&self, ino: Ino) -> u64 {
+        match &self.inodes[ino as usize].node {
+            Node::File(file) => file.len(),
+            Node::Dir(_) => 0,
+        }
+    }
+
+    /// Begins a sync of an open file.
+    pub fn begin_sync(&self, ino: Ino) -> Barrier {
+        Barrier { ino, upto: self.seq }
+    }
+
+    /// Begins a sync of a directory.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`.
+    pub fn begin_sync_dir(&self, path: &str) -> io::Result<Barrier> {
+        let ino = self.resolve(path)?;
+        self.dir(ino)?;
+        Ok(Barrier { ino, upto: self.seq })
+    }
+
+    /// The barrier is reached: what it covers is durable.
+    #[inline]
+    pub fn complete(&mut self, barrier: Barrier) {
+        match self.inodes.get_mut(barrier.ino as usize).map(|inode| &mut inode.node) {
+            Some(Node::File(file)) => self.used -= file.make_durable(barrier.upto),
+            Some(Node::Dir(_)) => self.make_names_durable(barrier.ino, barrier.upto),
+            // Removed, and every handle closed, while the sync was under way.
+            None => {}
+        }
+    }
+
+    /// The sync failed: the pages it covered are clean and not durable, and stay so until they are
+    /// written again. Names stay pending.
+    pub fn fail(&mut self, barrier: Barrier) {
+        if let Some(Node::File(file)) =
+            self.inodes.get_mut(barrier.ino as usize).map(|inode| &mut inode.node)
+        {
+            file.fail_sync(barrier.upto);
+        }
+    }
+
+    /// Creates a directory.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `NotFound` (the parent).
+    pub fn create_dir(&mut self, path: &str) -> io::Result<()> {
+        let (dir, name) = self.parent(path)?;
+        if self.dir(dir)?.get(name).is_some() {
+            return Err(os_error(os_code::EEXIST));
+        }
+        let new = Inode { node: Node::Dir(DirData::default()), links: 0, handles: 0 };
+        let ino = self.inodes.insert(new) as Ino;
+        self.bind(dir, name, Some(ino), None);
+        Ok(())
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`, `DirectoryNotEmpty`.
+    pub fn remove_dir(&mut self, path: &str) -> io::Result<()> {
+        let (dir, name) = self.parent(path)?;
+        let ino = self.dir(dir)?.get(name).ok_or_else(|| os_error(os_code::ENOENT))?;
+        if !self.dir(ino)?.is_empty() {
+            return Err(os_error(os_code::ENOTEMPTY));
+        }
+        self.bind(dir, name, None, None);
+        Ok(())
+    }
+
+    /// Removes a file's name; open handles keep working.
+    ///
+    /// # Errors
+    /// `NotFound`, `IsADirectory`.
+    pub fn remove_file(&mut self, path: &str) -> io::Result<()> {
+        let (dir, name) = self.parent(path)?;
+        let ino = self.dir(dir)?.get(name).ok_or_else(|| os_error(os_code::ENOENT))?;
+        if self.is_dir(ino) {
+            return Err(os_error(os_code::EISDIR));
+        }
+        self.bind(dir, name, None, None);
+        Ok(())
+    }
+
+    /// Renames a file or directory, replacing a file (or an empty directory by a directory).
+    ///
+    /// # Errors
+    /// `NotFound`, `IsADirectory`, `NotADirectory`, `DirectoryNotEmpty`, and `InvalidInput` for a
+    /// directory moved below itself.
+    pub fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let (from_dir, from_name) = self.parent(from)?;
+        let (to_dir, to_name) = self.parent(to)?;
+        let ino = self.dir(from_dir)?.get(from_name).ok_or_else(|| os_error(os_code::ENOENT))?;
+        let moves_dir = self.is_dir(ino);
+        if moves_dir && self.is_below(to, ino) {
+            return Err(os_error(os_code::EINVAL));
+        }
+        match self.dir(to_dir)?.get(to_name) {
+            // Two names of one file, or a rename onto itself: nothing happens (rename(2)).
+            Some(old) if old == ino => return Ok(()),
+            Some(old) => self.check_replaceable(old, moves_dir)?,
+            None => {}
+        }
+        let to_seq = self.bind(to_dir, to_name, Some(ino), None);
+        let need = Need { dir: to_dir, name: to_name.into(), seq: to_seq };
+        let from_seq = self.bind(from_dir, from_name, None, Some(need));
+        if moves_dir {
+            let back = Need { dir: from_dir, name: from_name.into(), seq: from_seq };
+            self.dir_mut(to_dir).set_last_need(to_name, back);
+        }
+        Ok(())
+    }
+
+    /// Lists a directory in name order.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`.
+    pub fn read_dir(&self, path: &str) -> io::Result<Vec<DirEntry>> {
+        let dir = self.dir(self.resolve(path)?)?;
+        let entry = |(name, ino): (&str, Ino)| DirEntry {
+            name: name.to_owned(),
+            kind: if self.is_dir(ino) { FileKind::Dir } else { FileKind::File },
+        };
+        Ok(dir.iter().map(entry).collect())
+    }
+
+    // --- paths and inodes ---------------------------------------------------------------------
+
+    fn next_seq(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq
+    }
+
+    fn is_dir(&self, ino: Ino) -> bool {
+        matches!(self.inodes[ino as usize].node, Node::Dir(_))
+    }
+
+    fn dir(&self, ino: Ino) -> io::Result<&DirData> {
+        match &self.inodes[ino as usize].node {
+            Node::Dir(dir) => Ok(dir),
+            Node::File(_) => Err(os_error(os_code::ENOTDIR)),
+        }
+    }
+
+    /// For inodes already known to be directories.
+    fn dir_mut(&mut self, ino: Ino) -> &mut DirData {
+        match &mut self.inodes[ino as usize].node {
+            Node::Dir(dir) => dir,
+            Node::File(_) => unreachable!("inode {ino} was a directory"),
+        }
+    }
+
+    fn file_mut(&mut self, ino: Ino) -> io::Result<&mut FileData> {
+        match &mut self.inodes[ino as usize].node {
+            Node::File(file) => Ok(file),
+            Node::Dir(_) => Err(os_error(os_code::EISDIR)),
+        }
+    }
+
+    fn resolve(&self, path: &str) -> io::Result<Ino> {
+        let mut ino = ROOT;
+        for name in components(path) {
+            ino = self.dir(ino)?.get(name?).ok_or_else(|| os_error(os_code::ENOENT))?;
+        }
+        Ok(ino)
+    }
+
+    /// The directory a path's last component is in, and that component.
+    fn parent<'a>(&self, path: &'a str) -> io::Result<(Ino, &'a str)> {
+        let trimmed = path.trim_end_matches('/');
+        let (dir, name) = trimmed.rsplit_once('/').unwrap_or(("", trimmed));
+        if name.is_empty() || name == "." || name == ".." {
+            return Err(os_error(os_code::EINVAL));
+        }
+        let dir = self.resolve(dir)?;
+        self.dir(dir)?;
+        Ok((dir, name))
+    }
+
+    /// Whether `path` leads through the directory `ino`.
+    fn is_below(&self, path: &str, ino: Ino) -> bool {
+        let mut at = ROOT;
+        for name in components(path).map_while(Result::ok) {
+            match self.dir(at).ok().and_then(|dir| dir.get(name)) {
+                Some(next) if next == ino => return true,
+                Some(next) => at = next,
+                None => return false,
+            }
+        }
+        false
+    }
+
+    fn check_replaceable(&self, old: Ino, by_dir: bool) -> io::Result<()> {
+        match &self.inodes[old as usize].node {
+            Node::File(_) if by_dir => Err(os_error(os_code::ENOTDIR)),
+            Node::Dir(_) if !by_dir => Err(os_error(os_code::EISDIR)),
+            Node::Dir(dir) if !dir.is_empty() => Err(os_error(os_code::ENOTEMPTY)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a name a new version; returns its number.
+    fn bind(&mut self, dir: Ino, name: &str, ino: Option<Ino>, need: Option<Need>) -> u64 {
+        let seq = self.next_seq();
+        self.dir_mut(dir).push(name, seq, ino, need);
+        if let Some(ino) = ino {
+            self.inodes[ino as usize].links += 1;
+        }
+        seq
+    }
+
+    fn unlink(&mut self, ino: Option<Ino>) {
+        if let Some(ino) = ino {
+            let inode = &mut self.inodes[ino as usize];
+            assert!(inode.links > 0, "inode {ino} lost a name it did not have");
+            inode.links -= 1;
+            self.free_if_unused(ino);
+        }
+    }
+
+    fn free_if_unused(&mut self, ino: Ino) {
+        let inode = &self.inodes[ino as usize];
+        if inode.links > 0 || inode.handles > 0 {
+            return;
+        }
+        match self.inodes.remove(ino as usize).node {
+            Node::File(file) => self.used -= file.page_bytes(),
+            Node::Dir(dir) => dir.into_inos().for_each(|ino| self.unlink(Some(ino))),
+        }
+    }
+}
+
+/// The components of a path, which starts at the root whether or not it begins with a slash.
+fn components(path: &str) -> impl Iterator<Item = io::Result<&str>> {
+    path.split('/').filter(|part| !part.is_empty() && *part != ".").map(|part| match part {
+        ".." => Err(os_error(os_code::EINVAL)),
+        part => Ok(part),
+    })
+}

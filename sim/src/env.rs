@@ -1,0 +1,503 @@
+//! `SimEnv`: the seam's simulated side. Handles are numbers: a node and one of its lives.
+
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use seedbed_env::{
+    Clock, DirEntry, Entropy, File, Fs, Instant, JoinHandle, OpenOptions, Spawn, WallTime,
+    join_pair,
+};
+use seedbed_faults::OpKind;
+
+use crate::calls::{Call, Done, Effect, Submitted};
+use crate::disk::{Barrier, Disk, Ino};
+use crate::executor::TimerId;
+use crate::node::NodeId;
+use crate::world::{Note, World, try_with, with};
+
+/// The simulated world as one life of one node sees it. `Copy`; when that life is over, everything
+/// it is asked to do is refused with an error that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SimEnv {
+    pub(crate) node: u16,
+    pub(crate) life: u32,
+}
+
+/// An open file of a [`SimEnv`].
+#[derive(Debug)]
+pub struct SimFile {
+    env: SimEnv,
+    ino: Ino,
+    read: bool,
+    write: bool,
+    path: Arc<str>,
+}
+
+impl SimEnv {
+    /// The node.
+    pub fn node(&self) -> NodeId {
+        NodeId(self.node)
+    }
+
+    /// Puts an event of the caller's own into the trace and the digest: `op` and `value` go into
+    /// both, `detail` is made only when a trace is recorded.
+    pub fn note(&self, op: &'static str, value: u64, detail: impl FnOnce() -> String) {
+        with(|world| {
+            world.digest.bytes(op.as_bytes());
+            world.digest.word(value);
+            world.log(self.node(), || Note { op, detail: detail(), ..Note::default() });
+        });
+    }
+
+    /// A decision of the caller's own, one of `0..bound`: it is in the trace and is replayed and
+    /// shrunk like all others. 0 must be the most benign.
+    pub fn choose(&self, label: &'static str, bound: u64) -> u64 {
+        with(|world| world.choices.choose(label, bound))
+    }
+
+    fn is_alive(self, world: &World) -> bool {
+        world.nodes.get(self.node as usize).is_some_and(|node| node.life == self.life)
+    }
+}
+
+/// Waits for a submitted call; `None` never comes back.
+async fn settle<T>(submitted: Submitted<T>) -> io::Result<T> {
+    let Some(result) = submitted.result else { return std::future::pending().await };
+    SleepUntil { at: submitted.at, timer: None }.await;
+    result
+}
+
+fn utf8(path: &Path) -> io::Result<&str> {
+    path.to_str().ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, "the simulated disk takes UTF-8 paths only")
+    })
+}
+
+/// Omitted metadata operations do nothing and report success.
+fn unless_omitted(effect: Effect, apply: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    if effect == Effect::Omitted { Ok(()) } else { apply() }
+}
+
+impl SimFile {
+    fn call(&self, op: OpKind, len: usize, at: u64, site: &'static Location<'static>) -> Call<'_> {
+        Call { env: self.env, op, path: &self.path, site, len, at }
+    }
+
+    async fn read_from(
+        &self,
+        buf: &mut [u8],
+        offset: u64,
+        site: &'static Location<'static>,
+    ) -> io::Result<usize> {
+        let call = self.call(OpKind::Read, buf.len(), offset, site);
+        let submitted = with(|world| {
+            world.call(call, |disk, effect| match effect {
+                _ if !self.read => Err(bad_handle()),
+                Effect::Bytes(len) => Ok(disk.read_at(self.ino, &mut buf[..len], offset)),
+                _ => Ok(disk.read_at(self.ino, buf, offset)),
+            })
+        });
+        settle(submitted).await
+    }
+
+    async fn write_from(
+        &self,
+        buf: &[u8],
+        offset: u64,
+        site: &'static Location<'static>,
+    ) -> io::Result<usize> {
+        let call = self.call(OpKind::Write, buf.len(), offset, site);
+        let submitted = with(|world| {
+            world.digest.bytes(buf);
+            world.call(call, |disk, effect| match effect {
+                _ if !self.write => Err(bad_handle()),
+                Effect::Bytes(len) => disk.write_at(self.ino, &buf[..len], offset),
+                Effect::Omitted => Ok(buf.len()),
+                _ => disk.write_at(self.ino, buf, offset),
+            })
+        });
+        settle(submitted).await
+    }
+
+    async fn sync(&self, op: OpKind, site: &'static Location<'static>) -> io::Result<()> {
+        let call = self.call(op, 0, 0, site);
+        let submitted = with(|world| {
+            world.call(call, |disk, effect| Ok(barrier(disk, disk.begin_sync(self.ino), effect)))
+        });
+        self.env.settle_sync(submitted).await
+    }
+}
+
+/// What a sync that has begun comes to, by the effect it is to have.
+fn barrier(disk: &mut Disk, barrier: Barrier, effect: Effect) -> Option<Barrier> {
+    match effect {
+        Effect::Omitted => None,
+        Effect::Failed => {
+            disk.fail(barrier);
+            None
+        }
+        _ => Some(barrier),
+    }
+}
+
+fn bad_handle() -> io::Error {
+    io::Error::from_raw_os_error(crate::disk::os_code::EBADF)
+}
+
+impl SimEnv {
+    /// A sync is over when its latency is: only then is anything durable.
+    async fn settle_sync(self, submitted: Submitted<Option<Barrier>>) -> io::Result<()> {
+        if let Some(barrier) = settle(submitted).await? {
+            with(|world| {
+                if self.is_alive(world) {
+                    world.nodes[self.node as usize].disk.complete(barrier);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn submit<T: Copy + Into<Done>>(
+        self,
+        op: OpKind,
+        path: &str,
+        site: &'static Location<'static>,
+        apply: impl FnMut(&mut Disk, Effect) -> io::Result<T>,
+    ) -> Submitted<T> {
+        let call = Call { env: self, op, path, site, len: 0, at: 0 };
+        with(|world| {
+            world.digest.bytes(path.as_bytes());
+            world.call(call, apply)
+        })
+    }
+}
+
+impl File for SimFile {
+    #[track_caller]
+    fn read_at(
+        &self,
+        buf: &mut [u8],
+        offset: u64,
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        self.read_from(buf, offset, Location::caller())
+    }
+
+    #[track_caller]
+    fn write_at(&self, buf: &[u8], offset: u64) -> impl Future<Output = io::Result<usize>> + Send {
+        self.write_from(buf, offset, Location::caller())
+    }
+
+    #[track_caller]
+    fn sync_data(&self) -> impl Future<Output = io::Result<()>> + Send {
+        self.sync(OpKind::SyncData, Location::caller())
+    }
+
+    #[track_caller]
+    fn sync_all(&self) -> impl Future<Output = io::Result<()>> + Send {
+        self.sync(OpKind::SyncAll, Location::caller())
+    }
+
+    #[track_caller]
+    fn set_len(&self, len: u64) -> impl Future<Output = io::Result<()>> + Send {
+        let site = Location::caller();
+        async move {
+            let call = self.call(OpKind::SetLen, 0, len, site);
+            let submitted = with(|world| {
+                world.call(call, |disk, effect| {
+                    if !self.write {
+                        return Err(io::Error::from_raw_os_error(crate::disk::os_code::EINVAL));
+                    }
+                    unless_omitted(effect, || disk.set_len(self.ino, len))
+                })
+            });
+            settle(submitted).await
+        }
+    }
+
+    /// Free of latency and faults: the kernel has it in memory.
+    async fn len(&self) -> io::Result<u64> {
+        with(|world| match self.env.is_alive(world) {
+            true => Ok(world.nodes[self.env.node as usize].disk.len(self.ino)),
+            false => Err(io::Error::other("stale handle: its boot is over")),
+        })
+    }
+
+    #[track_caller]
+    fn read_exact_at(
+        &self,
+        buf: &mut [u8],
+        offset: u64,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        let site = Location::caller();
+        async move {
+            let mut done = 0;
+            while done < buf.len() {
+                match self.read_from(&mut buf[done..], offset + done as u64, site).await? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    read => done += read,
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[track_caller]
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> impl Future<Output = io::Result<()>> + Send {
+        let site = Location::caller();
+        async move {
+            let mut done = 0;
+            while done < buf.len() {
+                match self.write_from(&buf[done..], offset + done as u64, site).await? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    written => done += written,
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        // Nothing to close when the world or the life is gone: the crash closed everything.
+        let _ = try_with(|world| {
+            if self.env.is_alive(world) {
+                world.nodes[self.env.node as usize].disk.close(self.ino);
+            }
+        });
+    }
+}
+
+impl Fs for SimEnv {
+    type File = SimFile;
+
+    #[track_caller]
+    fn open<P: AsRef<Path> + Send>(
+        &self,
+        path: P,
+        options: OpenOptions,
+    ) -> impl Future<Output = io::Result<SimFile>> + Send {
+        let (env, site) = (*self, Location::caller());
+        async move {
+            let path = utf8(path.as_ref())?;
+            let submitted =
+                env.submit(OpKind::Open, path, site, |disk, _| disk.open(path, options));
+            // The handle exists from here on, so that a cancelled open closes it.
+            let file = |ino| SimFile {
+                env,
+                ino,
+                read: options.read,
+                write: options.write,
+                path: path.into(),
+            };
+            let Submitted { at, result } = submitted;
+            settle(Submitted { at, result: result.map(|result| result.map(file)) }).await
+        }
+    }
+
+    #[track_caller]
+    fn rename<P: AsRef<Path> + Send, Q: AsRef<Path> + Send>(
+        &self,
+        from: P,
+        to: Q,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        let (env, site) = (*self, Location::caller());
+        async move {
+            let (from, to) = (utf8(from.as_ref())?, utf8(to.as_ref())?);
+            let path = format!("{from} -> {to}");
+            let apply = |disk: &mut Disk, effect| unless_omitted(effect, || disk.rename(from, to));
+            settle(env.submit(OpKind::Rename, &path, site, apply)).await
+        }
+    }
+
+    #[track_caller]
+    fn remove_file<P: AsRef<Path> + Send>(
+        &self,
+        path: P,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        let (env, site) = (*self, Location::caller());
+        async move {
+            let path = utf8(path.as_ref())?;
+            let apply = |disk: &mut Disk, effect| unless_omitted(effect, || disk.remove_file(path));
+            settle(env.submit(OpKind::RemoveFile, path, site, apply)).await
+        }
+    }
+
+    #[track_caller]
+    fn create_dir<P: AsRef<Path> + Send>(
+        &self,
+        path: P,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        let (env, site) = (*self, Location::caller());
+        async move {
+            let path = utf8(path.as_ref())?;
+            let apply = |disk: &mut Disk, effect| unless_omitted(effect, || disk.create_dir(path));
+            settle(env.submit(OpKind::CreateDir, path, site, apply)).await
+        }
+    }
+
+    #[track_caller]
+    fn remove_dir<P: AsRef<Path> + Send>(
+        &self,
+        path: P,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        let (env, site) = (*self, Location::caller());
+        async move {
+            let path = utf8(path.as_ref())?;
+            let apply = |disk: &mut Disk, effect| unless_omitted(effect, || disk.remove_dir(path));
+            settle(env.submit(OpKind::RemoveDir, path, site, apply)).await
+        }
+    }
+
+    #[track_caller]
+    fn read_dir<P: AsRef<Path> + Send>(
+        &self,
+        path: P,
+    ) -> impl Future<Output = io::Result<Vec<DirEntry>>> + Send {
+        let (env, site) = (*self, Location::caller());
+        async move {
+            let path = utf8(path.as_ref())?;
+            let mut entries = Vec::new();
+            let submitted = env.submit(OpKind::ReadDir, path, site, |disk, _| {
+                entries = disk.read_dir(path)?;
+                Ok(entries.len())
+            });
+            settle(submitted).await?;
+            Ok(entries)
+        }
+    }
+
+    #[track_caller]
+    fn sync_dir<P: AsRef<Path> + Send>(
+        &self,
+        path: P,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        let (env, site) = (*self, Location::caller());
+        async move {
+            let path = utf8(path.as_ref())?;
+            let submitted = env.submit(OpKind::SyncDir, path, site, |disk, effect| {
+                let begun = disk.begin_sync_dir(path)?;
+                Ok(barrier(disk, begun, effect))
+            });
+            env.settle_sync(submitted).await
+        }
+    }
+}
+
+impl Clock for SimEnv {
+    /// A reading after the life is over is the time of the reading: there is no error to give.
+    fn now(&self) -> Instant {
+        with(|world| {
+            let now = world.now;
+            Instant::from_ns(world.nodes[self.node as usize].clock.now(now))
+        })
+    }
+
+    fn wall(&self) -> WallTime {
+        with(|world| {
+            let node = &world.nodes[self.node as usize];
+            WallTime::from_unix_ns(node.clock.wall_unix_ns(world.now))
+        })
+    }
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Sleep { env: *self, ns, until: None }
+    }
+}
+
+impl Entropy for SimEnv {
+    fn random_u64(&self) -> u64 {
+        with(|world| world.choices.choose("entropy", u64::MAX))
+    }
+}
+
+impl Spawn for SimEnv {
+    fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (task, handle) = join_pair(future);
+        // A task of a life that is over is dropped: its handle says that it ended without result.
+        let mut task: Option<crate::executor::TaskFuture> = Some(Box::pin(task));
+        with(|world| {
+            if self.is_alive(world)
+                && let Some(task) = task.take()
+            {
+                world.exec.spawn(self.node, task);
+            }
+        });
+        drop(task);
+        handle
+    }
+}
+
+/// Sleeps for a duration on a node's clock, from its first poll on.
+struct Sleep {
+    env: SimEnv,
+    ns: u64,
+    until: Option<SleepUntil>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.until.is_none() {
+            let Self { env, ns, .. } = *self;
+            let at = with(|world| {
+                let clock = &world.nodes[env.node as usize].clock;
+                world.now.saturating_add(clock.world_duration(ns))
+            });
+            self.until = Some(SleepUntil { at, timer: None });
+        }
+        match &mut self.until {
+            Some(until) => Pin::new(until).poll(cx),
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+/// Sleeps until a world time.
+pub(crate) struct SleepUntil {
+    at: u64,
+    timer: Option<TimerId>,
+}
+
+impl Future for SleepUntil {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        with(|world| match this.timer {
+            Some(timer) if !world.exec.has_fired(timer, cx.waker()) => Poll::Pending,
+            Some(timer) => {
+                world.exec.drop_timer(timer);
+                this.timer = None;
+                Poll::Ready(())
+            }
+            None if world.now >= this.at => Poll::Ready(()),
+            None => {
+                this.timer = Some(world.exec.add_timer(this.at, cx.waker()));
+                Poll::Pending
+            }
+        })
+    }
+}
+
+impl Drop for SleepUntil {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer {
+            let _ = try_with(|world| world.exec.drop_timer(timer));
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! `Sim`: one simulated run, driven from outside.
+//!
+//! A driver adds nodes, runs futures on them, and gets control back when the future ends or the
+//! node crashes. At a crash the order is always: **fence** (handles of that life do nothing any
+//! more), **drop** (its tasks), **image** (what the disk is left with). An engine whose `Drop`
+//! writes cannot cheat.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use seedbed_faults::{Faults, Plan};
+use seedbed_traces::{Decision, Digest, Event};
+
+use crate::choices::{Divergence, Source};
+use crate::disk::Disk;
+use crate::env::SimEnv;
+use crate::executor::TaskFuture;
+use crate::node::{CrashKind, DOWN, NodeId};
+use crate::panics;
+use crate::stats::Stats;
+use crate::waker::{Token, drain_woken, waker};
+use crate::world::{Note, Stop, World, install, uninstall, with};
+
+/// Polls after which a run is taken to go in circles; see [`Sim::set_poll_limit`].
+pub const POLL_LIMIT: u64 = 20_000_000;
+
+/// A simulated world on this thread; dropping it ends the world. One at a time per thread.
+#[derive(Debug)]
+pub struct Sim {
+    poll_limit: u64,
+    /// The world is this thread's.
+    _not_send: PhantomData<*const ()>,
+}
+
+/// What a run leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Digest of everything that happened, and the number of decisions.
+    pub digest: Digest,
+    /// Counts.
+    pub stats: Stats,
+    /// Where a replay left its trace, if it did.
+    pub divergence: Option<Divergence>,
+    /// How many decisions were made.
+    pub decision_count: u64,
+    /// How many events happened.
+    pub event_count: u64,
+    /// The decisions, if they were recorded.
+    pub decisions: Vec<Decision>,
+    /// The events, if they were recorded.
+    pub events: Vec<Event>,
+}
+
+impl Sim {
+    /// A world without faults. Decisions come from the seed.
+    ///
+    /// # Panics
+    /// If this thread has a world already.
+    pub fn new(seed: u64) -> Self {
+        Self::with_source(seed, Source::Seed, false)
+    }
+
+    /// A world whose decisions come from `source`; `record` keeps decisions and events.
+    ///
+    /// # Panics
+    /// If this thread has a world already.
+    pub fn with_source(seed: u64, source: Source, record: bool) -> Self {
+        install(seed, source, record);
+        Self { poll_limit: POLL_LIMIT, _not_send: PhantomData }
+    }
+
+    /// Draws what may go wrong in this world from a plan. Do it before adding nodes.
+    pub fn apply_plan(&mut self, plan: &Plan) {
+        with(|world| {
+            let faults = plan.draw(&mut |label, bound| world.choices.choose(label, bound));
+            world.crashes_left = faults.node.crash_count;
+            world.set_faults(faults);
+        });
+    }
+
+    /// What may go wrong.
+    pub fn faults(&self) -> Faults {
+        with(|world| world.faults.clone())
+    }
+
+    /// Changes what may go wrong, from now on, for all nodes.
+    pub fn set_faults(&mut self, faults: Faults) {
+        with(|world| world.set_faults(faults));
+    }
+
+    /// From now on nothing goes wrong: no faults, no crashes. Latencies stay.
+    pub fn heal(&mut self) {
+        with(|world| {
+            let disk = &world.faults.disk;
+            let mut faults = Faults::default();
+            faults.disk.read_latency = disk.read_latency;
+            faults.disk.write_latency = disk.write_latency;
+            faults.disk.sync_latency = disk.sync_latency;
+            faults.disk.metadata_latency = disk.metadata_latency;
+            world.crashes_left = 0;
+            // Planted omissions are part of the engine under test, not of the weather.
+            let omits = |rule: &seedbed_faults::Rule| rule.then == seedbed_faults::Then::Omit;
+            faults.rules = world.faults.rules.iter().filter(|rule| omits(rule)).cloned().collect();
+            world.set_faults(faults);
+            world.nodes.iter_mut().for_each(|node| node.crash_at = None);
+        });
+    }
+
+    /// Adds a node with an empty disk. It is down.
+    pub fn add_node(&mut self, name: &str) -> NodeId {
+        with(|world| world.add_node(name))
+    }
+
+    /// How many crashes the plan still has to give.
+    pub fn crashes_left(&self) -> u64 {
+        with(|world| world.crashes_left)
+    }
+
+    /// A decision of the driver's own; see [`SimEnv::choose`].
+    pub fn choose(&mut self, label: &'static str, bound: u64) -> u64 {
+        with(|world| world.choices.choose(label, bound))
+    }
+
+    /// Boots a node (ending its former life by a process crash if it is up) and gives the handle
+    /// of its new life.
+    pub fn boot(&mut self, node: NodeId) -> SimEnv {
+        if with(|world| world.nodes[node.0 as usize].life) != DOWN {
+            self.crash(node, CrashKind::Process);
+        }
+        SimEnv { node: node.0, life: with(|world| world.boot(node)) }
+    }
+
+    /// Runs a future as a task of a node's running life until it ends or something stops it.
+    /// Other tasks of the world run meanwhile, and stay when it ends.
+    ///
+    /// # Errors
+    /// A [`Stop`]; after [`Stop::Crashed`] the node is down and its disk is what the crash left.
+    pub fn run<F>(&mut self, env: SimEnv, future: F) -> Result<F::Output, Stop>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let output = Rc::new(RefCell::new(None));
+        let slot = Rc::clone(&output);
+        let main = with(|world| {
+            let task: TaskFuture = Box::pin(async move {
+                let value = future.await;
+                *slot.borrow_mut() = Some(value);
+            });
+            world.exec.spawn(env.node, task)
+        });
+        let stopped = self.run_until_done(main);
+        if let Err(Stop::Crashed(node, kind)) = &stopped {
+            self.crash(*node, *kind);
+        }
+        stopped?;
+        let value = output.borrow_mut().take();
+        Ok(value.expect("the main task is done"))
+    }
+
+    fn run_until_done(&mut self, main: Token) -> Result<(), Stop> {
+        panics::hook();
+        let mut polls = 0_u64;
+        let mut polled: Option<(Token, TaskFuture)> = None;
+        loop {
+            let step = with(|world| next_step(world, polled.take()));
+            let (token, mut future) = match step {
+                Step::Poll(token, future) => (token, future),
+                Step::Drop(future) => {
+                    drop(future);
+                    continue;
+                }
+                Step::Stop(stop) => return Err(stop),
+            };
+            polls += 1;
+            if polls > self.poll_limit {
+                let orphan = with(|world| put_back(world, Some((token, future))));
+                drop(orphan);
+                return Err(Stop::PollLimit(self.poll_limit));
+            }
+            let waker = waker(token);
+            let mut cx = Context::from_waker(&waker);
+            match panics::catch(|| future.as_mut().poll(&mut cx)) {
+                Ok(Poll::Pending) => polled = Some((token, future)),
+                Ok(Poll::Ready(())) => {
+                    drop(future);
+                    with(|world| world.exec.remove(token));
+                    if token == main {
+                        return Ok(());
+                    }
+                }
+                Err(message) => {
+                    // What a panicking future's remains do when dropped says nothing new.
+                    let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
+                    with(|world| {
+                        world.exec.remove(token);
+                        world.digest.bytes(message.as_bytes());
+                    });
+                    return Err(Stop::Panicked(message));
+                }
+            }
+        }
+    }
+
+    /// Crashes a node now: fence, drop, image.
+    ///
+    /// # Panics
+    /// If the node is down.
+    pub fn crash(&mut self, node: NodeId, kind: CrashKind) {
+        let tasks = with(|world| {
+            let state = &mut world.nodes[node.0 as usize];
+            assert_ne!(state.life, DOWN, "{node} is down already");
+            state.life = DOWN;
+            world.stop = None;
+            world.exec.remove_tasks(Some(node.0))
+        });
+        drop_tasks(tasks);
+        with(|world| world.crash_disk(node, kind));
+    }
+
+    /// A copy of a node's disk, as its cache has it.
+    pub fn disk(&self, node: NodeId) -> Disk {
+        with(|world| world.nodes[node.0 as usize].disk.clone())
+    }
+
+    /// Gives a node that is down another disk, for example an image to recover from.
+    ///
+    /// # Panics
+    /// If the node is up.
+    pub fn set_disk(&mut self, node: NodeId, disk: Disk) {
+        with(|world| {
+            let state = &mut world.nodes[node.0 as usize];
+            assert_eq!(state.life, DOWN, "{node} is up: crash it first");
+            state.disk = disk;
+        });
+    }
+
+    /// Counts one recovery whose result was checked.
+    pub fn count_check(&mut self) {
+        with(|world| world.stats.checks += 1);
+    }
+
+    /// Puts an event of the driver's own into trace and digest; see [`SimEnv::note`].
+    pub fn note(&mut self, op: &'static str, value: u64, detail: impl FnOnce() -> String) {
+        with(|world| {
+            world.digest.bytes(op.as_bytes());
+            world.digest.word(value);
+            world.log(NodeId(0), || Note { op, detail: detail(), ..Note::default() });
+        });
+    }
+
+    /// Simulated time since the world began, in nanoseconds.
+    pub fn now_ns(&self) -> u64 {
+        with(|world| world.now)
+    }
+
+    /// Events so far.
+    pub fn event_count(&self) -> u64 {
+        with(|world| world.event_count)
+    }
+
+    /// Decisions so far.
+    pub fn decision_count(&self) -> u64 {
+        with(|world| world.choices.count())
+    }
+
+    /// Stops [`Sim::run`] after this many polls; the default is [`POLL_LIMIT`].
+    pub fn set_poll_limit(&mut self, polls: u64) {
+        self.poll_limit = polls;
+    }
+
+    /// Ends the world and gives what it leaves.
+    pub fn finish(self) -> Finished {
+        let tasks = with(|world| world.exec.remove_tasks(None));
+        drop_tasks(tasks);
+        with(|world| {
+            let divergence = world.choices.finish();
+            world.stats.simulated_ns = world.now;
+            world.digest.pair(world.now, world.choices.count());
+            Finished {
+                digest: Digest([world.digest.value(), world.choices.count()]),
+                stats: world.stats,
+                divergence,
+                decision_count: world.choices.count(),
+                event_count: world.event_count,
+                decisions: world.choices.take_record(),
+                events: world.events.take().unwrap_or_default(),
+            }
+        })
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        // Every life is over first, so that what the tasks do when dropped is refused.
+        let tasks = with(|world| {
+            world.nodes.iter_mut().for_each(|node| node.life = DOWN);
+            world.exec.remove_tasks(None)
+        });
+        drop_tasks(tasks);
+        uninstall();
+    }
+}
+
+/// Drops tasks while the world is not borrowed. A panic in a `Drop` of a crashed task is nobody's.
+fn drop_tasks(tasks: Vec<TaskFuture>) {
+    for task in tasks {
+        let _ = panics::catch(|| drop(task));
+    }
+}
+
+enum Step {
+    Poll(Token, TaskFuture),
+    Drop(TaskFuture),
+    Stop(Stop),
+}
+
+/// Puts a polled task back; gives its future to be dropped if the task is gone.
+#[inline]
+fn put_back(world: &mut World, polled: Option<(Token, TaskFuture)>) -> Option<TaskFuture> {
+    let (token, future) = polled?;
+    world.exec.put_back(token, future)
+}
+
+/// Puts the last polled task back and picks the next one; lets time pass if none can run.
+#[inline]
+fn next_step(world: &mut World, polled: Option<(Token, TaskFuture)>) -> Step {
+    if let Some(orphan) = put_back(world, polled) {
+        return Step::Drop(orphan);
+    }
+    if let Some(stop) = world.stop.take() {
+        return Step::Stop(stop);
+    }
+    loop {
+        drain_woken(|token| world.exec.wake(token));
+        let waiting = world.exec.ready_len();
+        if waiting == 0 {
+            match world.exec.fire_next() {
+                Some(at) => world.now = at.max(world.now),
+                None => return Step::Stop(Stop::Deadlock),
+            }
+            continue;
+        }
+        let index = world.choices.choose("schedule", waiting as u64);
+        let Some((token, node)) = world.exec.take_ready(index as usize) else { continue };
+        let paused_until = world.nodes[node as usize].paused_until;
+        if paused_until > world.now {
+            world.exec.wake_at(paused_until, token);
+            continue;
+        }
+        if let Some(future) = world.exec.take_future(token) {
+            world.current = token.number;
+            world.stats.polls += 1;
+            world.digest.pair(u64::from(token.number), world.now);
+            return Step::Poll(token, future);
+        }
+    }
+}
