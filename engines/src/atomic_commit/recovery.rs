@@ -58,7 +58,6 @@ pub(super) struct Recovered<F> {
 struct Names {
     snapshot: bool,
     tmp: bool,
-    hint: bool,
     generations: Vec<u64>,
 }
 
@@ -90,7 +89,7 @@ pub(super) async fn recover<E: Env>(
     if !names.snapshot {
         return create(env, dir, options, &names).await;
     }
-    if names.hint && options.planted(Plant::UnsyncedHint) {
+    if options.planted(Plant::UnsyncedHint) {
         read_planted_hint(env, dir).await;
     }
     let loaded = snapshot::load(env, &dir.join(SNAPSHOT)).await?;
@@ -118,7 +117,6 @@ pub(super) async fn recover<E: Env>(
 
 /// Creates the directory if it is missing.
 async fn ensure_dir<E: Env>(env: &E, dir: &Path) -> Result<(), Error> {
-    assert!(!dir.as_os_str().is_empty() || dir.parent().is_none(), "\"\" is the world's root");
     match env.create_dir(dir).await {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
@@ -135,7 +133,7 @@ async fn list<E: Env>(env: &E, dir: &Path) -> Result<Names, Error> {
     let mut names = Names::default();
     for entry in env.read_dir(dir).await.map_err(at(dir, "list"))? {
         let generation = wal_generation(&entry.name);
-        let ours = [SNAPSHOT, SNAPSHOT_TMP, HINT].contains(&entry.name.as_str());
+        let ours = [SNAPSHOT, SNAPSHOT_TMP].contains(&entry.name.as_str());
         if entry.kind == FileKind::Dir {
             if ours || generation.is_some() {
                 return Err(Error::NotOurs { path: dir.join(&entry.name) });
@@ -145,7 +143,6 @@ async fn list<E: Env>(env: &E, dir: &Path) -> Result<Names, Error> {
         match entry.name.as_str() {
             SNAPSHOT => names.snapshot = true,
             SNAPSHOT_TMP => names.tmp = true,
-            HINT => names.hint = true,
             _ => names.generations.extend(generation),
         }
     }
@@ -196,8 +193,8 @@ async fn replay<E: Env>(
     loaded: Loaded,
 ) -> Result<Replayed<E::File>, Error> {
     let header = loaded.header;
-    if header.generation == 0 {
-        return Err(corrupt(&dir.join(SNAPSHOT), 16, "generation 0 never existed"));
+    if header.generation == 0 || header.generation.max(header.seq) > u64::MAX / 2 {
+        return Err(corrupt(&dir.join(SNAPSHOT), 16, "no store ever counted that far"));
     }
     let path = wal_path(dir, header.generation);
     let writable = OpenOptions::new().read(true).write(true);

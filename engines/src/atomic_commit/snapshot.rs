@@ -59,16 +59,14 @@ fn next_block(
     let (mut entries, mut end) = (0, None);
     for (key, value) in visible.entries.range::<[u8], _>((after, Bound::Unbounded)) {
         format::put_entry(&mut bytes, key, value);
-        entries += 1;
+        (entries, end) = (entries + 1, Some(key));
         if bytes.len() >= BLOCK_HEADER_LEN + BLOCK_LEN_TARGET {
-            end = Some(key.clone());
             break;
         }
-        end = Some(key.clone());
     }
     let block = format::block_header(header, index, &bytes[BLOCK_HEADER_LEN..]);
     bytes[..BLOCK_HEADER_LEN].copy_from_slice(&block);
-    (bytes, entries, end)
+    (bytes, entries, end.cloned())
 }
 
 /// A snapshot that was loaded and verified.

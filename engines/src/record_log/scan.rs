@@ -172,7 +172,7 @@ impl<'f, F: File> Scanner<'f, F> {
             match self.examine(start).await? {
                 Seen::End => self.end = Some(ScanEnd::Clean),
                 Seen::Bad(reason) => self.stop_or_skip(reason).await?,
-                Seen::Valid { seq, .. } if seq != self.last_seq && seq != self.last_seq + 1 => {
+                Seen::Valid { seq, .. } if seq.wrapping_sub(self.last_seq) > 1 => {
                     self.stop_or_skip(BadRecord::Sequence).await?;
                 }
                 Seen::Valid { size, seq, confirmed } => {

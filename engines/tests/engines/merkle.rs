@@ -1,0 +1,55 @@
+//! The incremental tree against the definition.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use seedbed_engines::atomic_commit::merkle::{EMPTY, Tree, root_of, state_root};
+
+proptest! {
+    #[test]
+    fn after_any_puts_and_deletes_the_tree_has_the_root_of_its_entries(
+        ops in prop::collection::vec((0_u8..24, prop::option::of(any::<u8>())), 0..200),
+    ) {
+        let (mut tree, mut entries) = (Tree::default(), BTreeMap::new());
+        for (key, value) in ops {
+            match value {
+                Some(value) => {
+                    tree.put(&[key], &[value]);
+                    entries.insert([key], [value]);
+                }
+                None => {
+                    let was_there = entries.remove(&[key]).is_some();
+                    prop_assert_eq!(tree.delete(&[key]), was_there);
+                }
+            }
+            prop_assert_eq!(tree.root(), root_of(&entries));
+            prop_assert_eq!(tree.len(), entries.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_entries_put_and_deleted_leave_nothing() {
+    let mut tree = Tree::default();
+    for i in 0..10_000_u32 {
+        tree.put(&i.to_le_bytes(), b"value");
+    }
+    let entries = (0..10_000_u32).map(|i| (i.to_le_bytes(), b"value"));
+    assert_eq!(tree.root(), root_of(entries));
+    for i in 0..10_000_u32 {
+        assert!(tree.delete(&i.to_le_bytes()));
+    }
+    assert!(tree.is_empty());
+    assert_eq!(tree.root(), EMPTY);
+}
+
+#[test]
+fn the_order_of_puts_does_not_matter_and_the_sequence_number_does() {
+    let (mut forth, mut back) = (Tree::default(), Tree::default());
+    for i in 0..100_u8 {
+        forth.put(&[i], &[i]);
+        back.put(&[99 - i], &[99 - i]);
+    }
+    assert_eq!(forth.root(), back.root());
+    assert_ne!(state_root(1, &forth.root()), state_root(2, &forth.root()));
+}
