@@ -8,8 +8,12 @@ mod env;
 mod executor;
 mod node;
 mod panics;
+mod shrink;
 mod sim;
 mod stats;
+mod sweep;
+mod testbed;
+mod trace;
 mod waker;
 mod world;
 
@@ -19,6 +23,13 @@ pub use node::{CrashKind, NodeId};
 pub use seedbed_env as seam;
 pub use seedbed_faults as faults;
 pub use seedbed_traces as traces;
+pub use shrink::{ShrinkError, ShrinkLimits, Shrunk, shrink};
 pub use sim::{Finished, POLL_LIMIT, Sim};
 pub use stats::{FaultKind, Stats};
+pub use sweep::{Found, LAW_DETERMINISTIC, Progress, Sweep, Swept, nondeterminism, sweep};
+pub use testbed::{
+    Failure, Job, LAW_LIVE, LAW_NO_PANIC, Law, Outcome, PlantInfo, Run, Scenario, Testbed,
+    Violation,
+};
+pub use trace::{Replayed, job_of, record, replay};
 pub use world::Stop;

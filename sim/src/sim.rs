@@ -22,6 +22,7 @@ use crate::executor::TaskFuture;
 use crate::node::{CrashKind, DOWN, NodeId};
 use crate::panics;
 use crate::stats::Stats;
+use crate::testbed::Outcome;
 use crate::waker::{Token, drain_woken, waker};
 use crate::world::{Note, Stop, World, install, uninstall, with};
 
@@ -271,6 +272,18 @@ impl Sim {
     /// Stops [`Sim::run`] after this many polls; the default is [`POLL_LIMIT`].
     pub fn set_poll_limit(&mut self, polls: u64) {
         self.poll_limit = polls;
+    }
+
+    /// The verdict is part of the run: into trace and digest with it.
+    pub(crate) fn note_outcome(&mut self, outcome: &Outcome) {
+        let (op, text) = match outcome {
+            Outcome::Passed => ("passed", String::new()),
+            Outcome::Violation(v) => ("violation", format!("{}: {}", v.law, v.got)),
+            Outcome::Inconclusive(reason) => ("inconclusive", reason.clone()),
+            Outcome::Internal(reason) => ("internal", reason.clone()),
+        };
+        with(|world| world.digest.bytes(text.as_bytes()));
+        self.note(op, 0, || text);
     }
 
     /// Ends the world and gives what it leaves.

@@ -1,0 +1,285 @@
+//! What a user of the simulator brings: an engine's workload, how to drive it through crashes, and
+//! the laws that must hold. [`Testbed`] is implemented; [`Scenario`] is what tools run.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use seedbed_faults::Plan;
+use seedbed_traces::OpText;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::choices::Source;
+use crate::panics;
+use crate::sim::{Finished, Sim};
+use crate::world::Stop;
+
+/// A rule that every run must obey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Law {
+    /// Short, in words with spaces: `acknowledged is durable`.
+    pub name: &'static str,
+    /// What exactly must hold.
+    pub statement: &'static str,
+}
+
+/// A deliberate deviation of the engine under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlantInfo {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub about: &'static str,
+    /// Whether it is harmless: then no law may notice it. Otherwise one must.
+    pub benign: bool,
+}
+
+/// A law was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The law's name.
+    pub law: String,
+    /// What the law demands here.
+    pub expected: String,
+    /// What was there instead.
+    pub got: String,
+    /// Events before it was noticed.
+    pub at_event: u64,
+    /// Decisions before it was noticed.
+    pub at_decision: u64,
+}
+
+impl Violation {
+    /// A violation noticed now.
+    pub fn new(law: &str, expected: impl Into<String>, got: impl Into<String>) -> Self {
+        let (expected, got) = (expected.into(), got.into());
+        Self { law: law.to_owned(), expected, got, at_event: 0, at_decision: 0 }
+    }
+}
+
+/// Why a drive ended early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A law was broken.
+    Violation(Violation),
+    /// The run could not be judged.
+    Inconclusive(String),
+}
+
+impl From<Violation> for Failure {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+/// The law that every testbed has: engine code does not panic.
+pub const LAW_NO_PANIC: Law =
+    Law { name: "no panic", statement: "no task of the engine panics, whatever the disk does" };
+/// The law that every testbed has: some task can run until the work is done.
+pub const LAW_LIVE: Law = Law {
+    name: "no deadlock",
+    statement: "as long as the workload is not done, some task can run or a timer is set",
+};
+
+impl From<Stop> for Failure {
+    /// What a stop means that the driver did not expect.
+    fn from(stop: Stop) -> Self {
+        let violation =
+            |law: Law, got: String| Self::Violation(Violation::new(law.name, law.statement, got));
+        match stop {
+            Stop::Panicked(message) => violation(LAW_NO_PANIC, message),
+            Stop::Deadlock => violation(LAW_LIVE, Stop::Deadlock.to_string()),
+            Stop::PollLimit(_) => Self::Inconclusive(stop.to_string()),
+            Stop::Crashed(..) => Self::Inconclusive(format!("unexpectedly, {stop}")),
+        }
+    }
+}
+
+/// An engine under test: workload, driver, laws.
+pub trait Testbed: Send + Sync + 'static {
+    /// One operation of the workload. It is kept in traces, shrunk and replayed.
+    type Op: Clone + Debug + Serialize + DeserializeOwned + 'static;
+
+    /// Short name for the command line.
+    fn name(&self) -> &'static str;
+
+    /// One sentence.
+    fn about(&self) -> &'static str;
+
+    /// The laws that [`Testbed::drive`] checks, besides [`LAW_NO_PANIC`] and [`LAW_LIVE`].
+    fn laws(&self) -> &'static [Law];
+
+    /// Deviations that can be switched on by name.
+    fn plants(&self) -> Vec<PlantInfo> {
+        Vec::new()
+    }
+
+    /// Generates a workload. Leaving out any operations must give a workload as well.
+    fn workload(&self) -> BoxedStrategy<Vec<Self::Op>>;
+
+    /// Runs the workload in the given world, through its crashes, and checks the laws.
+    ///
+    /// # Errors
+    /// The first violation, or why there is no verdict.
+    fn drive(&self, sim: &mut Sim, ops: &[Self::Op], plant: Option<&str>) -> Result<(), Failure>;
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Decides everything that `workload` and `source` leave open.
+    pub seed: u64,
+    /// What may go wrong.
+    pub plan: Arc<Plan>,
+    /// The deviation to switch on.
+    pub plant: Option<String>,
+    /// The workload; generated from the seed if not given.
+    pub workload: Option<Vec<OpText>>,
+    /// Where decisions come from.
+    pub source: Source,
+    /// Keep decisions and events.
+    pub record: bool,
+}
+
+impl Job {
+    /// A seed under a plan.
+    pub fn new(seed: u64, plan: Arc<Plan>) -> Self {
+        Self { seed, plan, plant: None, workload: None, source: Source::Seed, record: false }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All laws held.
+    Passed,
+    /// A law was broken.
+    Violation(Violation),
+    /// There is no verdict, and why.
+    Inconclusive(String),
+    /// The testbed itself (not the engine) panicked, or could not use its input.
+    Internal(String),
+}
+
+impl Outcome {
+    /// The violation, if there is one.
+    pub fn violation(&self) -> Option<&Violation> {
+        match self {
+            Self::Violation(violation) => Some(violation),
+            _ => None,
+        }
+    }
+}
+
+/// A run's end and what it left.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Digest, counts, and the record if there is one.
+    pub finished: Finished,
+    /// The workload, if the run was recorded.
+    pub workload: Vec<OpText>,
+}
+
+/// A [`Testbed`] as tools see it.
+pub trait Scenario: Send + Sync {
+    /// Short name for the command line.
+    fn name(&self) -> &'static str;
+    /// One sentence.
+    fn about(&self) -> &'static str;
+    /// All laws.
+    fn laws(&self) -> Vec<Law>;
+    /// Deviations that can be switched on by name.
+    fn plants(&self) -> Vec<PlantInfo>;
+    /// Runs one job on this thread.
+    fn run(&self, job: &Job) -> Run;
+}
+
+impl<T: Testbed> Scenario for T {
+    fn name(&self) -> &'static str {
+        Testbed::name(self)
+    }
+
+    fn about(&self) -> &'static str {
+        Testbed::about(self)
+    }
+
+    fn laws(&self) -> Vec<Law> {
+        let mut laws = Testbed::laws(self).to_vec();
+        laws.extend([LAW_NO_PANIC, LAW_LIVE]);
+        laws
+    }
+
+    fn plants(&self) -> Vec<PlantInfo> {
+        Testbed::plants(self)
+    }
+
+    fn run(&self, job: &Job) -> Run {
+        panics::hook();
+        let mut sim = Sim::with_source(job.seed, job.source.clone(), job.record);
+        sim.apply_plan(&job.plan);
+        let ops = match &job.workload {
+            Some(texts) => decode_ops::<T::Op>(texts),
+            None => generate(&Testbed::workload(self), job.seed),
+        };
+        let (outcome, workload) = match ops {
+            Ok(ops) => {
+                let texts = if job.record { encode_ops(&ops) } else { Vec::new() };
+                let drive = || self.drive(&mut sim, &ops, job.plant.as_deref());
+                (outcome(panics::catch(drive), &sim), texts)
+            }
+            Err(reason) => (Outcome::Internal(reason), Vec::new()),
+        };
+        sim.note_outcome(&outcome);
+        Run { outcome, finished: sim.finish(), workload }
+    }
+}
+
+fn outcome(result: Result<Result<(), Failure>, String>, sim: &Sim) -> Outcome {
+    match result {
+        Ok(Ok(())) => Outcome::Passed,
+        Ok(Err(Failure::Violation(violation))) => Outcome::Violation(Violation {
+            at_event: sim.event_count(),
+            at_decision: sim.decision_count(),
+            ..violation
+        }),
+        Ok(Err(Failure::Inconclusive(reason))) => Outcome::Inconclusive(reason),
+        Err(panic) => Outcome::Internal(format!("the testbed panicked: {panic}")),
+    }
+}
+
+/// A workload from a seed: the same for the same version of proptest, on every machine.
+fn generate<Op: Debug>(strategy: &BoxedStrategy<Vec<Op>>, seed: u64) -> Result<Vec<Op>, String> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let tree = strategy.new_tree(&mut runner);
+    tree.map(|tree| tree.current()).map_err(|reason| format!("no workload: {reason}"))
+}
+
+fn encode_ops<Op: Debug + Serialize>(ops: &[Op]) -> Vec<OpText> {
+    let config = bincode::config::standard();
+    let encode = |op: &Op| {
+        let bytes = bincode::serde::encode_to_vec(op, config);
+        OpText { bytes: bytes.unwrap_or_default(), text: format!("{op:?}") }
+    };
+    ops.iter().map(encode).collect()
+}
+
+fn decode_ops<Op: DeserializeOwned>(texts: &[OpText]) -> Result<Vec<Op>, String> {
+    /// No operation of a workload needs more.
+    const OP_BYTES_MAX: usize = 1 << 20;
+    let config = bincode::config::standard().with_limit::<OP_BYTES_MAX>();
+    let decode = |text: &OpText| match bincode::serde::decode_from_slice(&text.bytes, config) {
+        Ok((op, used)) if used == text.bytes.len() => Ok(op),
+        Ok(_) => {
+            Err(format!("operation {:?} has bytes that this version does not know", text.text))
+        }
+        Err(error) => Err(format!("operation {:?} cannot be read: {error}", text.text)),
+    };
+    texts.iter().map(decode).collect()
+}
