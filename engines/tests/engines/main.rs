@@ -1,8 +1,8 @@
 //! The engines' tests, on real files in a temporary folder.
 
 mod damage;
-mod example_bytes;
 mod failures;
+mod golden;
 mod merkle;
 #[cfg(feature = "plants")]
 mod plants;

@@ -59,3 +59,69 @@ fn deletes_that_keep_the_root_are_seen_by_the_definition() {
         assert_ne!(found.root, root);
     });
 }
+
+/// Fills a store, whose later lives will have the plant, with five synced commits.
+async fn planted(world: &crate::support::World, plant: Plant) -> Options {
+    let mut options = Options::new(seedbed_engines::atomic_commit::Durability::Immediate);
+    options.plant = Some(plant);
+    crate::support::fill(world, options.clone(), 5).await;
+    options
+}
+
+#[test]
+fn a_dropped_tail_record_and_a_restarted_sequence_show_in_the_next_life() {
+    for (plant, expect) in [(Plant::RecoveryDropsTailRecord, 4), (Plant::SequenceRestarts, 0)] {
+        let (_dir, world) = world();
+        run(async {
+            let options = planted(&world, plant).await;
+            assert_eq!(open(&world, options).await.unwrap().seq(), expect, "{plant}");
+        });
+    }
+}
+
+#[test]
+fn a_planted_sync_error_is_acknowledged_all_the_same() {
+    use std::io::ErrorKind;
+    let (_dir, world) = world();
+    run(async {
+        let mut options = Options::default();
+        options.plant = Some(Plant::SyncErrorIgnored);
+        let store = open(&world, options).await.unwrap();
+        *world.gauge.fail_syncs.lock().unwrap() = Some(ErrorKind::Other);
+        assert_eq!(store.commit(batch(1)).await.unwrap().seq, 1);
+        *world.gauge.fail_syncs.lock().unwrap() = None;
+    });
+}
+
+#[test]
+fn a_failed_commit_that_stays_is_there_after_it_was_reported_as_not_done() {
+    use std::io::ErrorKind;
+
+    use seedbed_engines::atomic_commit::Error;
+    let (_dir, world) = world();
+    run(async {
+        let mut options = Options::default();
+        options.plant = Some(Plant::FailedCommitStays);
+        let store = open(&world, options).await.unwrap();
+        *world.gauge.fail_syncs.lock().unwrap() = Some(ErrorKind::Other);
+        let error = store.commit(batch(1)).await.unwrap_err();
+        assert!(matches!(error, Error::Poisoned { .. }), "{error}");
+        *world.gauge.fail_syncs.lock().unwrap() = None;
+        assert_eq!(open(&world, Options::default()).await.unwrap().seq(), 1);
+    });
+}
+
+#[test]
+fn a_short_write_taken_for_whole_loses_an_acknowledged_commit() {
+    use std::sync::atomic::Ordering::SeqCst;
+    let (_dir, world) = world();
+    run(async {
+        let mut options = Options::default();
+        options.plant = Some(Plant::ShortWriteNotContinued);
+        let store = open(&world, options).await.unwrap();
+        world.gauge.short.store(true, SeqCst);
+        assert_eq!(store.commit(batch(1)).await.unwrap().seq, 1);
+        store.close().await.unwrap();
+        assert_eq!(open(&world, Options::default()).await.unwrap().seq(), 0);
+    });
+}

@@ -51,7 +51,8 @@ fn log(lens: &[usize], lag: u64) -> (Vec<u8>, Vec<usize>) {
 #[test]
 fn zeros_are_no_record_at_any_length() {
     for len in 1..200 {
-        let decoded = decode_record(&vec![0; len], &HEADER, 48);
+        let zeros = vec![0; len];
+        let decoded = decode_record(&zeros, &HEADER, 48);
         assert!(matches!(decoded, Decoded::Bad { .. }), "{len}");
     }
     let (mut bytes, _) = log(&[5, 5], 1);

@@ -10,9 +10,16 @@ use seedbed_engines::record_log::{
 
 const HEADER: FileHeader = FileHeader { generation: 2, salt: 0x0123_4567_89ab_cdef, base_seq: 41 };
 
-const LOG_HEADER: &str = "@LOG_HEADER@";
-const RECORD: &str = "@RECORD@";
-const SNAPSHOT: &str = "@SNAPSHOT@";
+const LOG_HEADER: &str = concat!(
+    "7362726c6f670d0a01000000d01613140200000000000000efcdab89674523012900000000000000",
+    "00000000a2fa262d",
+);
+const RECORD: &str = "d0ac870807000000010000002a0000000000000029000000000000007061796c6f6164";
+const SNAPSHOT: &str = concat!(
+    "7362736e61700d0a01000000c2813442020000000000000029000000000000004d00000000000000",
+    "0100000000000000abababababababababababababababababababababababababababababababab",
+    "00000000d13c82b6100000003d376ffd03000000050000006b657976616c7565000000006d64033f",
+);
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
