@@ -48,6 +48,7 @@ impl Batch {
             format::put_op(&mut self.ops, format::Op::Put { key, value });
             self.count += 1;
         }
+        assert!(self.ops.len() <= BATCH_LEN_MAX, "what is too long is not kept");
         self
     }
 
@@ -58,16 +59,19 @@ impl Batch {
             format::put_op(&mut self.ops, format::Op::Delete { key });
             self.count += 1;
         }
+        assert!(self.ops.len() <= BATCH_LEN_MAX, "what is too long is not kept");
         self
     }
 
     /// The number of changes.
     pub fn len(&self) -> usize {
+        assert!(self.ops.len() >= self.count as usize * format::OP_HEADER_LEN);
         self.count as usize
     }
 
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
+        assert_eq!(self.count == 0, self.ops.is_empty());
         self.count == 0
     }
 

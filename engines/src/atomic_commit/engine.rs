@@ -127,7 +127,9 @@ impl<E: Env> Store<E> {
     /// Up to here the files themselves say that commits are durable: damage to them is reported
     /// as corruption and never taken for a torn tail.
     pub fn confirmed_seq(&self) -> u64 {
-        self.handle.shared.durable().confirmed
+        let durable = self.handle.shared.durable();
+        assert!(durable.confirmed <= durable.seq, "only what is durable is confirmed");
+        durable.confirmed
     }
 
     /// What opening found and did.
@@ -154,6 +156,7 @@ impl<E: Env> Store<E> {
                 return Err(Error::Busy { waiting, bytes });
             }
             let seq = queue.next_seq;
+            assert!(seq > queue.commits as u64, "each one that waits has a number");
             queue.next_seq += 1;
             queue.commits += 1;
             queue.bytes += batch.encoded_len();

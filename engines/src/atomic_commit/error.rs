@@ -59,6 +59,7 @@ pub enum Error {
         reason: Arc<Error>,
     },
     /// Not done, and never will be: the store stopped after an earlier failure. Open it again.
+    /// Reading goes on with what was visible.
     #[error("not done: the store stopped after a failure ({reason}); open it again")]
     Poisoned {
         /// The failure.
@@ -110,6 +111,7 @@ pub(super) fn corrupt(path: &Path, offset: u64, reason: impl Into<String>) -> Er
 
 /// A file whose header is not acceptable.
 pub(super) fn bad_header(path: &Path, error: HeaderError) -> Error {
+    assert!(path.file_name().is_some(), "a header is a file's");
     let path = path.to_path_buf();
     match error {
         HeaderError::NotOurs => Error::NotOurs { path },

@@ -261,6 +261,7 @@ impl<E: Env> LogTask<E> {
     /// Gives later commits the mode's time to join the group.
     async fn wait_for_company(&self) {
         let Durability::Group { max_batch, max_delay } = self.options.durability else { return };
+        assert!(max_batch > 0, "options are validated");
         if max_delay.is_zero() {
             return;
         }
@@ -332,6 +333,7 @@ impl<E: Env> LogTask<E> {
             return self.log.write_without_continuing().await;
         }
         self.log.write().await?;
+        assert!(self.durable < self.kernel.seq(), "no watermark covers its own record");
         self.shared.durable().confirmed = self.durable;
         Ok(())
     }
@@ -380,6 +382,8 @@ impl<E: Env> LogTask<E> {
 
     /// Answers the group in order. The group is empty afterwards.
     fn acknowledge_group(&mut self) {
+        let visible = self.shared.visible().seq;
+        assert!(self.group.iter().all(|done| done.commit.seq <= visible), "seen, then answered");
         self.commits_since_gc += self.group.len() as u64;
         for Done { pending, commit } in self.group.drain(..) {
             assert_eq!(pending.seq, commit.seq);
@@ -425,6 +429,7 @@ impl<E: Env> LogTask<E> {
     fn background_done(&mut self, result: io::Result<()>) -> Result<(), Error> {
         let sync = self.background.take();
         let seq = sync.expect("a result comes from a sync").seq;
+        assert!(seq <= self.kernel.seq(), "it covers what was written");
         let path = wal_path(&self.dir, self.log.header().generation);
         let result = match self.options.planted(Plant::SyncErrorIgnored) {
             true => Ok(()),
@@ -438,6 +443,7 @@ impl<E: Env> LogTask<E> {
     /// Waits for a background sync: its error must not be overlooked.
     async fn join_background(&mut self) -> Result<(), Error> {
         let Some(sync) = &mut self.background else { return Ok(()) };
+        assert!(sync.seq <= self.kernel.seq(), "it covers what was written");
         let joined = (&mut sync.handle).await;
         self.background_done(joined.unwrap_or_else(|stopped| Err(io::Error::other(stopped))))
     }
@@ -466,6 +472,8 @@ impl<E: Env> LogTask<E> {
         let switched =
             checkpoint::switch(&self.env, &self.dir, &self.options, next, &self.shared).await;
         self.log = switched?;
+        assert_eq!(self.log.header().generation, next);
+        assert_eq!(self.log.header().base_seq, self.kernel.seq());
         self.old_logs.push(wal_path(&self.dir, generation));
         self.sync_due = None;
         self.now_durable(self.kernel.seq());

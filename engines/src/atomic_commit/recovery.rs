@@ -162,14 +162,6 @@ async fn create<E: Env>(
         return Err(corrupt(&dir.join(SNAPSHOT), 0, "missing, although there are logs"));
     }
     check_leftovers(env, dir, names, 0).await?;
-    if !names.generations.is_empty() {
-        let path = wal_path(dir, 1);
-        let file = env.open(&path, OpenOptions::reading()).await.map_err(at(&path, "open"))?;
-        let len = file.len().await.map_err(at(&path, "read the length of"))?;
-        if len > FILE_HEADER_LEN as u64 {
-            return Err(corrupt(&dir.join(SNAPSHOT), 0, "missing, although there are commits"));
-        }
-    }
     // The folder's own name. Its parent is "." for a relative path of one component.
     if let Some(parent) = dir.parent() {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
@@ -197,14 +189,7 @@ async fn replay<E: Env>(
         return Err(corrupt(&dir.join(SNAPSHOT), 16, "no store ever counted that far"));
     }
     let path = wal_path(dir, header.generation);
-    let writable = OpenOptions::new().read(true).write(true);
-    let file = match env.open(&path, writable).await {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(corrupt(&path, 0, "missing, although the snapshot names it"));
-        }
-        Err(error) => return Err(at(&path, "open")(error)),
-    };
+    let file = open_live_log(env, &path).await?;
     let scanner = Scanner::open(&file, rules(options)).await.map_err(at(&path, "read"))?;
     let mut scanner = scanner.map_err(|error| bad_header(&path, error))?;
     let found = *scanner.header();
@@ -259,6 +244,19 @@ async fn replay<E: Env>(
         confirmed,
         tail,
     })
+}
+
+/// Opens the log that the snapshot names.
+async fn open_live_log<E: Env>(env: &E, path: &Path) -> Result<E::File, Error> {
+    let writable = OpenOptions::new().read(true).write(true);
+    assert!(!writable.create, "a live log that is missing is not made up");
+    match env.open(path, writable).await {
+        Ok(file) => Ok(file),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(corrupt(path, 0, "missing, although the snapshot names it"))
+        }
+        Err(error) => Err(at(path, "open")(error)),
+    }
 }
 
 /// Replay in progress.
@@ -455,12 +453,17 @@ async fn check_leftovers<E: Env>(
         let mut magic = [0; 8];
         let some = &mut magic[..len.min(8) as usize];
         file.read_exact_at(some, 0).await.map_err(at(&path, "read"))?;
-        let log = path.file_name().is_some_and(|name| name != SNAPSHOT_TMP);
-        let expected = if log { record_log::MAGIC } else { format::SNAPSHOT_MAGIC };
+        let generation = path.file_name().and_then(|name| wal_generation(name.to_str()?));
+        let expected = generation.map_or(format::SNAPSHOT_MAGIC, |_| record_log::MAGIC);
         // A crash can leave a file without its first bytes, or with zeros instead.
         let torn = some.iter().all(|&byte| byte == 0);
         if !torn && !expected.starts_with(some) {
             return Err(Error::NotOurs { path });
+        }
+        // Commits go to a new log only when the snapshot that names it is durable.
+        if generation.is_some_and(|new| new > live) && len > FILE_HEADER_LEN as u64 {
+            let reason = "it has commits, but the snapshot that names it is gone";
+            return Err(corrupt(&path, FILE_HEADER_LEN as u64, reason));
         }
     }
     Ok(())

@@ -180,6 +180,7 @@ impl Shared {
     /// Notes that nothing more will become durable.
     pub(super) fn fail_durable(&self, reason: &Arc<Error>) {
         let mut durable = self.durable();
+        assert!(durable.failed.is_none(), "a store fails once");
         durable.failed = Some(Arc::clone(reason));
         let waiters = std::mem::take(&mut durable.waiters);
         assert!(waiters.keys().all(|&seq| seq > durable.seq), "the others were told");

@@ -31,6 +31,7 @@ pub(super) async fn write<F: File>(
     let mut offset = bytes.len() as u64;
     let mut last: Option<Vec<u8>> = None;
     let mut written = 0;
+    assert_eq!(offset, SNAPSHOT_HEADER_LEN as u64);
     for index in 0.. {
         let (bytes, entries, end) = next_block(header, index, shared, last.take());
         file.write_all_at(&bytes, offset).await.map_err(failed)?;

@@ -58,6 +58,7 @@ impl Torn {
     /// a later record vouches for the bad one, or a whole record is out of sequence, or there is
     /// so much that looks like records that it could not all be checked.
     pub fn is_corruption(&self) -> bool {
+        assert!(self.later.is_none_or(|later| later.offset > self.offset));
         let vouched = self.later.is_some_and(|later| later.confirmed >= self.seq);
         vouched || !self.searched || self.reason == BadRecord::Sequence
     }
@@ -177,6 +178,7 @@ impl<'f, F: File> Scanner<'f, F> {
                 }
                 Seen::Valid { size, seq, confirmed } => {
                     self.position += size as u64;
+                    assert!(self.position <= self.len, "records are within the file");
                     self.last_seq = seq;
                     self.confirmed = self.confirmed.max(confirmed);
                     return Ok(Some(self.record(start)));
@@ -220,7 +222,10 @@ impl<'f, F: File> Scanner<'f, F> {
     fn record(&self, start: u64) -> Record<'_> {
         let bytes = self.windowed(start);
         match format::decode_unverified(bytes) {
-            Decoded::Record { record, .. } => record,
+            Decoded::Record { record, size } => {
+                assert_eq!(start + size as u64, self.position);
+                record
+            }
             Decoded::End | Decoded::Bad { .. } => unreachable!("it was examined before"),
         }
     }

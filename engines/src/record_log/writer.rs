@@ -40,7 +40,9 @@ impl<F: File> Writer<F> {
     /// # Errors
     /// The file's.
     pub async fn create(file: F, header: FileHeader) -> io::Result<Self> {
-        file.write_all_at(&format::encode_header(&header), 0).await?;
+        let bytes = format::encode_header(&header);
+        assert_eq!(format::decode_header(&bytes), Ok(header), "what is written can be read");
+        file.write_all_at(&bytes, 0).await?;
         Ok(Self::resume(file, header, FILE_HEADER_LEN as u64, header.base_seq))
     }
 
@@ -137,6 +139,7 @@ impl<F: File> Writer<F> {
 
     /// Whether the log has no record.
     pub fn is_empty(&self) -> bool {
+        assert!(self.len() >= FILE_HEADER_LEN as u64, "there is a header at least");
         self.len() == FILE_HEADER_LEN as u64
     }
 

@@ -261,3 +261,23 @@ fn a_missing_snapshot_or_log_is_corruption() {
         assert!(open(&world, Options::default()).await.unwrap().recovery().created);
     });
 }
+
+#[test]
+fn a_newer_log_with_commits_is_never_thrown_away() {
+    let (dir, world) = world();
+    run(async {
+        fill(&world, Options::default(), 3).await;
+        let old_snapshot = std::fs::read(path(dir.path(), "snapshot")).unwrap();
+        let old_log = std::fs::read(wal(dir.path())).unwrap();
+        let store = open(&world, Options::default()).await.unwrap();
+        store.checkpoint().await.unwrap();
+        store.commit(batch(4)).await.unwrap();
+        store.close().await.unwrap();
+        // As if the disk had lost a rename that it had reported as durable.
+        std::fs::write(path(dir.path(), "snapshot"), old_snapshot).unwrap();
+        std::fs::write(wal(dir.path()), old_log).unwrap();
+        let error = open(&world, Options::default()).await.unwrap_err();
+        assert!(error.to_string().contains("it has commits"), "{error}");
+        assert!(path(dir.path(), "wal.0000000000000002").exists());
+    });
+}
