@@ -21,6 +21,7 @@ mod presets;
 mod range;
 mod ratio;
 mod rule;
+mod run;
 
 pub use errors::{ParseError, PlanError, RuleError};
 pub use faults::{ClockFaults, DiskFaults, Faults, NodeFaults};
@@ -31,3 +32,4 @@ pub use presets::{Preset, presets};
 pub use range::{CountRange, DurationRange, RatioRange};
 pub use ratio::Ratio;
 pub use rule::{CompiledRule, On, OpKind, Rule, RuleState, Then};
+pub use run::{RunSettings, Seeds};

@@ -15,6 +15,7 @@ use crate::presets::presets;
 use crate::range::{CountRange, DurationRange, RatioRange};
 use crate::ratio::Ratio;
 use crate::rule::Rule;
+use crate::run::RunSettings;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,9 @@ pub struct Plan {
     /// Surgical rules (`[[rule]]`); the first that fires decides.
     #[serde(rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
+    /// How a tool should run the plan (`[run]`). Not part of the world: it is read, never written.
+    #[serde(skip_serializing)]
+    pub run: Option<RunSettings>,
 }
 
 /// What the disks do.
@@ -192,7 +196,7 @@ impl Plan {
         })
     }
 
-    /// The plan as TOML that [`Plan::from_toml`] reads back equal.
+    /// The plan as TOML that [`Plan::from_toml`] reads back equal, without `run`.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a plan holds text, booleans, small integers and tables")
     }
