@@ -55,6 +55,16 @@ impl SimEnv {
         });
     }
 
+    /// Counts one recovery whose result was checked.
+    pub fn count_check(&self) {
+        with(|world| world.stats.checks += 1);
+    }
+
+    /// World time in nanoseconds, for checkers: no node can read it.
+    pub fn world_ns(&self) -> u64 {
+        with(|world| world.now)
+    }
+
     /// A decision of the caller's own, one of `0..bound`: it is in the trace and is replayed and
     /// shrunk like all others. 0 must be the most benign.
     pub fn choose(&self, label: &'static str, bound: u64) -> u64 {

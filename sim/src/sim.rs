@@ -240,6 +240,11 @@ impl Sim {
         });
     }
 
+    /// Counts so far.
+    pub fn stats(&self) -> Stats {
+        with(|world| Stats { simulated_ns: world.now, ..world.stats })
+    }
+
     /// Counts one recovery whose result was checked.
     pub fn count_check(&mut self) {
         with(|world| world.stats.checks += 1);

@@ -1,0 +1,334 @@
+//! Boots, clients, crashes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use seedbed::seam::{Clock, Spawn};
+use seedbed::{CrashKind, Failure, FaultKind, NodeId, Sim, SimEnv, Stop, Violation};
+use seedbed_engines::atomic_commit::{Durability, Error, Options, Plant, Store, Ticket};
+
+use super::oracle::Oracle;
+use super::workload::{CLIENTS, Op, Write};
+use super::{DETECTED, OPENS};
+
+/// The store's directory.
+const DIR: &str = "store";
+/// How often a boot tries to open before the driver heals the disk.
+const OPEN_TRIES: usize = 3;
+/// Boots after which a run must be over: more than any plan's crashes and their repairs.
+const BOOTS_MAX: u64 = 10_000;
+
+/// What outlives the node: the clients' queues and what they were told.
+struct Bench {
+    queues: Vec<VecDeque<Op>>,
+    oracle: Oracle,
+    /// The store of this boot stopped after a failure.
+    poisoned: bool,
+}
+
+type Shared = Arc<Mutex<Bench>>;
+
+fn lock(bench: &Shared) -> MutexGuard<'_, Bench> {
+    bench.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How a boot ended by itself.
+enum LifeEnd {
+    /// The workload is done and the store closed.
+    Done,
+    /// The store did not open.
+    NotOpened(Error),
+    /// The store stopped after a failure.
+    Poisoned,
+}
+
+pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(), Failure> {
+    let options = draw_options(sim, plant);
+    let mut queues = vec![VecDeque::new(); CLIENTS as usize];
+    for op in ops {
+        queues[(op.client() % CLIENTS) as usize].push_back(op.clone());
+    }
+    let oracle = Oracle::new(options.durability, flush_ns_max(sim));
+    let bench = Arc::new(Mutex::new(Bench { queues, oracle, poisoned: false }));
+    let node = sim.add_node("store");
+    let mut healed = false;
+    for _ in 0..BOOTS_MAX {
+        let env = sim.boot(node);
+        let end = sim.run(env, life(env, options.clone(), Arc::clone(&bench)));
+        if let Some(violation) = lock(&bench).oracle.violation.take() {
+            return Err(violation.into());
+        }
+        match end {
+            Ok(LifeEnd::Done) if healed => return Ok(()),
+            Ok(LifeEnd::Done) => {
+                // Once more, on a healthy disk: all that was told must be there.
+                restart(sim, node, &bench);
+                heal(sim, &mut healed);
+            }
+            Ok(LifeEnd::Poisoned) => restart(sim, node, &bench),
+            Ok(LifeEnd::NotOpened(error)) => {
+                let rotten = lock(&bench).oracle.is_rotten();
+                if judge_open_error(&error, rotten, healed)? {
+                    return Ok(());
+                }
+                restart(sim, node, &bench);
+                heal(sim, &mut healed);
+            }
+            Err(Stop::Crashed(_, kind)) => after_crash(sim, kind, &bench),
+            Err(stop) => return Err(stop.into()),
+        }
+    }
+    Err(Failure::Inconclusive(format!("not over after {BOOTS_MAX} boots")))
+}
+
+fn heal(sim: &mut Sim, healed: &mut bool) {
+    sim.heal();
+    *healed = true;
+}
+
+/// Whether the run is over (damage was detected); an error that must not be is a violation.
+fn judge_open_error(error: &Error, rotten: bool, healed: bool) -> Result<bool, Violation> {
+    match error {
+        Error::Corrupt { .. } | Error::FutureVersion { .. } | Error::NotOurs { .. } if rotten => {
+            Ok(true)
+        }
+        Error::Io { .. } if !healed => Ok(false),
+        error => {
+            let law = if rotten { DETECTED } else { OPENS };
+            Err(Violation::new(law.name, law.statement, error.to_string()))
+        }
+    }
+}
+
+/// Ends a boot that did not crash by itself, in either way.
+fn restart(sim: &mut Sim, node: NodeId, bench: &Shared) {
+    let kind = match sim.choose("restart", 2) {
+        0 => CrashKind::Process,
+        _ => CrashKind::PowerLoss,
+    };
+    sim.crash(node, kind);
+    after_crash(sim, kind, bench);
+}
+
+fn after_crash(sim: &mut Sim, kind: CrashKind, bench: &Shared) {
+    let mut bench = lock(bench);
+    bench.oracle.crashed(kind, sim.now_ns());
+    bench.poisoned = false;
+    if sim.stats().fault(FaultKind::BitRot) > 0 {
+        bench.oracle.rotted();
+    }
+}
+
+/// Mode, checkpoint size and garbage collection are part of the seed; 0 is the plainest.
+fn draw_options(sim: &mut Sim, plant: Option<Plant>) -> Options {
+    let durability = match sim.choose("store.mode", 6) {
+        0 => Durability::Immediate,
+        1 => Durability::Group {
+            max_batch: 8,
+            max_delay: Duration::from_micros(100 * sim.choose("store.delay", 4)),
+        },
+        2 => Durability::Batch(2 + sim.choose("store.batch", 9) as usize),
+        3 => Durability::AsyncSync,
+        4 => Durability::WriteBehind { interval: Duration::from_millis(2) },
+        _ => Durability::None,
+    };
+    let mut options = Options::new(durability);
+    options.checkpoint_every_bytes =
+        [64 << 20, 400, 2000, 8000][sim.choose("store.wal", 4) as usize];
+    options.gc_every_commits = [100, 1, 3][sim.choose("store.gc", 3) as usize];
+    options.plant = plant;
+    options
+}
+
+/// The longest that the store can need to write and sync what is waiting, checkpoint included:
+/// some tens of operations at the disk's worst, plus the longest pause of the node.
+fn flush_ns_max(sim: &Sim) -> u64 {
+    const OPS: u64 = 64;
+    let faults = sim.faults();
+    let disk = &faults.disk;
+    let worst = [disk.read_latency, disk.write_latency, disk.sync_latency, disk.metadata_latency];
+    let op = worst.iter().map(|range| range.max_ns).max().unwrap_or(0);
+    OPS * op + faults.clock.pause.max_ns
+}
+
+/// One boot: open, check, work, close.
+async fn life(env: SimEnv, options: Options, bench: Shared) -> LifeEnd {
+    let store = match open(env, &options).await {
+        Ok(store) => store,
+        Err(error) => return LifeEnd::NotOpened(error),
+    };
+    let snapshot = store.scan();
+    env.note("recovered", snapshot.seq, || format!("commit {}", snapshot.seq));
+    env.count_check();
+    {
+        let mut bench = lock(&bench);
+        bench.oracle.recovered(&snapshot);
+        if bench.oracle.violation.is_some() {
+            return LifeEnd::Done;
+        }
+    }
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|id| env.spawn(Client::new(id, env, store.clone(), Arc::clone(&bench)).run()))
+        .collect();
+    for client in clients {
+        // A client that panicked has ended the run already.
+        let _ = client.await;
+    }
+    if lock(&bench).poisoned || store.close().await.is_err() {
+        return LifeEnd::Poisoned;
+    }
+    let seq = store.seq();
+    lock(&bench).oracle.called_durable(seq, 0);
+    LifeEnd::Done
+}
+
+/// Opens the store, trying again after I/O errors.
+async fn open(env: SimEnv, options: &Options) -> Result<Store<SimEnv>, Error> {
+    let mut tries = 1;
+    loop {
+        match Store::open(env, DIR, options.clone()).await {
+            Err(Error::Io { .. }) if tries < OPEN_TRIES => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+/// One client: takes its operations in order, and notes what it is told.
+struct Client {
+    id: u8,
+    env: SimEnv,
+    store: Store<SimEnv>,
+    bench: Shared,
+    /// Submitted and not yet answered.
+    open: Vec<Ticket>,
+}
+
+impl Client {
+    fn new(id: u8, env: SimEnv, store: Store<SimEnv>, bench: Shared) -> Self {
+        Self { id, env, store, bench, open: Vec::new() }
+    }
+
+    async fn run(mut self) {
+        while let Some(op) = self.next() {
+            self.perform(op).await;
+            self.note_durable();
+        }
+        self.await_open().await;
+        self.note_durable();
+    }
+
+    fn next(&self) -> Option<Op> {
+        let mut bench = lock(&self.bench);
+        if bench.poisoned || bench.oracle.violation.is_some() {
+            return None;
+        }
+        bench.queues[self.id as usize].pop_front()
+    }
+
+    async fn perform(&mut self, op: Op) {
+        match op {
+            Op::Commit { writes, .. } => {
+                self.await_open().await;
+                if let Some(ticket) = self.submit(&writes) {
+                    self.acknowledge(ticket).await;
+                }
+            }
+            Op::Submit { writes, .. } => {
+                let ticket = self.submit(&writes);
+                self.open.extend(ticket);
+            }
+            Op::CommitDurably { writes, .. } => {
+                if let Some(ticket) = self.submit(&writes) {
+                    self.acknowledge(ticket).await;
+                }
+                self.flush().await;
+            }
+            Op::Get { key, .. } => {
+                let value = self.store.get(&super::workload::key_bytes(key));
+                let seq = self.store.seq();
+                if let Ok(value) = value {
+                    lock(&self.bench).oracle.read(key, value.as_deref(), seq);
+                }
+            }
+            Op::Scan { .. } => {
+                let snapshot = self.store.scan();
+                lock(&self.bench).oracle.scanned(&snapshot);
+            }
+            Op::Flush { .. } => self.flush().await,
+            Op::Checkpoint { .. } => {
+                let before = self.store.seq();
+                let result = self.store.checkpoint().await;
+                self.made_durable(before, result);
+            }
+            Op::Wait { us, .. } => self.env.sleep(Duration::from_micros(us.into())).await,
+        }
+    }
+
+    fn submit(&self, writes: &[Write]) -> Option<Ticket> {
+        let mut bench = lock(&self.bench);
+        let batch = bench.oracle.batch(writes);
+        let tag = bench.oracle.tag();
+        match self.store.submit(batch) {
+            Ok(ticket) => {
+                let seq = ticket.seq();
+                bench.oracle.submitted(seq, tag, writes);
+                self.env.note("submit", seq, || format!("commit {seq} by client {}", self.id));
+                Some(ticket)
+            }
+            Err(Error::Busy { .. }) => None,
+            Err(_) => {
+                bench.poisoned = true;
+                None
+            }
+        }
+    }
+
+    async fn acknowledge(&self, mut ticket: Ticket) {
+        let seq = ticket.seq();
+        let answer = ticket.acknowledged().await;
+        let mut bench = lock(&self.bench);
+        match answer {
+            Ok(commit) => {
+                self.env.note("ack", seq, || format!("commit {seq} to client {}", self.id));
+                let now = self.env.world_ns();
+                bench.oracle.acknowledged(seq, commit.root, now);
+            }
+            Err(Error::InDoubt { .. }) => {
+                self.env.note("in_doubt", seq, || format!("commit {seq}"));
+                bench.poisoned = true;
+            }
+            Err(error) => {
+                self.env.note("not_done", seq, || format!("commit {seq}: {error}"));
+                bench.oracle.failed(seq);
+                bench.poisoned = true;
+            }
+        }
+    }
+
+    async fn await_open(&mut self) {
+        for ticket in std::mem::take(&mut self.open) {
+            self.acknowledge(ticket).await;
+        }
+    }
+
+    async fn flush(&self) {
+        let before = self.store.seq();
+        let result = self.store.flush().await;
+        self.made_durable(before, result);
+    }
+
+    /// A flush or checkpoint covers at least what was visible when it was asked for.
+    fn made_durable(&self, seq: u64, result: Result<(), Error>) {
+        let mut bench = lock(&self.bench);
+        match result {
+            Ok(()) => bench.oracle.called_durable(seq, 0),
+            Err(_) => bench.poisoned = true,
+        }
+    }
+
+    fn note_durable(&self) {
+        let (durable, confirmed) = (self.store.durable_seq(), self.store.confirmed_seq());
+        lock(&self.bench).oracle.called_durable(durable, confirmed);
+    }
+}

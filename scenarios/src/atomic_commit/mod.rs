@@ -1,0 +1,108 @@
+//! The `atomic_commit` store under concurrent clients, crashed at any operation.
+//!
+//! One node, one store. Each boot opens the store, compares what was recovered with what the
+//! clients were told, and goes on with the workload. Between boots the node crashes or loses its
+//! power; some boots are crashed inside recovery. The last boot runs on a healed world.
+//!
+//! Acknowledgements are noted where the client receives them, never by the engine.
+
+mod driver;
+mod oracle;
+#[cfg(test)]
+mod tests;
+mod workload;
+
+use proptest::strategy::BoxedStrategy;
+use seedbed::{Failure, Law, PlantInfo, Sim, Testbed};
+use seedbed_engines::atomic_commit::Plant;
+
+pub use workload::{Op, Write};
+
+/// The scenario `atomic_commit`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AtomicCommit;
+
+pub(crate) const OPENS: Law = Law {
+    name: "opens",
+    statement: "after any crash the store opens, once the disk answers; without damage to the \
+                media it never reports corruption",
+};
+pub(crate) const DURABLE: Law = Law {
+    name: "acknowledged is durable",
+    statement: "every acknowledged commit survives: any process crash in every mode, and a power \
+                loss except for the mode's documented window",
+};
+pub(crate) const PREFIX: Law = Law {
+    name: "atomic prefix",
+    statement: "the recovered entries are exactly those after some number of commits: each whole \
+                or absent, in order, without a hole, nothing invented and nothing resurrected",
+};
+pub(crate) const IN_DOUBT: Law = Law {
+    name: "failed is absent",
+    statement: "a commit reported as not done never appears; only one without an answer, or \
+                reported in doubt, may be there or not",
+};
+pub(crate) const OBSERVED: Law = Law {
+    name: "observed is durable",
+    statement: "what a reader was shown, or an earlier recovery served, does not disappear, \
+                except for the mode's documented window",
+};
+pub(crate) const ROOT: Law = Law {
+    name: "root matches content",
+    statement: "the Merkle root, recomputed from the entries, is the one that the store reports, \
+                and the one that it reported when it acknowledged that commit",
+};
+pub(crate) const READS: Law = Law {
+    name: "reads are current",
+    statement: "a read returns the state after some commit that is not older than the last one \
+                acknowledged before the read, and not newer than the last one submitted",
+};
+pub(crate) const MONOTONE: Law = Law {
+    name: "sequence numbers are monotone",
+    statement: "a new commit's number is greater than every number that was acknowledged, \
+                recovered or given out in this boot",
+};
+pub(crate) const DETECTED: Law = Law {
+    name: "damage is detected",
+    statement: "after bit rot the store reports corruption or recovers a true prefix with every \
+                commit that the files confirm; it never serves or launders damaged bytes",
+};
+
+const LAWS: &[Law] = &[OPENS, DURABLE, PREFIX, IN_DOUBT, OBSERVED, ROOT, READS, MONOTONE, DETECTED];
+
+impl Testbed for AtomicCommit {
+    type Op = Op;
+
+    fn name(&self) -> &'static str {
+        "atomic_commit"
+    }
+
+    fn about(&self) -> &'static str {
+        "a key-value store with WAL, checkpoints and Merkle root, under four concurrent clients"
+    }
+
+    fn laws(&self) -> &'static [Law] {
+        LAWS
+    }
+
+    fn plants(&self) -> Vec<PlantInfo> {
+        let info = |plant: &Plant| PlantInfo {
+            name: plant.name(),
+            about: plant.about(),
+            benign: plant.benign(),
+        };
+        Plant::ALL.iter().map(info).collect()
+    }
+
+    fn workload(&self) -> BoxedStrategy<Vec<Op>> {
+        workload::strategy()
+    }
+
+    fn drive(&self, sim: &mut Sim, ops: &[Op], plant: Option<&str>) -> Result<(), Failure> {
+        let plant = match plant.map(str::parse).transpose() {
+            Ok(plant) => plant,
+            Err(unknown) => return Err(Failure::Inconclusive(format!("{unknown}"))),
+        };
+        driver::drive(sim, ops, plant)
+    }
+}

@@ -1,0 +1,334 @@
+//! The oracle: what clients were told, and whether what is recovered agrees with it.
+//!
+//! Commits are totally ordered by the number that the store gave them at submission. The oracle
+//! keeps the last verified state and every commit submitted since, and at each recovery asks
+//! whether the entries are those after exactly `k` commits, with `k` between what must have
+//! survived and what was submitted.
+
+use std::collections::BTreeMap;
+
+use seedbed::{CrashKind, Violation};
+use seedbed_engines::atomic_commit::{Batch, Durability, Hash, Snapshot, merkle};
+
+use super::workload::{Write, key_bytes, value_bytes};
+use super::{DETECTED, DURABLE, IN_DOUBT, MONOTONE, OBSERVED, PREFIX, READS, ROOT};
+
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A commit that was submitted since the last verified recovery.
+#[derive(Clone, Debug)]
+struct Issued {
+    seq: u64,
+    changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    answer: Answer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// None yet, or in doubt.
+    Open,
+    /// Acknowledged at this simulated time with this root.
+    Acknowledged { at_ns: u64, root: Hash },
+    /// Reported as not done.
+    Failed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    mode: Durability,
+    /// The longest that a flush can take in this world.
+    flush_ns_max: u64,
+    base: Entries,
+    base_seq: u64,
+    issued: Vec<Issued>,
+    /// Tags commits so that no two write the same value.
+    tags: u64,
+    /// The newest state shown to a reader.
+    observed: u64,
+    /// The newest commit that the store called durable.
+    durable: u64,
+    /// The newest commit that the store called confirmed by its files.
+    confirmed: u64,
+    /// What the last crashes left to be expected.
+    floor: Floor,
+    /// Bits have rotted.
+    rotten: bool,
+    pub violation: Option<Violation>,
+}
+
+/// The least that the next recovery must bring, and by which law.
+#[derive(Clone, Copy, Debug, Default)]
+struct Floor {
+    acknowledged: u64,
+    observed: u64,
+}
+
+impl Oracle {
+    pub(crate) fn new(mode: Durability, flush_ns_max: u64) -> Self {
+        Self {
+            mode,
+            flush_ns_max,
+            base: Entries::new(),
+            base_seq: 0,
+            issued: Vec::new(),
+            tags: 0,
+            observed: 0,
+            durable: 0,
+            confirmed: 0,
+            floor: Floor::default(),
+            rotten: false,
+            violation: None,
+        }
+    }
+
+    /// Keeps the first violation.
+    fn violated(&mut self, violation: Violation) {
+        self.violation.get_or_insert(violation);
+    }
+
+    /// A batch for the store, with values that nobody else writes.
+    pub(crate) fn batch(&mut self, writes: &[Write]) -> Batch {
+        self.tags += 1;
+        let mut batch = Batch::new();
+        for (key, value) in changes(self.tags, writes) {
+            match value {
+                Some(value) => batch.put(key, value),
+                None => batch.delete(key),
+            };
+        }
+        batch
+    }
+
+    /// The store took the last made batch and numbered it.
+    pub(crate) fn submitted(&mut self, seq: u64, tag: u64, writes: &[Write]) {
+        let last = self.issued.last().map_or(self.base_seq, |issued| issued.seq);
+        if seq <= last {
+            let expected = format!("{}; the last number was {last}", MONOTONE.statement);
+            self.violated(Violation::new(MONOTONE.name, expected, format!("number {seq}")));
+        }
+        let changes = changes(tag, writes);
+        self.issued.push(Issued { seq, changes, answer: Answer::Open });
+    }
+
+    /// The tag of the last made batch.
+    pub(crate) fn tag(&self) -> u64 {
+        self.tags
+    }
+
+    pub(crate) fn acknowledged(&mut self, seq: u64, root: Hash, at_ns: u64) {
+        if let Some(issued) = self.find(seq) {
+            issued.answer = Answer::Acknowledged { at_ns, root };
+        }
+    }
+
+    pub(crate) fn failed(&mut self, seq: u64) {
+        if let Some(issued) = self.find(seq) {
+            issued.answer = Answer::Failed;
+        }
+    }
+
+    fn find(&mut self, seq: u64) -> Option<&mut Issued> {
+        self.issued.iter_mut().rev().find(|issued| issued.seq == seq)
+    }
+
+    /// The store called everything up to `seq` durable, and up to `confirmed` confirmed.
+    pub(crate) fn called_durable(&mut self, seq: u64, confirmed: u64) {
+        self.durable = self.durable.max(seq);
+        self.confirmed = self.confirmed.max(confirmed);
+    }
+
+    fn last_acknowledged(&self) -> u64 {
+        self.last_acknowledged_before(u64::MAX)
+    }
+
+    /// The last commit acknowledged before a time.
+    fn last_acknowledged_before(&self, ns: u64) -> u64 {
+        let before = |issued: &&Issued| matches!(issued.answer, Answer::Acknowledged { at_ns, .. } if at_ns < ns);
+        self.issued.iter().rev().find(before).map_or(self.base_seq, |issued| issued.seq)
+    }
+
+    fn last_issued(&self) -> u64 {
+        self.issued.last().map_or(self.base_seq, |issued| issued.seq)
+    }
+
+    /// A reader saw `value` under `key`.
+    pub(crate) fn read(&mut self, key: u8, value: Option<&[u8]>, seq: u64) {
+        self.observed = self.observed.max(seq);
+        let key = key_bytes(key);
+        let (low, high) = (self.last_acknowledged(), self.last_issued());
+        let mut now = self.base.get(&key).map(Vec::as_slice);
+        let mut legal = self.base_seq >= low && now == value;
+        for issued in &self.issued {
+            if let Some((_, new)) = issued.changes.iter().rev().find(|(k, _)| *k == key) {
+                now = new.as_deref();
+            }
+            legal |= issued.seq >= low && now == value;
+        }
+        if !legal {
+            let got = format!("{} under {}", shown(value), String::from_utf8_lossy(&key));
+            let expected = format!("{}: of commits {low} to {high}", READS.statement);
+            self.violated(Violation::new(READS.name, expected, got));
+        }
+    }
+
+    /// A reader saw everything.
+    pub(crate) fn scanned(&mut self, snapshot: &Snapshot) {
+        self.observed = self.observed.max(snapshot.seq);
+        let (low, high) = (self.last_acknowledged(), self.last_issued());
+        if snapshot.seq < low || snapshot.seq > high {
+            let expected = format!("{}: of commits {low} to {high}", READS.statement);
+            let got = format!("the state after commit {}", snapshot.seq);
+            return self.violated(Violation::new(READS.name, expected, got));
+        }
+        let want = self.state_after(snapshot.seq);
+        if want != snapshot.entries {
+            let got = difference(&want, &snapshot.entries);
+            return self.violated(Violation::new(READS.name, READS.statement, got));
+        }
+        self.check_root(snapshot);
+    }
+
+    fn check_root(&mut self, snapshot: &Snapshot) {
+        let entries = snapshot.entries.iter().map(|(k, v)| (k.as_slice(), v.as_slice()));
+        let want = merkle::state_root(snapshot.seq, &merkle::root_of(entries));
+        let told = self.find(snapshot.seq).and_then(|issued| match issued.answer {
+            Answer::Acknowledged { root, .. } => Some(root),
+            _ => None,
+        });
+        if snapshot.root != want || told.is_some_and(|told| told != want) {
+            let told = told.map_or("nothing".to_owned(), |root| hex(&root));
+            let got = format!("the store reports {}, and acknowledged {told}", hex(&snapshot.root));
+            let expected = format!("{}: {} at commit {}", ROOT.statement, hex(&want), snapshot.seq);
+            self.violated(Violation::new(ROOT.name, expected, got));
+        }
+    }
+
+    fn state_after(&self, seq: u64) -> Entries {
+        let mut state = self.base.clone();
+        for issued in self.issued.iter().take_while(|issued| issued.seq <= seq) {
+            for (key, value) in &issued.changes {
+                match value {
+                    Some(value) => state.insert(key.clone(), value.clone()),
+                    None => state.remove(key),
+                };
+            }
+        }
+        state
+    }
+
+    /// The node ended at simulated time `now_ns`: what must the next recovery bring?
+    pub(crate) fn crashed(&mut self, kind: CrashKind, now_ns: u64) {
+        let last = self.last_acknowledged();
+        let acknowledged = match (kind, self.mode) {
+            (CrashKind::Process, _)
+            | (CrashKind::PowerLoss, Durability::Immediate | Durability::Group { .. }) => last,
+            (CrashKind::PowerLoss, Durability::Batch(n)) => last.saturating_sub(n as u64 - 1),
+            (CrashKind::PowerLoss, Durability::WriteBehind { interval }) => {
+                let window = interval.as_nanos() as u64 + 2 * self.flush_ns_max;
+                self.last_acknowledged_before(now_ns.saturating_sub(window))
+            }
+            // AsyncSync and None promise nothing but what they called durable.
+            _ => self.base_seq,
+        };
+        // Outside these modes a reader sees no more than what is acknowledged or about to be.
+        let shown_is_durable = kind == CrashKind::Process || self.mode.survives_power_loss();
+        let observed = if shown_is_durable { self.observed } else { 0 };
+        // Floors only rise: crash upon crash inside recovery must not lose anything either.
+        self.floor.acknowledged = self.floor.acknowledged.max(acknowledged.max(self.durable));
+        self.floor.observed = self.floor.observed.max(observed.max(self.base_seq));
+    }
+
+    /// From now on damage is to be expected.
+    pub(crate) fn rotted(&mut self) {
+        self.rotten = true;
+    }
+
+    pub(crate) fn is_rotten(&self) -> bool {
+        self.rotten
+    }
+
+    /// A recovery served this. The central check.
+    pub(crate) fn recovered(&mut self, snapshot: &Snapshot) {
+        let k = snapshot.seq;
+        if self.rotten {
+            self.check_floor(k, self.confirmed, &DETECTED);
+        } else {
+            self.check_floor(k, self.floor.acknowledged, &DURABLE);
+            self.check_floor(k, self.floor.observed, &OBSERVED);
+        }
+        let failed = self.issued.iter().find(|issued| issued.answer == Answer::Failed);
+        if let Some(failed) = failed.filter(|failed| failed.seq <= k).map(|failed| failed.seq) {
+            let got = format!("commit {failed} was reported as not done and is there");
+            self.violated(Violation::new(IN_DOUBT.name, IN_DOUBT.statement, got));
+        }
+        let high = self.last_issued();
+        if k > high {
+            let expected = format!("{}: at most {high} commits were submitted", PREFIX.statement);
+            let got = format!("a state after {k} commits");
+            return self.violated(Violation::new(PREFIX.name, expected, got));
+        }
+        let want = self.state_after(k);
+        if want != snapshot.entries {
+            let law = if self.rotten { DETECTED } else { PREFIX };
+            let expected = format!("{} (here: after commit {k})", law.statement);
+            let got = difference(&want, &snapshot.entries);
+            return self.violated(Violation::new(law.name, expected, got));
+        }
+        self.check_root(snapshot);
+        self.rebase(snapshot);
+    }
+
+    fn check_floor(&mut self, k: u64, floor: u64, law: &seedbed::Law) {
+        if k < floor {
+            let expected = format!("{}: at least commit {floor}", law.statement);
+            let got = format!("recovered up to commit {k}; {} are gone", floor - k);
+            self.violated(Violation::new(law.name, expected, got));
+        }
+    }
+
+    /// What was recovered is the new beginning; what was not is gone for good.
+    fn rebase(&mut self, snapshot: &Snapshot) {
+        self.base.clone_from(&snapshot.entries);
+        self.base_seq = snapshot.seq;
+        self.issued.clear();
+        self.observed = snapshot.seq;
+        self.durable = snapshot.seq;
+        self.confirmed = self.confirmed.min(snapshot.seq);
+        self.floor = Floor::default();
+    }
+}
+
+fn changes(tag: u64, writes: &[Write]) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let change = |write: &Write| (key_bytes(write.key), write.len.map(|len| value_bytes(tag, len)));
+    writes.iter().map(change).collect()
+}
+
+/// The first key on which two states differ.
+fn difference(want: &Entries, got: &Entries) -> String {
+    let keys: std::collections::BTreeSet<_> = want.keys().chain(got.keys()).collect();
+    let differs = |key: &&&Vec<u8>| want.get(**key) != got.get(**key);
+    let different: Vec<_> = keys.iter().filter(differs).collect();
+    let Some(key) = different.first() else { return "no difference".to_owned() };
+    format!(
+        "{} keys differ; {} should be {} and is {}",
+        different.len(),
+        String::from_utf8_lossy(key),
+        shown(want.get(**key).map(Vec::as_slice)),
+        shown(got.get(**key).map(Vec::as_slice))
+    )
+}
+
+/// A value by its length and its commit's tag.
+fn shown(value: Option<&[u8]>) -> String {
+    match value {
+        None => "absent".to_owned(),
+        Some(value) => {
+            let head: Vec<String> = value.iter().take(8).map(|b| format!("{b:02x}")).collect();
+            format!("{} bytes {}", value.len(), head.join(""))
+        }
+    }
+}
+
+fn hex(hash: &Hash) -> String {
+    hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,1 @@
+//! Short sweeps of the scenario itself.
