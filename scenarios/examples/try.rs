@@ -13,15 +13,28 @@ fn main() {
     let t = std::time::Instant::now();
     let swept = sweep(&*all[0], &sw, &Progress::default());
     println!("{:?} {} seeds, {:#?}", t.elapsed(), swept.seeds, swept.stats);
-    for f in &swept.found { println!("{f:?}"); }
+    for f in &swept.found {
+        println!("{f:?}");
+    }
     println!("{:?} {:?} {:x}", swept.inconclusive, swept.internal, swept.digest);
-    if let Some(f) = swept.found.first() && args.len() > 5 {
+    if let Some(f) = swept.found.first()
+        && args.len() > 5
+    {
         let t = std::time::Instant::now();
         let trace = record(&*all[0], &sw.job(f.seed));
-        if args[5] == "full" { println!("{}", traces::render(&trace, None)); }
+        if args[5] == "full" {
+            println!("{}", traces::render(&trace, None));
+        }
         let stop = Default::default();
         let s = shrink(&*all[0], &trace, &ShrinkLimits { runs_max: 20000, stop: &stop }).unwrap();
         println!("{}", traces::render(&s.trace, None));
-        println!("{:?} -> {:?} runs {} finished {} {:?}", s.before, s.after, s.runs, s.finished, t.elapsed());
+        println!(
+            "{:?} -> {:?} runs {} finished {} {:?}",
+            s.before,
+            s.after,
+            s.runs,
+            s.finished,
+            t.elapsed()
+        );
     }
 }

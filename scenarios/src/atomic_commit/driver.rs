@@ -8,7 +8,7 @@ use seedbed::seam::{Clock, Spawn};
 use seedbed::{CrashKind, Failure, FaultKind, NodeId, Sim, SimEnv, Stop, Violation};
 use seedbed_engines::atomic_commit::{Durability, Error, Options, Plant, Store, Ticket};
 
-use super::oracle::Oracle;
+use super::oracle::{LifeEnded, Oracle};
 use super::workload::{CLIENTS, Op, Write};
 use super::{DETECTED, OPENS};
 
@@ -25,7 +25,12 @@ struct Bench {
     oracle: Oracle,
     /// The store of this boot stopped after a failure.
     poisoned: bool,
+    /// Injected failures of disk operations up to the last boot's end.
+    failures_before: u64,
 }
+
+const DISK_FAILURES: [FaultKind; 4] =
+    [FaultKind::WriteError, FaultKind::SyncError, FaultKind::MetadataError, FaultKind::NoSpace];
 
 type Shared = Arc<Mutex<Bench>>;
 
@@ -50,7 +55,7 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
         queues[(op.client() % CLIENTS) as usize].push_back(op.clone());
     }
     let oracle = Oracle::new(options.durability, flush_ns_max(sim));
-    let bench = Arc::new(Mutex::new(Bench { queues, oracle, poisoned: false }));
+    let bench = Arc::new(Mutex::new(Bench { queues, oracle, poisoned: false, failures_before: 0 }));
     let node = sim.add_node("store");
     let mut healed = false;
     for _ in 0..BOOTS_MAX {
@@ -113,9 +118,13 @@ fn restart(sim: &mut Sim, node: NodeId, bench: &Shared) {
 
 fn after_crash(sim: &mut Sim, kind: CrashKind, bench: &Shared) {
     let mut bench = lock(bench);
-    bench.oracle.crashed(kind, sim.now_ns());
+    let stats = sim.stats();
+    let failures: u64 = DISK_FAILURES.iter().map(|kind| stats.fault(*kind)).sum();
+    let disk_failed = failures > bench.failures_before;
+    bench.failures_before = failures;
+    bench.oracle.crashed(&LifeEnded { kind, now_ns: sim.now_ns(), disk_failed });
     bench.poisoned = false;
-    if sim.stats().fault(FaultKind::BitRot) > 0 {
+    if stats.fault(FaultKind::BitRot) > 0 {
         bench.oracle.rotted();
     }
 }

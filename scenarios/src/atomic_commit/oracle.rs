@@ -51,9 +51,25 @@ pub(crate) struct Oracle {
     confirmed: u64,
     /// What the last crashes left to be expected.
     floor: Floor,
+    /// Since the last verified recovery the power went.
+    power_lost: bool,
+    /// Since the last verified recovery a write or sync failed, so that a store that syncs in the
+    /// background may have stopped without anyone having been told yet.
+    disk_failed: bool,
+    /// When the last boot that recovered ended.
+    stopped_ns: Option<u64>,
     /// Bits have rotted.
     rotten: bool,
     pub violation: Option<Violation>,
+}
+
+/// How a boot ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LifeEnded {
+    pub kind: CrashKind,
+    pub now_ns: u64,
+    /// A disk operation of this boot failed.
+    pub disk_failed: bool,
 }
 
 /// The least that the next recovery must bring, and by which law.
@@ -76,6 +92,9 @@ impl Oracle {
             durable: 0,
             confirmed: 0,
             floor: Floor::default(),
+            power_lost: false,
+            disk_failed: false,
+            stopped_ns: None,
             rotten: false,
             violation: None,
         }
@@ -216,26 +235,28 @@ impl Oracle {
         state
     }
 
-    /// The node ended at simulated time `now_ns`: what must the next recovery bring?
-    pub(crate) fn crashed(&mut self, kind: CrashKind, now_ns: u64) {
+    /// The node ended: what must the next recovery bring?
+    pub(crate) fn crashed(&mut self, end: &LifeEnded) {
+        // What a process crash left in the cache, a power loss before the next recovery can take.
+        self.power_lost |= end.kind == CrashKind::PowerLoss;
+        let stopped_ns = *self.stopped_ns.get_or_insert(end.now_ns);
+        self.disk_failed |= end.disk_failed;
         let last = self.last_acknowledged();
-        let acknowledged = match (kind, self.mode) {
-            (CrashKind::Process, _)
-            | (CrashKind::PowerLoss, Durability::Immediate | Durability::Group { .. }) => last,
-            (CrashKind::PowerLoss, Durability::Batch(n)) => last.saturating_sub(n as u64 - 1),
-            (CrashKind::PowerLoss, Durability::WriteBehind { interval }) => {
+        let acknowledged = match self.mode {
+            _ if !self.power_lost => last,
+            Durability::Immediate | Durability::Group { .. } => last,
+            Durability::Batch(n) if !self.disk_failed => last.saturating_sub(n as u64 - 1),
+            Durability::WriteBehind { interval } if !self.disk_failed => {
                 let window = interval.as_nanos() as u64 + 2 * self.flush_ns_max;
-                self.last_acknowledged_before(now_ns.saturating_sub(window))
+                self.last_acknowledged_before(stopped_ns.saturating_sub(window))
             }
-            // AsyncSync and None promise nothing but what they called durable.
+            // The others promise nothing but what they called durable.
             _ => self.base_seq,
         };
-        // Outside these modes a reader sees no more than what is acknowledged or about to be.
-        let shown_is_durable = kind == CrashKind::Process || self.mode.survives_power_loss();
-        let observed = if shown_is_durable { self.observed } else { 0 };
-        // Floors only rise: crash upon crash inside recovery must not lose anything either.
-        self.floor.acknowledged = self.floor.acknowledged.max(acknowledged.max(self.durable));
-        self.floor.observed = self.floor.observed.max(observed.max(self.base_seq));
+        // In a mode with a window a reader may see what a power loss can still take.
+        let shown_is_durable = !self.power_lost || self.mode.survives_power_loss();
+        let observed = if shown_is_durable { self.observed } else { self.base_seq };
+        self.floor = Floor { acknowledged: acknowledged.max(self.durable), observed };
     }
 
     /// From now on damage is to be expected.
@@ -295,6 +316,9 @@ impl Oracle {
         self.durable = snapshot.seq;
         self.confirmed = self.confirmed.min(snapshot.seq);
         self.floor = Floor::default();
+        self.power_lost = false;
+        self.disk_failed = false;
+        self.stopped_ns = None;
     }
 }
 

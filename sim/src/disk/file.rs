@@ -167,14 +167,23 @@ impl FileData {
     }
 
     /// A page is written back as a whole, so a page that was written again after a failed sync is
-    /// durable with all it holds; one that was not stays as it is.
+    /// durable with all it holds; one that was not stays as it is. Writing back the page at the
+    /// file's end brings the length along, also one that an earlier sync failed to.
     fn make_durable_partly(&mut self, upto: u64) {
-        let rewritten = |list: &[PageWrite], page: u32| {
-            list.iter().rev().find(|w| w.page == page && w.seq <= upto && !w.failed).map(|w| w.seq)
+        let rewritten: Vec<(u32, u64)> = self
+            .writes
+            .iter()
+            .filter(|w| w.seq <= upto && !w.failed)
+            .map(|w| (w.page, w.seq))
+            .collect();
+        let last_of = |page: u32| rewritten.iter().rev().find(|(p, _)| *p == page).map(|(_, s)| *s);
+        self.writes.retain(|w| last_of(w.page).is_none_or(|last| w.seq > last));
+        let len = self.lens.iter().find(|l| l.seq > upto).map_or(self.len, |l| l.before);
+        let end_page = (len.saturating_sub(1) / PAGE as u64) as u32;
+        let last = match rewritten.iter().any(|(page, _)| *page == end_page) {
+            true => Some(upto),
+            false => self.lens.iter().rev().find(|l| l.seq <= upto && !l.failed).map(|l| l.seq),
         };
-        let before = self.writes.clone();
-        self.writes.retain(|w| rewritten(&before, w.page).is_none_or(|last| w.seq > last));
-        let last = self.lens.iter().rev().find(|l| l.seq <= upto && !l.failed).map(|l| l.seq);
         self.lens.retain(|l| last.is_none_or(|last| l.seq > last));
         if self.writes.is_empty() {
             self.undo.clear();

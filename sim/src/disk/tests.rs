@@ -220,6 +220,20 @@ fn after_a_failed_sync_a_later_success_does_not_cover_the_lost_pages() {
 }
 
 #[test]
+fn after_a_failed_append_writing_it_again_makes_data_and_length_durable() {
+    let mut disk = Disk::new();
+    let ino = durable(&mut disk, "a", b"0");
+    disk.write_at(ino, b"1", 1).expect("write");
+    let barrier = disk.begin_sync(ino);
+    disk.fail(barrier);
+    sync(&mut disk, ino);
+    assert_eq!(images(&disk, |d| text(d, "a")), set(&["0", "00", "01"]));
+    disk.write_at(ino, b"1", 1).expect("write");
+    sync(&mut disk, ino);
+    assert_eq!(images(&disk, |d| text(d, "a")), set(&["01"]));
+}
+
+#[test]
 fn a_process_crash_keeps_the_cache() {
     let mut disk = Disk::new();
     let ino = disk.open("a", RWC).expect("open");
