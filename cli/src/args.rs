@@ -1,0 +1,284 @@
+//! The grammar of the command line: every flag, its environment variable, and its help.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use seedbed::faults::Seeds;
+
+const EXAMPLES: &str = "\
+Examples:
+  seedbed                                      sweep all scenarios (about half a minute)
+  seedbed run SCENARIO --seeds 0..10000        sweep one scenario
+  seedbed run SCENARIO --plant NAME            switch a planted bug on and see it caught
+  seedbed replay seedbed-traces/FILE.trace     run a recorded violation again
+  seedbed list                                 what there is
+
+Exit codes:
+  0   fine: everything was done, and all laws held
+  1   violation: a law was broken (diff: the traces differ; zoo: a plant escaped)
+  2   usage: the command line, a setting, an input file or an output place is wrong
+  3   inconclusive: interrupted, or a run went on for too long
+  4   nothing selected: no seeds, or a sync that is never called
+  5   diverged: a replay is not the run that was recorded
+  70  internal error: the tool or a testbed failed, not the engine under test
+
+Every setting is a flag, an environment variable, or a key of the [run] table of a plan file; the
+first of these that is given counts.";
+
+/// Deterministic simulation testing of storage engines: sweeps seeds, checks laws, keeps traces.
+///
+/// Without a command it sweeps every scenario under the fault plan `rough` and ends with a table.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXAMPLES)]
+pub(crate) struct Top {
+    #[command(flatten)]
+    pub sweep: SweepArgs,
+    /// When to use colours; `auto` respects NO_COLOR, CLICOLOR_FORCE and pipes.
+    #[arg(long, global = true, value_enum, default_value = "auto", env = "SEEDBED_COLOR")]
+    #[arg(value_name = "WHEN", hide_env_values = true)]
+    pub color: Color,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On terminals that want them.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Sweeps the seeds of one scenario.
+    Run(RunArgs),
+    /// Lists scenarios, laws, plants, sync sites and fault plans.
+    List(ListArgs),
+    /// Runs a trace, or a seed, again.
+    Replay(ReplayArgs),
+    /// Makes the trace of a violation small.
+    Shrink(ShrinkArgs),
+    /// Shows a trace.
+    Show(ShowArgs),
+    /// Names the first difference of two traces.
+    Diff(DiffArgs),
+    /// Measures how soon the laws catch each planted bug and each left-out sync.
+    Zoo(ZooArgs),
+}
+
+/// How to sweep.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct SweepArgs {
+    /// Seeds of each scenario: N (the first N), A..B or A..=B.
+    #[arg(short, long, env = "SEEDBED_SEEDS", hide_env_values = true)]
+    pub seeds: Option<Seeds>,
+    /// Threads [default: one per core].
+    #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX as i64))]
+    pub jobs: Option<u16>,
+    /// Fault plan: a name from `list`, or a TOML file [default: rough].
+    #[arg(short, long, env = "SEEDBED_FAULTS", hide_env_values = true, value_name = "PLAN")]
+    pub faults: Option<String>,
+    /// Stop after so many violations of a scenario; 0 = never [default: 1].
+    #[arg(long, env = "SEEDBED_MAX_VIOLATIONS", hide_env_values = true, value_name = "N")]
+    pub max_violations: Option<u32>,
+    /// Run every seed that EVERY divides twice and compare; 0 = none [default: 64 without a
+    /// command, else 0].
+    #[arg(long, env = "SEEDBED_CHECK_DETERMINISM", hide_env_values = true, value_name = "EVERY")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    pub check_determinism: Option<u32>,
+    /// Folder for the traces of violations, made when needed [default: seedbed-traces].
+    #[arg(long, env = "SEEDBED_TRACES", hide_env_values = true, value_name = "DIR")]
+    pub traces: Option<PathBuf>,
+    /// Print one JSON object and nothing else on standard output.
+    #[arg(long, env = "SEEDBED_JSON", hide_env_values = true)]
+    pub json: bool,
+    /// No progress and no table: violations and errors only.
+    #[arg(short, long, env = "SEEDBED_QUIET", hide_env_values = true)]
+    pub quiet: bool,
+}
+
+/// Most threads.
+pub(crate) const JOBS_MAX: u16 = 1024;
+
+/// What is different from the engine as it is.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct TargetArgs {
+    /// Switch on a deviation of the engine; `list` names them.
+    #[arg(short, long, env = "SEEDBED_PLANT", hide_env_values = true, value_name = "NAME")]
+    pub plant: Option<String>,
+    /// Leave out the sync at a source location, like log.rs:210; can be repeated.
+    #[arg(long, env = "SEEDBED_OMIT_SYNC", hide_env_values = true, value_name = "FILE:LINE")]
+    #[arg(value_delimiter = ',')]
+    pub omit_sync: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed run atomic_commit --seeds 0..10000 --jobs 2
+  seedbed run atomic_commit --faults crashes --omit-sync engine.rs:210 --max-violations 0
+  seedbed run atomic_commit --faults my-plan.toml --json
+
+The plan file may have a table [run] with the keys seeds, jobs, plant, omit_sync, max_violations,
+check_determinism and traces; flags and environment variables go first.
+
+JSON: {scenario, plan, plant, omit_sync, seeds: {start, end, run}, digest (hex), stats: {ops, polls,
+crashes, power_losses, checks, simulated_ns, one count per fault kind}, wall_ms, violations: [{seed,
+law, expected, got, at_event, at_decision, trace, replay, shrink}], inconclusive: [{seed, reason}],
+internal: [{seed, reason}], interrupted, exit_code}; trace and shrink are null without a trace file.")]
+pub(crate) struct RunArgs {
+    /// The scenario; `list` names them.
+    pub scenario: String,
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub sweep: SweepArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed list
+  seedbed list --json")]
+pub(crate) struct ListArgs {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed replay seedbed-traces/atomic_commit-rough-seed17.trace
+  seedbed replay --scenario atomic_commit --seed 17 --faults rough
+  seedbed replay --scenario atomic_commit --seed 17 --trace seed17.trace
+
+The exit code is the verdict of the run: 0 if all laws hold, 1 if one is broken, 3 if there is none;
+or 5 if the run is not the one that was recorded.")]
+pub(crate) struct ReplayArgs {
+    /// The trace file.
+    #[arg(required_unless_present = "seed")]
+    #[arg(conflicts_with_all = ["seed", "scenario"])]
+    pub file: Option<PathBuf>,
+    /// The seed to run instead.
+    #[arg(long, requires = "scenario", value_name = "N")]
+    pub seed: Option<u64>,
+    /// The scenario of the seed.
+    #[arg(long, requires = "seed", value_name = "NAME")]
+    pub scenario: Option<String>,
+    /// Fault plan of the seed: a name from `list`, or a TOML file [default: rough].
+    #[arg(short, long, env = "SEEDBED_FAULTS", hide_env_values = true, value_name = "PLAN")]
+    pub faults: Option<String>,
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Write the new run's trace into this file.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed shrink seedbed-traces/atomic_commit-rough-seed17.trace
+  seedbed shrink big.trace -o small.trace --runs 20000
+
+Exit code 0 means that a small trace was written that breaks the same law; 4 that the trace breaks no
+law; 5 that it did but does not any more; 3 that Ctrl-C ended it (the best so far is written).")]
+pub(crate) struct ShrinkArgs {
+    /// The trace file.
+    pub file: PathBuf,
+    /// Where the small trace goes [default: FILE with .shrunk.trace].
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Most runs to try.
+    #[arg(long, default_value_t = 10_000, env = "SEEDBED_SHRINK_RUNS", hide_env_values = true)]
+    #[arg(value_name = "N")]
+    pub runs: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed show seedbed-traces/atomic_commit-rough-seed17.trace
+  seedbed show FILE.trace --events 100..140 --decisions
+  seedbed show FILE.trace --json
+
+Of a damaged file the good part is shown; then comes what is wrong with it, and exit code 2.")]
+pub(crate) struct ShowArgs {
+    /// The trace file.
+    pub file: PathBuf,
+    /// Only these events: A..B, A.. or ..B.
+    #[arg(long, value_name = "A..B", value_parser = window)]
+    pub events: Option<Range<u64>>,
+    /// List all decisions that are not 0, however many.
+    #[arg(long)]
+    pub decisions: bool,
+    /// Print one JSON object: {trace, error}.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed diff yesterday.trace today.trace
+
+Exit code 0 means that both are the same run (builds may differ), 1 that they are not.")]
+pub(crate) struct DiffArgs {
+    /// The left trace file.
+    pub left: PathBuf,
+    /// The right trace file.
+    pub right: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed zoo
+  seedbed zoo atomic_commit --seeds 20000
+
+Exit code 1 means that a plant was not caught, a benign one was, or a shrunk trace does not replay. A
+left-out sync that is not caught is no error: it may not be needed.")]
+pub(crate) struct ZooArgs {
+    /// Only this scenario.
+    pub scenario: Option<String>,
+    /// Most seeds per plant and per sync: N, A..B or A..=B.
+    #[arg(short, long, default_value = "2000", env = "SEEDBED_SEEDS", hide_env_values = true)]
+    pub seeds: Seeds,
+    /// Threads [default: one per core].
+    #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX as i64))]
+    pub jobs: Option<u16>,
+    /// Fault plan: a name from `list`, or a TOML file.
+    #[arg(short, long, default_value = "rough", env = "SEEDBED_FAULTS", hide_env_values = true)]
+    #[arg(value_name = "PLAN")]
+    pub faults: String,
+    /// Most runs to shrink each violation; 0 = do not shrink.
+    #[arg(long, default_value_t = 2_000, value_name = "N")]
+    pub shrink_runs: u64,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// No progress.
+    #[arg(short, long, env = "SEEDBED_QUIET", hide_env_values = true)]
+    pub quiet: bool,
+}
+
+/// A window of event numbers; either end may be left out.
+fn window(text: &str) -> Result<Range<u64>, String> {
+    let bad = |why: &str| format!("{why}; expected a range of event numbers like 100..140");
+    let (from, to) = text.split_once("..").ok_or_else(|| bad("there is no `..`"))?;
+    let number = |text: &str, default: u64| match text {
+        "" => Ok(default),
+        text => text.parse().map_err(|_| bad("it is not made of numbers")),
+    };
+    let (from, to) = (number(from, 0)?, number(to, u64::MAX)?);
+    if from > to { Err(bad("it is reversed")) } else { Ok(from..to) }
+}

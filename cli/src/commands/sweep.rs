@@ -1,0 +1,267 @@
+//! No command (the main job) and `run`: sweeping seeds.
+
+use std::time::Duration;
+
+use seedbed::{FaultKind, Scenario, Swept};
+use serde::Serialize;
+
+use crate::args::{RunArgs, SweepArgs, TargetArgs};
+use crate::commands::Context;
+use crate::exit::{Exit, Failure};
+use crate::finding::{Finding, FindingJson};
+use crate::lookup;
+use crate::output::{BAD, GOOD, NOTE, paint};
+use crate::progress::Meter;
+use crate::settings::{Defaults, Settings};
+use crate::tables::{self, Row, grouped};
+
+/// The main job compares every so many seeds with a second run.
+const MAIN_CHECK_EVERY: u64 = 64;
+/// Seeds of `run` when nobody says how many.
+const RUN_SEEDS: u64 = 1000;
+/// Violations that are reported in full; further ones get a line each.
+const REPORTS_MAX: usize = 3;
+/// Violations that get a trace file.
+const TRACES_MAX: usize = 100;
+/// Seeds without a verdict that are listed.
+const REASONS_MAX: usize = 5;
+
+/// One scenario's sweep and what it found.
+struct Swath<'a> {
+    scenario: &'a dyn Scenario,
+    swept: Swept,
+    wall: Duration,
+    findings: Vec<Finding>,
+    exit: Exit,
+}
+
+/// Sweeps all scenarios.
+pub(crate) fn main_job(cx: &mut Context<'_>, args: &SweepArgs) -> Result<Exit, Failure> {
+    let defaults = Defaults { seeds: cx.main_seeds, check_every: MAIN_CHECK_EVERY };
+    let settings = Settings::resolve(args, &TargetArgs::default(), defaults)?;
+    if settings.target.plant.is_some() || !settings.target.omit_sync.is_empty() {
+        let plan = &settings.target.plan_arg;
+        let what = "its [run] table sets plant or omit_sync, which belong to one scenario";
+        return Err(Failure::usage(format!("{plan}: {what}: use `run SCENARIO`")));
+    }
+    if cx.scenarios.is_empty() {
+        return Err(Failure::new(Exit::NothingSelected, "there are no scenarios"));
+    }
+    let scenarios: Vec<&dyn Scenario> = cx.scenarios.iter().map(|scenario| &**scenario).collect();
+    let swaths = sweep_all(cx, &scenarios, &settings);
+    let exit = worst(swaths.iter().map(|swath| swath.exit));
+    if settings.json {
+        let scenarios = swaths.iter().map(|swath| swath_json(swath, &settings)).collect();
+        let interrupted = swaths.iter().any(|swath| swath.swept.interrupted);
+        cx.out.json(&MainJson { scenarios, interrupted, exit_code: exit.code() });
+    } else {
+        print(cx, &swaths, &settings);
+    }
+    Ok(exit)
+}
+
+/// Sweeps one scenario.
+pub(crate) fn run(cx: &mut Context<'_>, args: &RunArgs) -> Result<Exit, Failure> {
+    let scenario = lookup::scenario(cx.scenarios, &args.scenario)?;
+    let defaults = Defaults { seeds: RUN_SEEDS, check_every: 0 };
+    let settings = Settings::resolve(&args.sweep, &args.target, defaults)?;
+    settings.target.check(scenario)?;
+    let swaths = sweep_all(cx, &[scenario], &settings);
+    let exit = worst(swaths.iter().map(|swath| swath.exit));
+    match swaths.first() {
+        Some(swath) if settings.json => cx.out.json(&swath_json(swath, &settings)),
+        _ => print(cx, &swaths, &settings),
+    }
+    Ok(exit)
+}
+
+fn sweep_all<'a>(
+    cx: &mut Context<'_>,
+    scenarios: &[&'a dyn Scenario],
+    settings: &Settings,
+) -> Vec<Swath<'a>> {
+    let seeds = settings.seeds.end - settings.seeds.start;
+    let show = cx.show(settings.quiet);
+    let mut meter = Meter::new(show, seeds.saturating_mul(scenarios.len() as u64));
+    let mut swaths = Vec::new();
+    for scenario in scenarios {
+        let sweep = settings.sweep();
+        let (swept, wall) = meter.sweep(scenario.name(), *scenario, &sweep, cx.stop, &mut cx.err);
+        let exit = exit_of(&swept, settings);
+        swaths.push(Swath { scenario: *scenario, swept, wall, findings: Vec::new(), exit });
+        if cx.is_stopped() {
+            break;
+        }
+    }
+    meter.finish();
+    for swath in &mut swaths {
+        let found = swath.swept.found.iter().take(TRACES_MAX).cloned();
+        let finding = |found| {
+            let (target, folder) = (&settings.target, &settings.traces);
+            Finding::new(cx.program, swath.scenario, target, found, folder)
+        };
+        swath.findings = found.map(finding).collect();
+    }
+    swaths
+}
+
+/// What a sweep means; a violation is the main news, whatever else there is.
+fn exit_of(swept: &Swept, settings: &Settings) -> Exit {
+    if !swept.found.is_empty() {
+        Exit::Violation
+    } else if !swept.internal.is_empty() {
+        Exit::Internal
+    } else if swept.interrupted || !swept.inconclusive.is_empty() {
+        Exit::Inconclusive
+    } else if is_never_called(swept, settings) {
+        Exit::NothingSelected
+    } else {
+        Exit::Fine
+    }
+}
+
+/// Whether syncs were to be left out, but none was.
+fn is_never_called(swept: &Swept, settings: &Settings) -> bool {
+    !settings.target.omit_sync.is_empty() && swept.stats.fault(FaultKind::Omitted) == 0
+}
+
+fn worst(exits: impl Iterator<Item = Exit>) -> Exit {
+    let order =
+        [Exit::Violation, Exit::Internal, Exit::Inconclusive, Exit::NothingSelected, Exit::Fine];
+    let exits: Vec<_> = exits.collect();
+    order.into_iter().find(|exit| exits.contains(exit)).unwrap_or(Exit::Fine)
+}
+
+fn print(cx: &mut Context<'_>, swaths: &[Swath<'_>], settings: &Settings) {
+    let findings: Vec<_> = swaths.iter().flat_map(|swath| &swath.findings).collect();
+    for (index, finding) in findings.iter().enumerate() {
+        match index < REPORTS_MAX {
+            true => finding.report(&mut cx.out),
+            false => finding.brief(&mut cx.out),
+        }
+    }
+    let found: usize = swaths.iter().map(|swath| swath.swept.found.len()).sum();
+    if found > findings.len() {
+        let rest = found - findings.len();
+        cx.out.line(format_args!("and {rest} more violations, without trace files"));
+    }
+    if found > 0 && !settings.quiet {
+        cx.out.line("");
+    }
+    let rows = swaths.iter().map(|swath| Row {
+        name: swath.scenario.name(),
+        swept: &swath.swept,
+        wall: swath.wall,
+    });
+    if !settings.quiet {
+        tables::sweeps(&mut cx.out, &rows.collect::<Vec<_>>());
+    }
+    for swath in swaths {
+        remarks(cx, swath, settings);
+    }
+    if !settings.quiet {
+        conclusion(cx, swaths);
+    }
+}
+
+/// What keeps a sweep from being a full answer.
+fn remarks(cx: &mut Context<'_>, swath: &Swath<'_>, settings: &Settings) {
+    let name = swath.scenario.name();
+    let kinds = [
+        ("without a verdict", &swath.swept.inconclusive),
+        ("on which the testbed itself failed", &swath.swept.internal),
+    ];
+    for (what, seeds) in kinds {
+        if !seeds.is_empty() {
+            let count = grouped(seeds.len() as u64);
+            cx.err.line(paint(NOTE, format_args!("{name}: {count} seeds {what}:")));
+        }
+        for (seed, reason) in seeds.iter().take(REASONS_MAX) {
+            let reason = seedbed::traces::escape(reason);
+            cx.err.line(format_args!("  seed {seed}: {reason}"));
+        }
+    }
+    if swath.swept.interrupted {
+        let (done, all) = (swath.swept.seeds, settings.seeds.end - settings.seeds.start);
+        cx.err.line(paint(NOTE, format_args!("{name}: interrupted after {done} of {all} seeds")));
+    } else if is_never_called(&swath.swept, settings) {
+        let sites = settings.target.omit_sync.join(", ");
+        let what =
+            "was never called in this sweep, so it says nothing: `list` shows the sync sites";
+        cx.err.line(format_args!("{} --omit-sync {sites} {what}", paint(NOTE, "warning:")));
+    }
+}
+
+fn conclusion(cx: &mut Context<'_>, swaths: &[Swath<'_>]) {
+    let found: usize = swaths.iter().map(|swath| swath.swept.found.len()).sum();
+    let checks: u64 = swaths.iter().map(|swath| swath.swept.stats.checks).sum();
+    let seeds: u64 = swaths.iter().map(|swath| swath.swept.seeds).sum();
+    let (checks, seeds) = (grouped(checks), grouped(seeds));
+    let verdict = match found {
+        0 => paint(GOOD, "all laws held"),
+        1 => paint(BAD, "1 violation"),
+        found => paint(BAD, format_args!("{found} violations")),
+    };
+    cx.out.line(format_args!("{verdict} in {checks} checked recoveries of {seeds} seeds"));
+}
+
+/// The main job's result.
+#[derive(Serialize)]
+struct MainJson<'a> {
+    scenarios: Vec<SwathJson<'a>>,
+    interrupted: bool,
+    exit_code: u8,
+}
+
+/// A scenario's result; the help of `run` describes it.
+#[derive(Serialize)]
+struct SwathJson<'a> {
+    scenario: &'a str,
+    plan: &'a str,
+    plant: Option<&'a str>,
+    omit_sync: &'a [String],
+    seeds: SeedsJson,
+    digest: String,
+    stats: seedbed::Stats,
+    wall_ms: u64,
+    violations: Vec<FindingJson<'a>>,
+    inconclusive: Vec<ReasonJson<'a>>,
+    internal: Vec<ReasonJson<'a>>,
+    interrupted: bool,
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct SeedsJson {
+    start: u64,
+    end: u64,
+    run: u64,
+}
+
+#[derive(Serialize)]
+struct ReasonJson<'a> {
+    seed: u64,
+    reason: &'a str,
+}
+
+fn swath_json<'a>(swath: &'a Swath<'_>, settings: &'a Settings) -> SwathJson<'a> {
+    let Swept { seeds, stats, digest, inconclusive, internal, interrupted, .. } = &swath.swept;
+    let reasons = |list: &'a [(u64, String)]| {
+        list.iter().map(|(seed, reason)| ReasonJson { seed: *seed, reason }).collect()
+    };
+    SwathJson {
+        scenario: swath.scenario.name(),
+        plan: &settings.target.plan_arg,
+        plant: settings.target.plant.as_deref(),
+        omit_sync: &settings.target.omit_sync,
+        seeds: SeedsJson { start: settings.seeds.start, end: settings.seeds.end, run: *seeds },
+        digest: format!("{digest:016x}"),
+        stats: *stats,
+        wall_ms: u64::try_from(swath.wall.as_millis()).unwrap_or(u64::MAX),
+        violations: swath.findings.iter().map(Finding::json).collect(),
+        inconclusive: reasons(inconclusive),
+        internal: reasons(internal),
+        interrupted: *interrupted,
+        exit_code: swath.exit.code(),
+    }
+}

@@ -1,0 +1,23 @@
+//! Ctrl-C: the first one asks for an orderly end, the second one ends at once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The exit code of a process that its user killed.
+const EXIT_KILLED: i32 = 130;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Set once the user asked for an end.
+pub(crate) fn flag() -> &'static AtomicBool {
+    &STOP
+}
+
+/// Listens from now on. Without a handler Ctrl-C ends the process as usual.
+pub(crate) fn listen() {
+    // A program that has its own handler keeps it.
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::SeqCst) {
+            std::process::exit(EXIT_KILLED);
+        }
+    });
+}
