@@ -73,6 +73,10 @@ impl World {
         if self.nodes.get(index).is_none_or(|node| node.life != call.env.life) {
             return Submitted { at: self.now, result: Some(Err(self.stale(call))) };
         }
+        if self.stop.is_some() {
+            // The world stopped within this very poll: nothing after that instant takes place.
+            return Submitted { at: self.now, result: None };
+        }
         let node = &mut self.nodes[index];
         node.ops += 1;
         self.stats.ops += 1;

@@ -83,7 +83,7 @@ async fn settle<T>(submitted: Submitted<T>) -> io::Result<T> {
     result
 }
 
-fn utf8(path: &Path) -> io::Result<&str> {
+pub(crate) fn utf8(path: &Path) -> io::Result<&str> {
     path.to_str().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "the simulated disk takes UTF-8 paths only")
     })
@@ -99,21 +99,82 @@ impl SimFile {
         Call { env: self.env, op, path: &self.path, site, len, at }
     }
 
+    pub(crate) fn submit_read(
+        &self,
+        buf: &mut [u8],
+        offset: u64,
+        site: &'static Location<'static>,
+    ) -> Submitted<usize> {
+        let call = self.call(OpKind::Read, buf.len(), offset, site);
+        with(|world| {
+            world.call(call, |disk, effect| match effect {
+                _ if !self.read => Err(bad_handle()),
+                Effect::Bytes(len) => Ok(disk.read_at(self.ino, &mut buf[..len], offset)),
+                _ => Ok(disk.read_at(self.ino, buf, offset)),
+            })
+        })
+    }
+
+    pub(crate) fn submit_write(
+        &self,
+        buf: &[u8],
+        offset: u64,
+        site: &'static Location<'static>,
+    ) -> Submitted<usize> {
+        let call = self.call(OpKind::Write, buf.len(), offset, site);
+        with(|world| {
+            world.digest.bytes(buf);
+            world.call(call, |disk, effect| match effect {
+                _ if !self.write => Err(bad_handle()),
+                Effect::Bytes(len) => disk.write_at(self.ino, &buf[..len], offset),
+                Effect::Omitted => Ok(buf.len()),
+                _ => disk.write_at(self.ino, buf, offset),
+            })
+        })
+    }
+
+    pub(crate) fn submit_sync(
+        &self,
+        op: OpKind,
+        site: &'static Location<'static>,
+    ) -> Submitted<Option<Barrier>> {
+        let call = self.call(op, 0, 0, site);
+        with(|world| {
+            world.call(call, |disk, effect| Ok(barrier(disk, disk.begin_sync(self.ino), effect)))
+        })
+    }
+
+    pub(crate) fn submit_set_len(
+        &self,
+        len: u64,
+        site: &'static Location<'static>,
+    ) -> Submitted<()> {
+        let call = self.call(OpKind::SetLen, 0, len, site);
+        with(|world| {
+            world.call(call, |disk, effect| {
+                if !self.write {
+                    return Err(io::Error::from_raw_os_error(crate::disk::os_code::EINVAL));
+                }
+                unless_omitted(effect, || disk.set_len(self.ino, len))
+            })
+        })
+    }
+
+    /// Free of latency and faults: the kernel has it in memory.
+    pub(crate) fn len_now(&self) -> io::Result<u64> {
+        with(|world| match self.env.is_alive(world) {
+            true => Ok(world.nodes[self.env.node as usize].disk.len(self.ino)),
+            false => Err(io::Error::other("stale handle: its boot is over")),
+        })
+    }
+
     async fn read_from(
         &self,
         buf: &mut [u8],
         offset: u64,
         site: &'static Location<'static>,
     ) -> io::Result<usize> {
-        let call = self.call(OpKind::Read, buf.len(), offset, site);
-        let submitted = with(|world| {
-            world.call(call, |disk, effect| match effect {
-                _ if !self.read => Err(bad_handle()),
-                Effect::Bytes(len) => Ok(disk.read_at(self.ino, &mut buf[..len], offset)),
-                _ => Ok(disk.read_at(self.ino, buf, offset)),
-            })
-        });
-        settle(submitted).await
+        settle(self.submit_read(buf, offset, site)).await
     }
 
     async fn write_from(
@@ -122,25 +183,11 @@ impl SimFile {
         offset: u64,
         site: &'static Location<'static>,
     ) -> io::Result<usize> {
-        let call = self.call(OpKind::Write, buf.len(), offset, site);
-        let submitted = with(|world| {
-            world.digest.bytes(buf);
-            world.call(call, |disk, effect| match effect {
-                _ if !self.write => Err(bad_handle()),
-                Effect::Bytes(len) => disk.write_at(self.ino, &buf[..len], offset),
-                Effect::Omitted => Ok(buf.len()),
-                _ => disk.write_at(self.ino, buf, offset),
-            })
-        });
-        settle(submitted).await
+        settle(self.submit_write(buf, offset, site)).await
     }
 
     async fn sync(&self, op: OpKind, site: &'static Location<'static>) -> io::Result<()> {
-        let call = self.call(op, 0, 0, site);
-        let submitted = with(|world| {
-            world.call(call, |disk, effect| Ok(barrier(disk, disk.begin_sync(self.ino), effect)))
-        });
-        self.env.settle_sync(submitted).await
+        self.env.settle_sync(self.submit_sync(op, site)).await
     }
 }
 
@@ -163,14 +210,19 @@ fn bad_handle() -> io::Error {
 impl SimEnv {
     /// A sync is over when its latency is: only then is anything durable.
     async fn settle_sync(self, submitted: Submitted<Option<Barrier>>) -> io::Result<()> {
-        if let Some(barrier) = settle(submitted).await? {
-            with(|world| {
-                if self.is_alive(world) {
-                    world.nodes[self.node as usize].disk.complete(barrier);
-                }
-            });
-        }
+        self.complete(settle(submitted).await?);
         Ok(())
+    }
+
+    /// A sync's latency is over.
+    pub(crate) fn complete(self, barrier: Option<Barrier>) {
+        with(|world| {
+            if let Some(barrier) = barrier
+                && self.is_alive(world)
+            {
+                world.nodes[self.node as usize].disk.complete(barrier);
+            }
+        });
     }
 
     fn submit<T: Copy + Into<Done>>(
@@ -184,6 +236,81 @@ impl SimEnv {
         with(|world| {
             world.digest.bytes(path.as_bytes());
             world.call(call, apply)
+        })
+    }
+}
+
+/// The calls on names, which the async and the blocking face share.
+impl SimEnv {
+    pub(crate) fn submit_open(
+        self,
+        path: &str,
+        options: OpenOptions,
+        site: &'static Location<'static>,
+    ) -> Submitted<SimFile> {
+        let Submitted { at, result } =
+            self.submit(OpKind::Open, path, site, |disk, _| disk.open(path, options));
+        // The handle exists from here on, so that a cancelled open closes it.
+        let file = |ino| SimFile {
+            env: self,
+            ino,
+            read: options.read,
+            write: options.write,
+            path: path.into(),
+        };
+        Submitted { at, result: result.map(|result| result.map(file)) }
+    }
+
+    pub(crate) fn submit_rename(
+        self,
+        from: &str,
+        to: &str,
+        site: &'static Location<'static>,
+    ) -> Submitted<()> {
+        let path = format!("{from} -> {to}");
+        self.submit(OpKind::Rename, &path, site, |disk, effect| {
+            unless_omitted(effect, || disk.rename(from, to))
+        })
+    }
+
+    /// Removes a file or directory, or creates a directory.
+    pub(crate) fn submit_name(
+        self,
+        op: OpKind,
+        path: &str,
+        site: &'static Location<'static>,
+    ) -> Submitted<()> {
+        self.submit(op, path, site, |disk, effect| {
+            unless_omitted(effect, || match op {
+                OpKind::RemoveFile => disk.remove_file(path),
+                OpKind::RemoveDir => disk.remove_dir(path),
+                OpKind::CreateDir => disk.create_dir(path),
+                op => unreachable!("{} is not about one name", op.name()),
+            })
+        })
+    }
+
+    pub(crate) fn submit_read_dir(
+        self,
+        path: &str,
+        site: &'static Location<'static>,
+    ) -> (Submitted<usize>, Vec<DirEntry>) {
+        let mut entries = Vec::new();
+        let submitted = self.submit(OpKind::ReadDir, path, site, |disk, _| {
+            entries = disk.read_dir(path)?;
+            Ok(entries.len())
+        });
+        (submitted, entries)
+    }
+
+    pub(crate) fn submit_sync_dir(
+        self,
+        path: &str,
+        site: &'static Location<'static>,
+    ) -> Submitted<Option<Barrier>> {
+        self.submit(OpKind::SyncDir, path, site, |disk, effect| {
+            let begun = disk.begin_sync_dir(path)?;
+            Ok(barrier(disk, begun, effect))
         })
     }
 }
@@ -216,26 +343,11 @@ impl File for SimFile {
     #[track_caller]
     fn set_len(&self, len: u64) -> impl Future<Output = io::Result<()>> + Send {
         let site = Location::caller();
-        async move {
-            let call = self.call(OpKind::SetLen, 0, len, site);
-            let submitted = with(|world| {
-                world.call(call, |disk, effect| {
-                    if !self.write {
-                        return Err(io::Error::from_raw_os_error(crate::disk::os_code::EINVAL));
-                    }
-                    unless_omitted(effect, || disk.set_len(self.ino, len))
-                })
-            });
-            settle(submitted).await
-        }
+        async move { settle(self.submit_set_len(len, site)).await }
     }
 
-    /// Free of latency and faults: the kernel has it in memory.
     async fn len(&self) -> io::Result<u64> {
-        with(|world| match self.env.is_alive(world) {
-            true => Ok(world.nodes[self.env.node as usize].disk.len(self.ino)),
-            false => Err(io::Error::other("stale handle: its boot is over")),
-        })
+        self.len_now()
     }
 
     #[track_caller]
@@ -294,21 +406,7 @@ impl Fs for SimEnv {
         options: OpenOptions,
     ) -> impl Future<Output = io::Result<SimFile>> + Send {
         let (env, site) = (*self, Location::caller());
-        async move {
-            let path = utf8(path.as_ref())?;
-            let submitted =
-                env.submit(OpKind::Open, path, site, |disk, _| disk.open(path, options));
-            // The handle exists from here on, so that a cancelled open closes it.
-            let file = |ino| SimFile {
-                env,
-                ino,
-                read: options.read,
-                write: options.write,
-                path: path.into(),
-            };
-            let Submitted { at, result } = submitted;
-            settle(Submitted { at, result: result.map(|result| result.map(file)) }).await
-        }
+        async move { settle(env.submit_open(utf8(path.as_ref())?, options, site)).await }
     }
 
     #[track_caller]
@@ -320,9 +418,7 @@ impl Fs for SimEnv {
         let (env, site) = (*self, Location::caller());
         async move {
             let (from, to) = (utf8(from.as_ref())?, utf8(to.as_ref())?);
-            let path = format!("{from} -> {to}");
-            let apply = |disk: &mut Disk, effect| unless_omitted(effect, || disk.rename(from, to));
-            settle(env.submit(OpKind::Rename, &path, site, apply)).await
+            settle(env.submit_rename(from, to, site)).await
         }
     }
 
@@ -332,11 +428,7 @@ impl Fs for SimEnv {
         path: P,
     ) -> impl Future<Output = io::Result<()>> + Send {
         let (env, site) = (*self, Location::caller());
-        async move {
-            let path = utf8(path.as_ref())?;
-            let apply = |disk: &mut Disk, effect| unless_omitted(effect, || disk.remove_file(path));
-            settle(env.submit(OpKind::RemoveFile, path, site, apply)).await
-        }
+        async move { settle(env.submit_name(OpKind::RemoveFile, utf8(path.as_ref())?, site)).await }
     }
 
     #[track_caller]
@@ -345,11 +437,7 @@ impl Fs for SimEnv {
         path: P,
     ) -> impl Future<Output = io::Result<()>> + Send {
         let (env, site) = (*self, Location::caller());
-        async move {
-            let path = utf8(path.as_ref())?;
-            let apply = |disk: &mut Disk, effect| unless_omitted(effect, || disk.create_dir(path));
-            settle(env.submit(OpKind::CreateDir, path, site, apply)).await
-        }
+        async move { settle(env.submit_name(OpKind::CreateDir, utf8(path.as_ref())?, site)).await }
     }
 
     #[track_caller]
@@ -358,11 +446,7 @@ impl Fs for SimEnv {
         path: P,
     ) -> impl Future<Output = io::Result<()>> + Send {
         let (env, site) = (*self, Location::caller());
-        async move {
-            let path = utf8(path.as_ref())?;
-            let apply = |disk: &mut Disk, effect| unless_omitted(effect, || disk.remove_dir(path));
-            settle(env.submit(OpKind::RemoveDir, path, site, apply)).await
-        }
+        async move { settle(env.submit_name(OpKind::RemoveDir, utf8(path.as_ref())?, site)).await }
     }
 
     #[track_caller]
@@ -372,12 +456,7 @@ impl Fs for SimEnv {
     ) -> impl Future<Output = io::Result<Vec<DirEntry>>> + Send {
         let (env, site) = (*self, Location::caller());
         async move {
-            let path = utf8(path.as_ref())?;
-            let mut entries = Vec::new();
-            let submitted = env.submit(OpKind::ReadDir, path, site, |disk, _| {
-                entries = disk.read_dir(path)?;
-                Ok(entries.len())
-            });
+            let (submitted, entries) = env.submit_read_dir(utf8(path.as_ref())?, site);
             settle(submitted).await?;
             Ok(entries)
         }
@@ -389,14 +468,7 @@ impl Fs for SimEnv {
         path: P,
     ) -> impl Future<Output = io::Result<()>> + Send {
         let (env, site) = (*self, Location::caller());
-        async move {
-            let path = utf8(path.as_ref())?;
-            let submitted = env.submit(OpKind::SyncDir, path, site, |disk, effect| {
-                let begun = disk.begin_sync_dir(path)?;
-                Ok(barrier(disk, begun, effect))
-            });
-            env.settle_sync(submitted).await
-        }
+        async move { env.settle_sync(env.submit_sync_dir(utf8(path.as_ref())?, site)).await }
     }
 }
 

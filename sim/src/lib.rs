@@ -1,7 +1,9 @@
 //! seedbed: deterministic simulation of disks, clocks and crashes for storage engines.
 
+pub mod blocking;
 mod calls;
 mod choices;
+pub mod crash_test;
 mod digest;
 pub mod disk;
 mod env;
@@ -18,6 +20,7 @@ mod waker;
 mod world;
 
 pub use choices::{Divergence, Source};
+pub use crash_test::{Acks, AnyError, CrashTest, crash_test};
 pub use env::{SimEnv, SimFile};
 pub use node::{CrashKind, NodeId};
 pub use seedbed_env as seam;
