@@ -535,10 +535,7 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.until.is_none() {
             let Self { env, ns, .. } = *self;
-            let at = with(|world| {
-                let clock = &world.nodes[env.node as usize].clock;
-                world.now.saturating_add(clock.world_duration(ns))
-            });
+            let at = with(|world| world.nodes[env.node as usize].clock.deadline(world.now, ns));
             self.until = Some(SleepUntil { at, timer: None });
         }
         match &mut self.until {

@@ -133,14 +133,17 @@ impl NodeClock {
         self.offset_ns = self.offset_ns.saturating_add(by_ns);
     }
 
-    /// World time in which this clock passes `ns`, rounded up so that no timer is early.
+    /// The world time at which `ns` have passed on this clock, rounded up: no timer is early, not
+    /// even by the nanoseconds that readings ran ahead to be different.
     #[inline]
-    pub(crate) fn world_duration(&self, ns: u64) -> u64 {
+    pub(crate) fn deadline(&self, now: u64, ns: u64) -> u64 {
         if self.drift_ppm == 0 {
-            return ns;
+            return now.max(self.origin + self.last).saturating_add(ns);
         }
+        let local = i128::from(self.local(now - self.origin).max(self.last)) + i128::from(ns);
         let rate = MILLION + i128::from(self.drift_ppm);
-        ((i128::from(ns) * MILLION + rate - 1) / rate) as u64
+        let world = (local * MILLION + rate - 1) / rate;
+        self.origin.saturating_add(u64::try_from(world).unwrap_or(u64::MAX))
     }
 
     #[inline]
@@ -167,10 +170,18 @@ mod tests {
         for drift_ppm in [-900, -1, 0, 1, 777] {
             let clock = NodeClock { drift_ppm, ..NodeClock::default() };
             for ns in [0, 1, 999, 1_000_000, 123_456_789_012] {
-                let passed = clock.local(clock.world_duration(ns));
+                let passed = clock.local(clock.deadline(0, ns));
                 assert!(passed >= ns && passed <= ns + 1, "{drift_ppm} ppm, {ns}: {passed}");
             }
         }
+    }
+
+    #[test]
+    fn a_timer_is_not_early_by_the_readings_before_it() {
+        let mut clock = NodeClock::default();
+        let before = (0..5).map(|_| clock.now(100)).last().expect("five readings");
+        let fires = clock.deadline(100, 1000);
+        assert!(clock.now(fires) - before >= 1000);
     }
 
     #[test]

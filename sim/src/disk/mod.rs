@@ -335,12 +335,19 @@ impl Disk {
         let (to_dir, to_name) = self.parent(to)?;
         let ino = self.dir(from_dir)?.get(from_name).ok_or_else(|| os_error(os_code::ENOENT))?;
         let moves_dir = self.is_dir(ino);
+        let target = self.dir(to_dir)?.get(to_name);
+        // Two names of one file, or a rename onto itself: nothing happens (rename(2)).
+        if target == Some(ino) {
+            return Ok(());
+        }
         if moves_dir && self.is_below(to, ino) {
             return Err(os_error(os_code::EINVAL));
         }
-        match self.dir(to_dir)?.get(to_name) {
-            // Two names of one file, or a rename onto itself: nothing happens (rename(2)).
-            Some(old) if old == ino => return Ok(()),
+        // A directory cannot be replaced by what is in it.
+        if target.is_some_and(|target| self.is_below(from, target)) {
+            return Err(os_error(os_code::ENOTEMPTY));
+        }
+        match target {
             Some(old) => self.check_replaceable(old, moves_dir)?,
             None => {}
         }

@@ -1,0 +1,9 @@
+//! The laws of the house, in one binary. Each module is one law.
+
+mod conformance;
+mod corpus;
+mod determinism;
+mod fencing;
+mod real_folder;
+mod tidy;
+mod zoo;
