@@ -21,7 +21,7 @@ pub(crate) struct Context<'a> {
     pub program: &'a str,
     pub scenarios: &'a [Box<dyn Scenario>],
     /// Seeds of each scenario without a command.
-    pub main_seeds: u64,
+    pub main_seeds: &'a dyn Fn(&str) -> u64,
     pub out: Output<'a>,
     pub err: Output<'a>,
     /// How progress is shown unless it is switched off.

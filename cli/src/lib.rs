@@ -40,8 +40,8 @@ use crate::exit::Failure;
 use crate::output::{BAD, Output, paint};
 use crate::progress::Show;
 
-/// Seeds of each scenario without a command: about half a minute on two cores.
-pub const MAIN_SEEDS: u64 = 2_000;
+/// Seeds of a scenario without a command, unless [`Cli::main_seeds_of`] says otherwise.
+pub const MAIN_SEEDS: u64 = 20_000;
 
 /// Runs the command line of this process over these scenarios.
 pub fn main(scenarios: Vec<Box<dyn Scenario>>) -> ExitCode {
@@ -52,13 +52,13 @@ pub fn main(scenarios: Vec<Box<dyn Scenario>>) -> ExitCode {
 pub struct Cli {
     program: &'static str,
     scenarios: Vec<Box<dyn Scenario>>,
-    main_seeds: u64,
+    main_seeds: Vec<(&'static str, u64)>,
 }
 
 impl Cli {
     /// A command line of that name, without scenarios.
     pub fn new(program: &'static str) -> Self {
-        Self { program, scenarios: Vec::new(), main_seeds: MAIN_SEEDS }
+        Self { program, scenarios: Vec::new(), main_seeds: Vec::new() }
     }
 
     /// Adds scenarios.
@@ -67,9 +67,10 @@ impl Cli {
         self
     }
 
-    /// Seeds of each scenario without a command, instead of [`MAIN_SEEDS`].
-    pub fn main_seeds(mut self, seeds: u64) -> Self {
-        self.main_seeds = seeds;
+    /// Seeds of one scenario without a command, instead of [`MAIN_SEEDS`]: so that each scenario
+    /// takes its share of the time.
+    pub fn main_seeds_of(mut self, scenario: &'static str, seeds: u64) -> Self {
+        self.main_seeds.push((scenario, seeds));
         self
     }
 
@@ -161,10 +162,14 @@ impl Cli {
         show: Show,
         stop: &AtomicBool,
     ) -> Exit {
+        let main_seeds = |name: &str| {
+            let own = self.main_seeds.iter().find(|(scenario, _)| *scenario == name);
+            own.map_or(MAIN_SEEDS, |(_, seeds)| *seeds)
+        };
         let mut cx = Context {
             program: self.program,
             scenarios: &self.scenarios,
-            main_seeds: self.main_seeds,
+            main_seeds: &main_seeds,
             out,
             err,
             show,

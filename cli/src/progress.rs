@@ -38,6 +38,8 @@ pub(crate) struct Meter {
     seeds_total: u64,
     /// Of the sweeps that are over.
     before: Counts,
+    /// Seeds that they would have run if they had not stopped early.
+    planned: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -65,6 +67,7 @@ impl Meter {
             label: String::new(),
             seeds_total,
             before: Counts::default(),
+            planned: 0,
         }
     }
 
@@ -95,8 +98,8 @@ impl Meter {
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         let wall = watch.elapsed();
-        let seeds = what.seeds.end - what.seeds.start;
-        self.before.seeds += seeds;
+        self.planned += what.seeds.end - what.seeds.start;
+        self.before.seeds += swept.seeds;
         self.before.checks += swept.stats.checks;
         self.before.violations += swept.found.len() as u64;
         (swept, wall)
@@ -111,7 +114,7 @@ impl Meter {
         match self.show {
             Show::Nothing => {}
             Show::Bar => {
-                self.bar.set_position(counts.seeds.min(self.seeds_total));
+                self.bar.set_position(self.position(counts));
                 self.bar.set_message(self.describe(counts));
             }
             Show::Lines if self.watch.elapsed() >= self.next_line => {
@@ -122,19 +125,25 @@ impl Meter {
         }
     }
 
+    /// Seeds that need not be waited for any more.
+    fn position(&self, counts: Counts) -> u64 {
+        let now = counts.seeds - self.before.seeds;
+        self.planned.saturating_add(now).min(self.seeds_total)
+    }
+
     fn describe(&self, counts: Counts) -> String {
         let Counts { seeds, checks, violations } = counts;
-        let elapsed = self.watch.elapsed();
-        let left = match seeds {
+        let (elapsed, position) = (self.watch.elapsed(), self.position(counts));
+        let left = match position {
             0 => "?".to_owned(),
-            seeds => {
-                let rest = self.seeds_total.saturating_sub(seeds) as f64;
-                format!("{:.0} s", elapsed.as_secs_f64() * rest / seeds as f64)
+            position => {
+                let rest = (self.seeds_total - position) as f64;
+                format!("{:.0} s", elapsed.as_secs_f64() * rest / position as f64)
             }
         };
         let s = if violations == 1 { "" } else { "s" };
         format!(
-            "{}: {seeds}/{} seeds, {} seeds/s, {} checks/s, {violations} violation{s}, {left} left",
+            "{}: {position}/{} seeds, {} seeds/s, {} checks/s, {violations} violation{s}, {left} left",
             self.label,
             self.seeds_total,
             per_second(seeds, elapsed),

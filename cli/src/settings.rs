@@ -31,20 +31,14 @@ pub(crate) struct Target {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub target: Target,
-    pub seeds: Seeds,
+    /// The same for every scenario, if anyone said so.
+    pub seeds: Option<Seeds>,
     pub jobs: usize,
     pub violations_max: usize,
     pub check_every: u64,
     pub traces: PathBuf,
     pub json: bool,
     pub quiet: bool,
-}
-
-/// What counts when nobody says anything.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Defaults {
-    pub seeds: u64,
-    pub check_every: u64,
 }
 
 impl Target {
@@ -81,34 +75,34 @@ impl Target {
 }
 
 impl Settings {
-    /// Merges what was given with the plan file and the defaults.
+    /// Merges what was given with the plan file and the defaults; `check_every` is one.
     pub(crate) fn resolve(
         args: &SweepArgs,
         target: &TargetArgs,
-        defaults: Defaults,
+        check_every: u64,
     ) -> Result<Self, Failure> {
         let (target, run) = Target::resolve(args.faults.as_deref(), target)?;
         let traces = args.traces.clone().or_else(|| run.traces.as_ref().map(PathBuf::from));
         let violations_max = args.max_violations.or(run.max_violations).unwrap_or(1);
-        let check_every = args.check_determinism.or(run.check_determinism).map(u64::from);
+        let check = args.check_determinism.or(run.check_determinism).map(u64::from);
         let settings = Self {
-            seeds: args.seeds.or(run.seeds).unwrap_or(Seeds::first(defaults.seeds)),
+            seeds: args.seeds.or(run.seeds),
             jobs: jobs(args.jobs.or(run.jobs))?,
             violations_max: violations_max as usize,
-            check_every: check_every.unwrap_or(defaults.check_every),
+            check_every: check.unwrap_or(check_every),
             traces: traces.unwrap_or_else(|| PathBuf::from(TRACES_DEFAULT)),
             json: args.json,
             quiet: args.quiet,
             target,
         };
-        check_seeds(settings.seeds)?;
+        settings.seeds.map_or(Ok(()), check_seeds)?;
         Ok(settings)
     }
 
-    /// The sweep that these settings describe.
-    pub(crate) fn sweep(&self) -> Sweep {
+    /// The sweep of these seeds that these settings describe.
+    pub(crate) fn sweep(&self, seeds: Seeds) -> Sweep {
         Sweep {
-            seeds: self.seeds.range(),
+            seeds: seeds.range(),
             jobs: self.jobs,
             plan: Arc::clone(&self.target.plan),
             plant: self.target.plant.clone(),

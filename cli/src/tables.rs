@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use seedbed::{FaultKind, Stats, Swept};
 
 use crate::output::Output;
@@ -11,7 +11,9 @@ use crate::progress::per_second;
 /// A table whose first column is text and whose others are numbers.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    let line = LineStyle::none().fill('─').junction('─');
+    let style = TableStyle::new().top_border(line).header_separator(line).bottom_border(line);
+    table.load_style(style);
     table.set_header(header.iter().copied());
     table
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use seedbed::faults::Seeds;
 use seedbed::{FaultKind, Scenario, Swept};
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ use crate::finding::{Finding, FindingJson};
 use crate::lookup;
 use crate::output::{BAD, GOOD, NOTE, paint};
 use crate::progress::Meter;
-use crate::settings::{Defaults, Settings};
+use crate::settings::Settings;
 use crate::tables::{self, Row, grouped};
 
 /// The main job compares every so many seeds with a second run.
@@ -29,6 +30,7 @@ const REASONS_MAX: usize = 5;
 /// One scenario's sweep and what it found.
 struct Swath<'a> {
     scenario: &'a dyn Scenario,
+    seeds: Seeds,
     swept: Swept,
     wall: Duration,
     findings: Vec<Finding>,
@@ -37,8 +39,7 @@ struct Swath<'a> {
 
 /// Sweeps all scenarios.
 pub(crate) fn main_job(cx: &mut Context<'_>, args: &SweepArgs) -> Result<Exit, Failure> {
-    let defaults = Defaults { seeds: cx.main_seeds, check_every: MAIN_CHECK_EVERY };
-    let settings = Settings::resolve(args, &TargetArgs::default(), defaults)?;
+    let settings = Settings::resolve(args, &TargetArgs::default(), MAIN_CHECK_EVERY)?;
     if settings.target.plant.is_some() || !settings.target.omit_sync.is_empty() {
         let plan = &settings.target.plan_arg;
         let what = "its [run] table sets plant or omit_sync, which belong to one scenario";
@@ -47,8 +48,10 @@ pub(crate) fn main_job(cx: &mut Context<'_>, args: &SweepArgs) -> Result<Exit, F
     if cx.scenarios.is_empty() {
         return Err(Failure::new(Exit::NothingSelected, "there are no scenarios"));
     }
-    let scenarios: Vec<&dyn Scenario> = cx.scenarios.iter().map(|scenario| &**scenario).collect();
-    let swaths = sweep_all(cx, &scenarios, &settings);
+    let seeds = |name: &str| settings.seeds.unwrap_or(Seeds::first((cx.main_seeds)(name)));
+    let plots = cx.scenarios.iter().map(|scenario| (&**scenario, seeds(scenario.name())));
+    let plots: Vec<_> = plots.collect();
+    let swaths = sweep_all(cx, &plots, &settings);
     let exit = worst(swaths.iter().map(|swath| swath.exit));
     if settings.json {
         let scenarios = swaths.iter().map(|swath| swath_json(swath, &settings)).collect();
@@ -63,10 +66,10 @@ pub(crate) fn main_job(cx: &mut Context<'_>, args: &SweepArgs) -> Result<Exit, F
 /// Sweeps one scenario.
 pub(crate) fn run(cx: &mut Context<'_>, args: &RunArgs) -> Result<Exit, Failure> {
     let scenario = lookup::scenario(cx.scenarios, &args.scenario)?;
-    let defaults = Defaults { seeds: RUN_SEEDS, check_every: 0 };
-    let settings = Settings::resolve(&args.sweep, &args.target, defaults)?;
+    let settings = Settings::resolve(&args.sweep, &args.target, 0)?;
     settings.target.check(scenario)?;
-    let swaths = sweep_all(cx, &[scenario], &settings);
+    let seeds = settings.seeds.unwrap_or(Seeds::first(RUN_SEEDS));
+    let swaths = sweep_all(cx, &[(scenario, seeds)], &settings);
     let exit = worst(swaths.iter().map(|swath| swath.exit));
     match swaths.first() {
         Some(swath) if settings.json => cx.out.json(&swath_json(swath, &settings)),
@@ -77,18 +80,18 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &RunArgs) -> Result<Exit, Failure>
 
 fn sweep_all<'a>(
     cx: &mut Context<'_>,
-    scenarios: &[&'a dyn Scenario],
+    plots: &[(&'a dyn Scenario, Seeds)],
     settings: &Settings,
 ) -> Vec<Swath<'a>> {
-    let seeds = settings.seeds.end - settings.seeds.start;
-    let show = cx.show(settings.quiet);
-    let mut meter = Meter::new(show, seeds.saturating_mul(scenarios.len() as u64));
+    let counts = plots.iter().map(|(_, seeds)| seeds.end - seeds.start);
+    let total = counts.fold(0, u64::saturating_add);
+    let mut meter = Meter::new(cx.show(settings.quiet), total);
     let mut swaths = Vec::new();
-    for scenario in scenarios {
-        let sweep = settings.sweep();
-        let (swept, wall) = meter.sweep(scenario.name(), *scenario, &sweep, cx.stop, &mut cx.err);
+    for &(scenario, seeds) in plots {
+        let sweep = settings.sweep(seeds);
+        let (swept, wall) = meter.sweep(scenario.name(), scenario, &sweep, cx.stop, &mut cx.err);
         let exit = exit_of(&swept, settings);
-        swaths.push(Swath { scenario: *scenario, swept, wall, findings: Vec::new(), exit });
+        swaths.push(Swath { scenario, seeds, swept, wall, findings: Vec::new(), exit });
         if cx.is_stopped() {
             break;
         }
@@ -182,7 +185,7 @@ fn remarks(cx: &mut Context<'_>, swath: &Swath<'_>, settings: &Settings) {
         }
     }
     if swath.swept.interrupted {
-        let (done, all) = (swath.swept.seeds, settings.seeds.end - settings.seeds.start);
+        let (done, all) = (swath.swept.seeds, swath.seeds.end - swath.seeds.start);
         cx.err.line(paint(NOTE, format_args!("{name}: interrupted after {done} of {all} seeds")));
     } else if is_never_called(&swath.swept, settings) {
         let sites = settings.target.omit_sync.join(", ");
@@ -254,7 +257,7 @@ fn swath_json<'a>(swath: &'a Swath<'_>, settings: &'a Settings) -> SwathJson<'a>
         plan: &settings.target.plan_arg,
         plant: settings.target.plant.as_deref(),
         omit_sync: &settings.target.omit_sync,
-        seeds: SeedsJson { start: settings.seeds.start, end: settings.seeds.end, run: *seeds },
+        seeds: SeedsJson { start: swath.seeds.start, end: swath.seeds.end, run: *seeds },
         digest: format!("{digest:016x}"),
         stats: *stats,
         wall_ms: u64::try_from(swath.wall.as_millis()).unwrap_or(u64::MAX),
