@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use seedbed::seam::{Clock, Spawn};
+use seedbed::seam::{Clock, Env, OsEnv};
 use seedbed::{CrashKind, Failure, FaultKind, NodeId, Sim, SimEnv, Stop, Violation};
 use seedbed_engines::atomic_commit::{Durability, Error, Options, Plant, Store, Ticket};
 
@@ -50,12 +50,7 @@ enum LifeEnd {
 
 pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(), Failure> {
     let options = draw_options(sim, plant);
-    let mut queues = vec![VecDeque::new(); CLIENTS as usize];
-    for op in ops {
-        queues[(op.client() % CLIENTS) as usize].push_back(op.clone());
-    }
-    let oracle = Oracle::new(options.durability, flush_ns_max(sim));
-    let bench = Arc::new(Mutex::new(Bench { queues, oracle, poisoned: false, failures_before: 0 }));
+    let bench = bench(ops, Oracle::new(options.durability, flush_ns_max(sim)));
     let node = sim.add_node("store");
     let mut healed = false;
     for _ in 0..BOOTS_MAX {
@@ -161,15 +156,90 @@ fn flush_ns_max(sim: &Sim) -> u64 {
     OPS * op + faults.clock.pause.max_ns
 }
 
+/// A world that lets a client's observations be noted.
+pub(super) trait Witness: Env {
+    /// Puts an observation into the record, if there is one.
+    fn witness(&self, op: &'static str, value: u64, detail: impl FnOnce() -> String);
+    /// Counts a checked recovery.
+    fn checked(&self) {}
+    /// Time for the oracle, in nanoseconds; not a clock that steps or drifts.
+    fn ns(&self) -> u64;
+}
+
+impl Witness for SimEnv {
+    fn witness(&self, op: &'static str, value: u64, detail: impl FnOnce() -> String) {
+        self.note(op, value, detail);
+    }
+
+    fn checked(&self) {
+        self.count_check();
+    }
+
+    fn ns(&self) -> u64 {
+        self.world_ns()
+    }
+}
+
+impl Witness for OsEnv {
+    fn witness(&self, _op: &'static str, _value: u64, _detail: impl FnOnce() -> String) {}
+
+    fn ns(&self) -> u64 {
+        self.now().as_ns()
+    }
+}
+
+/// Runs the same clients and oracle on a real folder, without crashes: work, close, open again.
+///
+/// # Errors
+/// The first law that is broken.
+pub(super) async fn drive_on_os(
+    env: OsEnv,
+    ops: &[Op],
+    durability: Durability,
+) -> Result<(), Violation> {
+    let mut options = Options::new(durability);
+    options.checkpoint_every_bytes = 4000;
+    let oracle = Oracle::new(durability, 0);
+    let bench = bench(ops, oracle);
+    for _ in 0..2 {
+        let end = life(env.clone(), options.clone(), Arc::clone(&bench)).await;
+        if let Some(violation) = lock(&bench).oracle.violation.take() {
+            return Err(violation);
+        }
+        match end {
+            LifeEnd::Done => {}
+            LifeEnd::NotOpened(error) => {
+                return Err(Violation::new(OPENS.name, OPENS.statement, error.to_string()));
+            }
+            LifeEnd::Poisoned => {
+                let got = "the store stopped although nothing was injected";
+                return Err(Violation::new(OPENS.name, OPENS.statement, got));
+            }
+        }
+        let end = LifeEnded { kind: CrashKind::Process, now_ns: env.ns(), disk_failed: false };
+        lock(&bench).oracle.crashed(&end);
+    }
+    Ok(())
+}
+
+/// The clients' queues, full.
+fn bench(ops: &[Op], oracle: Oracle) -> Shared {
+    let mut queues = vec![VecDeque::new(); CLIENTS as usize];
+    for op in ops {
+        queues[(op.client() % CLIENTS) as usize].push_back(op.clone());
+    }
+    Arc::new(Mutex::new(Bench { queues, oracle, poisoned: false, failures_before: 0 }))
+}
+
 /// One boot: open, check, work, close.
-async fn life(env: SimEnv, options: Options, bench: Shared) -> LifeEnd {
-    let store = match open(env, &options).await {
+async fn life<E: Witness>(env: E, options: Options, bench: Shared) -> LifeEnd {
+    let store = match open(&env, &options).await {
         Ok(store) => store,
         Err(error) => return LifeEnd::NotOpened(error),
     };
     let snapshot = store.scan();
-    env.note("recovered", snapshot.seq, || format!("commit {}", snapshot.seq));
-    env.count_check();
+    env.witness("recovered", snapshot.seq, || format!("commit {}", snapshot.seq));
+    env.checked();
     {
         let mut bench = lock(&bench);
         bench.oracle.recovered(&snapshot);
@@ -178,7 +248,7 @@ async fn life(env: SimEnv, options: Options, bench: Shared) -> LifeEnd {
         }
     }
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|id| env.spawn(Client::new(id, env, store.clone(), Arc::clone(&bench)).run()))
+        .map(|id| env.spawn(Client::new(id, env.clone(), store.clone(), Arc::clone(&bench)).run()))
         .collect();
     for client in clients {
         // A client that panicked has ended the run already.
@@ -193,10 +263,10 @@ async fn life(env: SimEnv, options: Options, bench: Shared) -> LifeEnd {
 }
 
 /// Opens the store, trying again after I/O errors.
-async fn open(env: SimEnv, options: &Options) -> Result<Store<SimEnv>, Error> {
+async fn open<E: Env>(env: &E, options: &Options) -> Result<Store<E>, Error> {
     let mut tries = 1;
     loop {
-        match Store::open(env, DIR, options.clone()).await {
+        match Store::open(env.clone(), DIR, options.clone()).await {
             Err(Error::Io { .. }) if tries < OPEN_TRIES => tries += 1,
             result => return result,
         }
@@ -204,27 +274,27 @@ async fn open(env: SimEnv, options: &Options) -> Result<Store<SimEnv>, Error> {
 }
 
 /// One client: takes its operations in order, and notes what it is told.
-struct Client {
+struct Client<E> {
     id: u8,
-    env: SimEnv,
-    store: Store<SimEnv>,
+    env: E,
+    store: Store<E>,
     bench: Shared,
     /// Submitted and not yet answered.
     open: Vec<Ticket>,
 }
 
-impl Client {
-    fn new(id: u8, env: SimEnv, store: Store<SimEnv>, bench: Shared) -> Self {
+impl<E: Witness> Client<E> {
+    fn new(id: u8, env: E, store: Store<E>, bench: Shared) -> Self {
         Self { id, env, store, bench, open: Vec::new() }
     }
 
     async fn run(mut self) {
         while let Some(op) = self.next() {
             self.perform(op).await;
-            self.note_durable();
+            self.look();
         }
         self.await_open().await;
-        self.note_durable();
+        self.look();
     }
 
     fn next(&self) -> Option<Op> {
@@ -282,7 +352,7 @@ impl Client {
             Ok(ticket) => {
                 let seq = ticket.seq();
                 bench.oracle.submitted(seq, tag, writes);
-                self.env.note("submit", seq, || format!("commit {seq} by client {}", self.id));
+                self.env.witness("submit", seq, || format!("commit {seq} by client {}", self.id));
                 Some(ticket)
             }
             Err(Error::Busy { .. }) => None,
@@ -299,16 +369,16 @@ impl Client {
         let mut bench = lock(&self.bench);
         match answer {
             Ok(commit) => {
-                self.env.note("ack", seq, || format!("commit {seq} to client {}", self.id));
-                let now = self.env.world_ns();
+                self.env.witness("ack", seq, || format!("commit {seq} to client {}", self.id));
+                let now = self.env.ns();
                 bench.oracle.acknowledged(seq, commit.root, now);
             }
             Err(Error::InDoubt { .. }) => {
-                self.env.note("in_doubt", seq, || format!("commit {seq}"));
+                self.env.witness("in_doubt", seq, || format!("commit {seq}"));
                 bench.poisoned = true;
             }
             Err(error) => {
-                self.env.note("not_done", seq, || format!("commit {seq}: {error}"));
+                self.env.witness("not_done", seq, || format!("commit {seq}: {error}"));
                 bench.oracle.failed(seq);
                 bench.poisoned = true;
             }
@@ -336,8 +406,11 @@ impl Client {
         }
     }
 
-    fn note_durable(&self) {
+    /// Looks at what the store shows to anyone who asks.
+    fn look(&self) {
+        let mut bench = lock(&self.bench);
+        bench.oracle.observed(self.store.seq());
         let (durable, confirmed) = (self.store.durable_seq(), self.store.confirmed_seq());
-        lock(&self.bench).oracle.called_durable(durable, confirmed);
+        bench.oracle.called_durable(durable, confirmed);
     }
 }

@@ -8,13 +8,12 @@
 
 mod driver;
 mod oracle;
-#[cfg(test)]
-mod tests;
 mod workload;
 
 use proptest::strategy::BoxedStrategy;
-use seedbed::{Failure, Law, PlantInfo, Sim, Testbed};
-use seedbed_engines::atomic_commit::Plant;
+use seedbed::seam::OsEnv;
+use seedbed::{Failure, Law, PlantInfo, Sim, Testbed, Violation};
+use seedbed_engines::atomic_commit::{Durability, Plant};
 
 pub use workload::{Op, Write};
 
@@ -67,6 +66,18 @@ pub(crate) const DETECTED: Law = Law {
     statement: "after bit rot the store reports corruption or recovers a true prefix with every \
                 commit that the files confirm; it never serves or launders damaged bytes",
 };
+
+/// The same clients and the same oracle on a real folder, without crashes.
+///
+/// # Errors
+/// The first law that is broken.
+pub async fn run_on_real_folder(
+    env: OsEnv,
+    ops: &[Op],
+    durability: Durability,
+) -> Result<(), Violation> {
+    driver::drive_on_os(env, ops, durability).await
+}
 
 const LAWS: &[Law] = &[OPENS, DURABLE, PREFIX, IN_DOUBT, OBSERVED, ROOT, READS, MONOTONE, DETECTED];
 

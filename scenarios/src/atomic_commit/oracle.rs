@@ -156,6 +156,11 @@ impl Oracle {
         self.confirmed = self.confirmed.max(confirmed);
     }
 
+    /// Somebody was shown that commits up to `seq` are done.
+    pub(crate) fn observed(&mut self, seq: u64) {
+        self.observed = self.observed.max(seq);
+    }
+
     fn last_acknowledged(&self) -> u64 {
         self.last_acknowledged_before(u64::MAX)
     }
@@ -172,7 +177,7 @@ impl Oracle {
 
     /// A reader saw `value` under `key`.
     pub(crate) fn read(&mut self, key: u8, value: Option<&[u8]>, seq: u64) {
-        self.observed = self.observed.max(seq);
+        self.observed(seq);
         let key = key_bytes(key);
         let (low, high) = (self.last_acknowledged(), self.last_issued());
         let mut now = self.base.get(&key).map(Vec::as_slice);
@@ -192,7 +197,7 @@ impl Oracle {
 
     /// A reader saw everything.
     pub(crate) fn scanned(&mut self, snapshot: &Snapshot) {
-        self.observed = self.observed.max(snapshot.seq);
+        self.observed(snapshot.seq);
         let (low, high) = (self.last_acknowledged(), self.last_issued());
         if snapshot.seq < low || snapshot.seq > high {
             let expected = format!("{}: of commits {low} to {high}", READS.statement);

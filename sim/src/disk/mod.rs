@@ -347,9 +347,8 @@ impl Disk {
         if target.is_some_and(|target| self.is_below(from, target)) {
             return Err(os_error(os_code::ENOTEMPTY));
         }
-        match target {
-            Some(old) => self.check_replaceable(old, moves_dir)?,
-            None => {}
+        if let Some(old) = target {
+            self.check_replaceable(old, moves_dir)?;
         }
         let to_seq = self.bind(to_dir, to_name, Some(ino), None);
         let need = Need { dir: to_dir, name: to_name.into(), seq: to_seq };

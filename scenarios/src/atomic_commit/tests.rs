@@ -1,1 +1,0 @@
-//! Short sweeps of the scenario itself.
