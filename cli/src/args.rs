@@ -132,7 +132,9 @@ check_determinism and traces; flags and environment variables go first.
 JSON: {scenario, plan, plant, omit_sync, seeds: {start, end, run}, digest (hex), stats: {ops, polls,
 crashes, power_losses, checks, simulated_ns, one count per fault kind}, wall_ms, violations: [{seed,
 law, expected, got, at_event, at_decision, trace, replay, shrink}], inconclusive: [{seed, reason}],
-internal: [{seed, reason}], interrupted, exit_code}; trace and shrink are null without a trace file.")]
+internal: [{seed, reason}], interrupted, exit_code}.
+trace and shrink are null if there is no trace file. Without a command the object is
+{scenarios: [as above], interrupted, exit_code}.")]
 pub(crate) struct RunArgs {
     /// The scenario; `list` names them.
     pub scenario: String,
@@ -189,8 +191,8 @@ Examples:
   seedbed shrink seedbed-traces/atomic_commit-rough-seed17.trace
   seedbed shrink big.trace -o small.trace --runs 20000
 
-Exit code 0 means that a small trace was written that breaks the same law; 4 that the trace breaks no
-law; 5 that it did but does not any more; 3 that Ctrl-C ended it (the best so far is written).")]
+Exit code 0 means that a small trace was written that breaks the same law; 4 that the trace breaks
+no law; 5 that it did but does not any more; 3 that Ctrl-C ended it (the best so far is written).")]
 pub(crate) struct ShrinkArgs {
     /// The trace file.
     pub file: PathBuf,
@@ -244,8 +246,8 @@ Examples:
   seedbed zoo
   seedbed zoo atomic_commit --seeds 20000
 
-Exit code 1 means that a plant was not caught, a benign one was, or a shrunk trace does not replay. A
-left-out sync that is not caught is no error: it may not be needed.")]
+Exit code 1 means that a plant was not caught, a benign one was, or a shrunk trace does not replay.
+A left-out sync that is not caught is no error: it may not be needed.")]
 pub(crate) struct ZooArgs {
     /// Only this scenario.
     pub scenario: Option<String>,

@@ -143,7 +143,8 @@ impl Meter {
         };
         let s = if violations == 1 { "" } else { "s" };
         format!(
-            "{}: {position}/{} seeds, {} seeds/s, {} checks/s, {violations} violation{s}, {left} left",
+            "{}: {position}/{} seeds, {} seeds/s, {} checks/s, {violations} violation{s}, \
+             {left} left",
             self.label,
             self.seeds_total,
             per_second(seeds, elapsed),

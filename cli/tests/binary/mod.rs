@@ -1,0 +1,103 @@
+//! The binary: what needs an environment, a pipe or a signal of its own.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The binary, with none of its variables set.
+fn seedbed(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seedbed"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SEEDBED_") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").args(args);
+    command
+}
+
+fn scenario() -> String {
+    let list = seedbed(&["list", "--json"]).output().unwrap();
+    let list: Value = serde_json::from_slice(&list.stdout).unwrap();
+    list["scenarios"][0]["name"].as_str().unwrap().to_owned()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn flags_go_before_variables_before_the_plan_before_defaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("p.toml");
+    std::fs::write(&plan, "[run]\nseeds = 3\ncheck_determinism = 1\n").unwrap();
+    let (plan, scenario) = (plan.to_str().unwrap(), scenario());
+    let run = |extra: &[&str], variables: &[(&str, &str)]| {
+        let mut command = seedbed(&["run", &scenario, "--json"]);
+        json(&command.args(extra).envs(variables.iter().copied()).output().unwrap())
+    };
+    let seeds = |value: &Value| value["seeds"]["end"].as_u64().unwrap();
+    let variables = [("SEEDBED_SEEDS", "5"), ("SEEDBED_FAULTS", plan), ("SEEDBED_JOBS", "1")];
+    assert_eq!(seeds(&run(&["--seeds", "7", "--faults", "none"], &variables)), 7);
+    assert_eq!(run(&["--faults", "none"], &variables)["plan"], "none");
+    assert_eq!(seeds(&run(&[], &variables)), 5);
+    assert_eq!(run(&[], &variables)["plan"], plan);
+    assert_eq!(seeds(&run(&[], &variables[1..])), 3);
+    assert_eq!(seeds(&run(&["--faults", "none"], &[])), 1000);
+    let bad = seedbed(&["run", &scenario]).env("SEEDBED_SEEDS", "9..3").output().unwrap();
+    assert_eq!(bad.status.code(), Some(2));
+    let two = [("SEEDBED_OMIT_SYNC", "a.rs:1,b.rs:2"), ("SEEDBED_SEEDS", "2")];
+    assert_eq!(run(&[], &two)["omit_sync"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn colours_follow_the_customs() {
+    let is_coloured = |variables: &[(&str, &str)], args: &[&str]| {
+        let output = seedbed(args).envs(variables.iter().copied()).output().unwrap();
+        output.stdout.contains(&0x1b)
+    };
+    assert!(!is_coloured(&[], &["list"]), "not into a pipe");
+    assert!(is_coloured(&[("CLICOLOR_FORCE", "1")], &["list"]));
+    assert!(!is_coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], &["list"]));
+    assert!(!is_coloured(&[("CLICOLOR_FORCE", "1")], &["list", "--color", "never"]));
+    assert!(is_coloured(&[("NO_COLOR", "1")], &["list", "--color", "always"]));
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let mut child =
+        seedbed(&["list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = seedbed(&["list"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to standard output"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_sweep_says_so_and_keeps_what_it_has() {
+    let scenario = scenario();
+    let args = ["run", &scenario, "--seeds", "0..1000000000", "--faults", "none", "--json"];
+    let mut child = seedbed(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The first line of progress: it runs.
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.contains("seeds/s") && line.contains("checks/s"), "{line}");
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let json = json(&output);
+    assert_eq!((&json["interrupted"], &json["exit_code"]), (&true.into(), &3.into()));
+    assert!(json["seeds"]["run"].as_u64().unwrap() > 0);
+}
