@@ -360,3 +360,37 @@ fn every_help_has_an_example_and_the_first_lists_the_exit_codes() {
     }
     run("--version").expect(Exit::Fine, &[env!("CARGO_PKG_VERSION")]);
 }
+
+/// A scenario that does not even catch its own mistakes.
+struct Raw;
+
+impl seedbed::Scenario for Raw {
+    fn name(&self) -> &'static str {
+        "raw"
+    }
+
+    fn about(&self) -> &'static str {
+        "panics"
+    }
+
+    fn laws(&self) -> Vec<seedbed::Law> {
+        Vec::new()
+    }
+
+    fn plants(&self) -> Vec<seedbed::PlantInfo> {
+        Vec::new()
+    }
+
+    fn run(&self, _job: &seedbed::Job) -> seedbed::Run {
+        panic!("a scenario of one's own can do this")
+    }
+}
+
+#[test]
+fn a_panic_of_the_tool_is_an_internal_error() {
+    let cli = Cli::new("mine").scenarios(vec![Box::new(Raw)]);
+    for args in [&["run", "raw"][..], &["list"], &["--jobs", "3"]] {
+        let exit = cli.run_with(args.iter().copied(), &mut Vec::new(), &mut Vec::new());
+        assert_eq!(exit, Exit::Internal, "{args:?}");
+    }
+}
