@@ -369,7 +369,8 @@ async fn settle<E: Env>(
 ) -> Result<Settled<E::File>, Error> {
     let Replayed { file, path, header, mut kernel, entries, valid_len, file_len, tail, .. } =
         replayed;
-    let mut confirmed = replayed.confirmed;
+    // The record below vouches for more, but only once a later sync covers it.
+    let confirmed = replayed.confirmed;
     let torn = file_len > valid_len && !options.planted(Plant::TornTailNotTruncated);
     if torn {
         file.set_len(valid_len).await.map_err(at(&path, "cut the torn tail of"))?;
@@ -385,8 +386,8 @@ async fn settle<E: Env>(
     // A crash may have come between the rename and its sync.
     env.sync_dir(dir).await.map_err(at(dir, "sync the recovered names in"))?;
     if recovery.rewritten_bytes > 0 {
-        confirmed = kernel.seq();
-        let staged = log.stage(KIND_CONFIRM, confirmed, confirmed, &[]);
+        let seq = kernel.seq();
+        let staged = log.stage(KIND_CONFIRM, seq, seq, &[]);
         staged.expect("no payload is not too long");
         log.write().await.map_err(at(&path, "confirm the recovered tail of"))?;
     }
@@ -455,9 +456,9 @@ async fn check_leftovers<E: Env>(
         file.read_exact_at(some, 0).await.map_err(at(&path, "read"))?;
         let generation = path.file_name().and_then(|name| wal_generation(name.to_str()?));
         let expected = generation.map_or(format::SNAPSHOT_MAGIC, |_| record_log::MAGIC);
-        // A crash can leave a file without its first bytes, or with zeros instead.
-        let torn = some.iter().all(|&byte| byte == 0);
-        if !torn && !expected.starts_with(some) {
+        // A crash can leave zeros instead of any of the bytes.
+        let ours = some.iter().zip(expected).all(|(&byte, magic)| byte == magic || byte == 0);
+        if !ours {
             return Err(Error::NotOurs { path });
         }
         // Commits go to a new log only when the snapshot that names it is durable.

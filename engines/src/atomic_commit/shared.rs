@@ -91,7 +91,7 @@ pub(super) struct Visible {
 #[derive(Debug)]
 pub(super) struct Durable {
     pub(super) seq: u64,
-    /// The highest watermark that a written record carries.
+    /// The highest watermark that a durable record or snapshot carries.
     pub(super) confirmed: u64,
     pub(super) failed: Option<Arc<Error>>,
     waiters: BTreeMap<u64, Vec<Reply<()>>>,

@@ -27,6 +27,8 @@ struct Bench {
     poisoned: bool,
     /// Injected failures of disk operations up to the last boot's end.
     failures_before: u64,
+    /// Bits that had rotted up to then.
+    rotted_before: u64,
 }
 
 const DISK_FAILURES: [FaultKind; 4] =
@@ -119,9 +121,10 @@ fn after_crash(sim: &mut Sim, kind: CrashKind, bench: &Shared) {
     bench.failures_before = failures;
     bench.oracle.crashed(&LifeEnded { kind, now_ns: sim.now_ns(), disk_failed });
     bench.poisoned = false;
-    if stats.fault(FaultKind::BitRot) > 0 {
-        bench.oracle.rotted();
-    }
+    let rotted = stats.fault(FaultKind::BitRot);
+    let more = rotted - bench.rotted_before;
+    bench.rotted_before = rotted;
+    bench.oracle.rotted(more);
 }
 
 /// Mode, checkpoint size and garbage collection are part of the seed; 0 is the plainest.
@@ -228,7 +231,13 @@ fn bench(ops: &[Op], oracle: Oracle) -> Shared {
     for op in ops {
         queues[(op.client() % CLIENTS) as usize].push_back(op.clone());
     }
-    Arc::new(Mutex::new(Bench { queues, oracle, poisoned: false, failures_before: 0 }))
+    Arc::new(Mutex::new(Bench {
+        queues,
+        oracle,
+        poisoned: false,
+        failures_before: 0,
+        rotted_before: 0,
+    }))
 }
 
 /// One boot: open, check, work, close.
@@ -242,7 +251,7 @@ async fn life<E: Witness>(env: E, options: Options, bench: Shared) -> LifeEnd {
     env.checked();
     {
         let mut bench = lock(&bench);
-        bench.oracle.recovered(&snapshot);
+        bench.oracle.recovered(&snapshot, store.confirmed_seq());
         if bench.oracle.violation.is_some() {
             return LifeEnd::Done;
         }

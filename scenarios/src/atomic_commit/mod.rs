@@ -63,8 +63,9 @@ pub(crate) const MONOTONE: Law = Law {
 };
 pub(crate) const DETECTED: Law = Law {
     name: "damage is detected",
-    statement: "after bit rot the store reports corruption or recovers a true prefix with every \
-                commit that the files confirm; it never serves or launders damaged bytes",
+    statement: "after bit rot the store reports corruption or recovers a true prefix (with every \
+                commit that the files confirm, for one damage between recoveries); it never \
+                serves or launders damaged bytes",
 };
 
 /// The same clients and the same oracle on a real folder, without crashes.

@@ -1,8 +1,8 @@
 //! The oracle: what clients were told, and whether what is recovered agrees with it.
 //!
 //! Commits are totally ordered by the number that the store gave them at submission. The oracle
-//! keeps the last verified state and every commit submitted since, and at each recovery asks
-//! whether the entries are those after exactly `k` commits, with `k` between what must have
+//! keeps them all, but for those that a verified recovery showed to be gone, and at each recovery
+//! asks whether the entries are those after exactly `k` commits, with `k` between what must have
 //! survived and what was submitted.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use super::{DETECTED, DURABLE, IN_DOUBT, MONOTONE, OBSERVED, PREFIX, READS, ROOT
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A commit that was submitted since the last verified recovery.
+/// A commit that was submitted, and not lost in a verified recovery.
 #[derive(Clone, Debug)]
 struct Issued {
     seq: u64,
@@ -38,9 +38,10 @@ pub(crate) struct Oracle {
     mode: Durability,
     /// The longest that a flush can take in this world.
     flush_ns_max: u64,
-    base: Entries,
-    base_seq: u64,
+    /// Commits in order, from the first.
     issued: Vec<Issued>,
+    /// The last verified recovery brought this many commits.
+    recovered: u64,
     /// Tags commits so that no two write the same value.
     tags: u64,
     /// The newest state shown to a reader.
@@ -60,6 +61,8 @@ pub(crate) struct Oracle {
     stopped_ns: Option<u64>,
     /// Bits have rotted.
     rotten: bool,
+    /// Bits that have rotted since the last verified recovery.
+    rotted_bits: u64,
     pub violation: Option<Violation>,
 }
 
@@ -84,9 +87,8 @@ impl Oracle {
         Self {
             mode,
             flush_ns_max,
-            base: Entries::new(),
-            base_seq: 0,
             issued: Vec::new(),
+            recovered: 0,
             tags: 0,
             observed: 0,
             durable: 0,
@@ -96,6 +98,7 @@ impl Oracle {
             disk_failed: false,
             stopped_ns: None,
             rotten: false,
+            rotted_bits: 0,
             violation: None,
         }
     }
@@ -120,7 +123,7 @@ impl Oracle {
 
     /// The store took the last made batch and numbered it.
     pub(crate) fn submitted(&mut self, seq: u64, tag: u64, writes: &[Write]) {
-        let last = self.issued.last().map_or(self.base_seq, |issued| issued.seq);
+        let last = self.last_issued();
         if seq <= last {
             let expected = format!("{}; the last number was {last}", MONOTONE.statement);
             self.violated(Violation::new(MONOTONE.name, expected, format!("number {seq}")));
@@ -165,14 +168,18 @@ impl Oracle {
         self.last_acknowledged_before(u64::MAX)
     }
 
-    /// The last commit acknowledged before a time.
+    /// The last commit acknowledged before a time, or recovered.
     fn last_acknowledged_before(&self, ns: u64) -> u64 {
-        let before = |issued: &&Issued| matches!(issued.answer, Answer::Acknowledged { at_ns, .. } if at_ns < ns);
-        self.issued.iter().rev().find(before).map_or(self.base_seq, |issued| issued.seq)
+        let before = |issued: &&Issued| match issued.answer {
+            Answer::Acknowledged { at_ns, .. } => at_ns < ns,
+            _ => false,
+        };
+        let last = self.issued.iter().rev().find(before).map_or(0, |issued| issued.seq);
+        last.max(self.recovered)
     }
 
     fn last_issued(&self) -> u64 {
-        self.issued.last().map_or(self.base_seq, |issued| issued.seq)
+        self.issued.last().map_or(0, |issued| issued.seq).max(self.recovered)
     }
 
     /// A reader saw `value` under `key`.
@@ -180,8 +187,8 @@ impl Oracle {
         self.observed(seq);
         let key = key_bytes(key);
         let (low, high) = (self.last_acknowledged(), self.last_issued());
-        let mut now = self.base.get(&key).map(Vec::as_slice);
-        let mut legal = self.base_seq >= low && now == value;
+        let mut now = None;
+        let mut legal = low == 0 && value.is_none();
         for issued in &self.issued {
             if let Some((_, new)) = issued.changes.iter().rev().find(|(k, _)| *k == key) {
                 now = new.as_deref();
@@ -228,7 +235,7 @@ impl Oracle {
     }
 
     fn state_after(&self, seq: u64) -> Entries {
-        let mut state = self.base.clone();
+        let mut state = Entries::new();
         for issued in self.issued.iter().take_while(|issued| issued.seq <= seq) {
             for (key, value) in &issued.changes {
                 match value {
@@ -256,28 +263,32 @@ impl Oracle {
                 self.last_acknowledged_before(stopped_ns.saturating_sub(window))
             }
             // The others promise nothing but what they called durable.
-            _ => self.base_seq,
+            _ => self.recovered,
         };
         // In a mode with a window a reader may see what a power loss can still take.
         let shown_is_durable = !self.power_lost || self.mode.survives_power_loss();
-        let observed = if shown_is_durable { self.observed } else { self.base_seq };
+        let observed = if shown_is_durable { self.observed } else { self.recovered };
         self.floor = Floor { acknowledged: acknowledged.max(self.durable), observed };
     }
 
-    /// From now on damage is to be expected.
-    pub(crate) fn rotted(&mut self) {
-        self.rotten = true;
+    /// So many more bits have rotted.
+    pub(crate) fn rotted(&mut self, bits: u64) {
+        self.rotten |= bits > 0;
+        self.rotted_bits += bits;
     }
 
     pub(crate) fn is_rotten(&self) -> bool {
         self.rotten
     }
 
-    /// A recovery served this. The central check.
-    pub(crate) fn recovered(&mut self, snapshot: &Snapshot) {
+    /// A recovery served this, and says that the files confirm that much. The central check.
+    pub(crate) fn recovered(&mut self, snapshot: &Snapshot, confirmed: u64) {
         let k = snapshot.seq;
         if self.rotten {
-            self.check_floor(k, self.confirmed, &DETECTED);
+            // The budget is one damage between recoveries: a second one can hit the very record
+            // that proves the first to be damage and not a torn tail.
+            let floor = if self.rotted_bits <= 1 { self.confirmed } else { 0 };
+            self.check_floor(k, floor, &DETECTED);
         } else {
             self.check_floor(k, self.floor.acknowledged, &DURABLE);
             self.check_floor(k, self.floor.observed, &OBSERVED);
@@ -301,7 +312,7 @@ impl Oracle {
             return self.violated(Violation::new(law.name, expected, got));
         }
         self.check_root(snapshot);
-        self.rebase(snapshot);
+        self.rebase(k, confirmed);
     }
 
     fn check_floor(&mut self, k: u64, floor: u64, law: &seedbed::Law) {
@@ -312,18 +323,19 @@ impl Oracle {
         }
     }
 
-    /// What was recovered is the new beginning; what was not is gone for good.
-    fn rebase(&mut self, snapshot: &Snapshot) {
-        self.base.clone_from(&snapshot.entries);
-        self.base_seq = snapshot.seq;
-        self.issued.clear();
-        self.observed = snapshot.seq;
-        self.durable = snapshot.seq;
-        self.confirmed = self.confirmed.min(snapshot.seq);
+    /// What was not recovered is gone for good.
+    fn rebase(&mut self, k: u64, confirmed: u64) {
+        self.issued.retain(|issued| issued.seq <= k);
+        self.recovered = k;
+        self.observed = k;
+        self.durable = k;
+        // Damage can have hit the record that confirmed others.
+        self.confirmed = if self.rotten { confirmed } else { self.confirmed.min(k) };
         self.floor = Floor::default();
         self.power_lost = false;
         self.disk_failed = false;
         self.stopped_ns = None;
+        self.rotted_bits = 0;
     }
 }
 
