@@ -17,8 +17,6 @@ use crate::record_log::{HeaderError, VERSION};
 
 /// The kind of a commit's record.
 pub const KIND_COMMIT: u8 = 1;
-/// The kind of a record that only says what is durable.
-pub const KIND_CONFIRM: u8 = 2;
 /// The first eight bytes of a snapshot.
 pub const SNAPSHOT_MAGIC: [u8; 8] = *b"sbsnap\r\n";
 /// Length of a snapshot's header in bytes.

@@ -12,7 +12,7 @@ use seedbed_env::{Env, File, FileKind, OpenOptions};
 
 use super::checkpoint::{self, HINT, SNAPSHOT, SNAPSHOT_TMP, wal_generation, wal_path};
 use super::error::{Error, at, bad_header, corrupt};
-use super::format::{self, KIND_COMMIT, KIND_CONFIRM};
+use super::format::{self, KIND_COMMIT};
 use super::kernel::{self, Entries, Kernel};
 use super::merkle::Tree;
 use super::options::Options;
@@ -271,12 +271,8 @@ struct State {
 impl State {
     /// Does one record; the error says what is wrong with it.
     fn redo(&mut self, record: &Record<'_>) -> Result<(), String> {
-        match record.kind {
-            KIND_COMMIT => {}
-            KIND_CONFIRM if record.payload.is_empty() && record.seq == self.kernel.seq() => {
-                return Ok(());
-            }
-            kind => return Err(format!("a record of kind {kind} that does not belong here")),
+        if record.kind != KIND_COMMIT {
+            return Err(format!("a record of kind {} that does not belong here", record.kind));
         }
         if record.seq != self.kernel.seq() + 1 {
             if !self.trusts {
@@ -358,8 +354,8 @@ async fn redo_twice<F: File>(
     Ok(())
 }
 
-/// Cuts a torn tail, writes once more what is not known to be durable, syncs, and notes in the
-/// log that it did: only then is the state served.
+/// Cuts a torn tail, writes once more what is not known to be durable, and syncs: only then is the
+/// state served. Doing it again changes no byte.
 async fn settle<E: Env>(
     env: &E,
     dir: &Path,
@@ -369,8 +365,6 @@ async fn settle<E: Env>(
 ) -> Result<Settled<E::File>, Error> {
     let Replayed { file, path, header, mut kernel, entries, valid_len, file_len, tail, .. } =
         replayed;
-    // The record below vouches for more, but only once a later sync covers it.
-    let confirmed = replayed.confirmed;
     let torn = file_len > valid_len && !options.planted(Plant::TornTailNotTruncated);
     if torn {
         file.set_len(valid_len).await.map_err(at(&path, "cut the torn tail of"))?;
@@ -385,18 +379,12 @@ async fn settle<E: Env>(
     }
     // A crash may have come between the rename and its sync.
     env.sync_dir(dir).await.map_err(at(dir, "sync the recovered names in"))?;
-    if recovery.rewritten_bytes > 0 {
-        let seq = kernel.seq();
-        let staged = log.stage(KIND_CONFIRM, seq, seq, &[]);
-        staged.expect("no payload is not too long");
-        log.write().await.map_err(at(&path, "confirm the recovered tail of"))?;
-    }
     if options.planted(Plant::SequenceRestarts) {
         log.forget_sequence();
         kernel.pretend_seq(0);
     }
     assert_eq!(log.header().generation, recovery.generation);
-    Ok(Settled { log, kernel, entries, confirmed })
+    Ok(Settled { log, kernel, entries, confirmed: replayed.confirmed })
 }
 
 /// A log that can be appended to, and its state.

@@ -1,5 +1,7 @@
 //! What a store does when nothing goes wrong.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use seedbed_engines::atomic_commit::{Batch, Durability, Error, Options, Store};
@@ -199,19 +201,28 @@ fn checkpoints_start_new_logs_and_old_ones_are_collected() {
     });
 }
 
+/// Every file of the store's folder with its bytes.
+fn folder(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(dir.join("store")).unwrap().map(|entry| entry.unwrap());
+    let read = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().unwrap();
+        (name, std::fs::read(entry.path()).unwrap())
+    };
+    entries.map(read).collect()
+}
+
 #[test]
-fn a_second_recovery_writes_nothing() {
-    let (_dir, world) = world();
+fn a_second_recovery_changes_no_byte() {
+    let (dir, world) = world();
     run(async {
         fill(&world, Options::default(), 20).await;
         let first = open(&world, Options::default()).await.unwrap();
-        assert!(first.recovery().rewritten_bytes > 0);
+        assert!(first.recovery().rewritten_bytes > 0, "the last group is not confirmed");
         first.close().await.unwrap();
-        let before = world.gauge.writes();
+        let before = folder(dir.path());
         let second = open(&world, Options::default()).await.unwrap();
-        assert_eq!(world.gauge.writes(), before);
+        assert_eq!(folder(dir.path()), before);
         assert_eq!((second.seq(), second.root()), (20, first.root()));
-        assert_eq!(second.confirmed_seq(), 20);
     });
 }
 
