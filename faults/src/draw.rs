@@ -12,10 +12,21 @@ use crate::ratio::{Ratio, gcd};
 #[cfg(test)]
 mod tests;
 
-/// Label of the decision "is this fault kind on in this seed?".
-const SWARM: &str = "swarm";
-/// Label of the decision "how often, or how much, in this seed?".
-const RATE: &str = "rate";
+/// The labels of one kind's decisions. Each kind has its own, so that switching one kind off while
+/// shrinking moves nobody else's decisions.
+#[derive(Clone, Copy)]
+struct Labels {
+    /// Is this kind on in this seed?
+    swarm: &'static str,
+    /// How often, or how much, in this seed?
+    rate: &'static str,
+}
+
+macro_rules! labels {
+    ($kind:literal) => {
+        Labels { swarm: concat!("swarm.", $kind), rate: concat!("rate.", $kind) }
+    };
+}
 
 impl Plan {
     /// Draws one seed's world. `choose(label, bound)` returns a value in `0..bound`, where 0 means
@@ -47,36 +58,40 @@ impl Draw<'_> {
             write_latency: plan.write_latency,
             sync_latency: plan.sync_latency,
             metadata_latency: plan.metadata_latency,
-            read_error_probability: self.kind(plan.read_error_probability),
-            write_error_probability: self.kind(plan.write_error_probability),
-            sync_error_probability: self.kind(plan.sync_error_probability),
-            metadata_error_probability: self.kind(plan.metadata_error_probability),
-            no_space_probability: self.kind(plan.no_space_probability),
-            short_read_probability: self.kind(plan.short_read_probability),
-            short_write_probability: self.kind(plan.short_write_probability),
-            torn_page_probability: self.kind(plan.torn_page_probability),
-            bit_rot_probability: self.kind(plan.bit_rot_probability),
-            capacity_bytes: self.capacity(plan.capacity_bytes),
+            read_error_probability: self.kind(labels!("read_error"), plan.read_error_probability),
+            write_error_probability: self
+                .kind(labels!("write_error"), plan.write_error_probability),
+            sync_error_probability: self.kind(labels!("sync_error"), plan.sync_error_probability),
+            metadata_error_probability: self
+                .kind(labels!("metadata_error"), plan.metadata_error_probability),
+            no_space_probability: self.kind(labels!("no_space"), plan.no_space_probability),
+            short_read_probability: self.kind(labels!("short_read"), plan.short_read_probability),
+            short_write_probability: self
+                .kind(labels!("short_write"), plan.short_write_probability),
+            torn_page_probability: self.kind(labels!("torn_page"), plan.torn_page_probability),
+            bit_rot_probability: self.kind(labels!("bit_rot"), plan.bit_rot_probability),
+            capacity_bytes: self.capacity(labels!("capacity"), plan.capacity_bytes),
         }
     }
 
     fn node(&mut self, plan: &NodePlan) -> NodeFaults {
         NodeFaults {
-            crash_count: self.count(plan.crash_count),
+            crash_count: self.count(labels!("crash_count"), plan.crash_count),
             crash_after_ops: plan.crash_after_ops,
-            power_loss_probability: self.ratio(plan.power_loss_probability),
-            recovery_crash_probability: self.kind(plan.recovery_crash_probability),
+            power_loss_probability: self.ratio(labels!("power_loss"), plan.power_loss_probability),
+            recovery_crash_probability: self
+                .kind(labels!("recovery_crash"), plan.recovery_crash_probability),
         }
     }
 
     fn clock(&mut self, plan: &ClockPlan) -> ClockFaults {
         let DurationRange { min_ns, max_ns } = plan.offset;
         ClockFaults {
-            offset_ns: self.amount(CountRange { min: min_ns, max: max_ns }),
-            drift_ppm: self.amount(plan.drift_ppm),
-            step_probability: self.kind(plan.step_probability),
+            offset_ns: self.amount(labels!("offset"), CountRange { min: min_ns, max: max_ns }),
+            drift_ppm: self.amount(labels!("drift"), plan.drift_ppm),
+            step_probability: self.kind(labels!("step"), plan.step_probability),
             step: plan.step,
-            pause_probability: self.kind(plan.pause_probability),
+            pause_probability: self.kind(labels!("pause"), plan.pause_probability),
             pause: plan.pause,
         }
     }
@@ -89,54 +104,54 @@ impl Draw<'_> {
     }
 
     /// Whether the swarm leaves a kind on.
-    fn is_on(&mut self) -> bool {
-        !self.swarm || self.choose(SWARM, 2) == 1
+    fn is_on(&mut self, labels: Labels) -> bool {
+        !self.swarm || self.choose(labels.swarm, 2) == 1
     }
 
     /// A fault kind with a probability.
-    fn kind(&mut self, range: RatioRange) -> Ratio {
-        match !range.is_never() && self.is_on() {
-            true => self.ratio(range),
+    fn kind(&mut self, labels: Labels, range: RatioRange) -> Ratio {
+        match !range.is_never() && self.is_on(labels) {
+            true => self.ratio(labels, range),
             false => Ratio::NEVER,
         }
     }
 
     /// A fault kind with an amount, where 0 is "off" and more is worse.
-    fn amount(&mut self, range: CountRange) -> u64 {
-        match range.max > 0 && self.is_on() {
-            true => self.count(range),
+    fn amount(&mut self, labels: Labels, range: CountRange) -> u64 {
+        match range.max > 0 && self.is_on(labels) {
+            true => self.count(labels, range),
             false => 0,
         }
     }
 
     /// A disk's capacity, where 0 is "unlimited" and otherwise less is worse.
-    fn capacity(&mut self, range: CountRange) -> u64 {
-        if range.max == 0 || !self.is_on() {
+    fn capacity(&mut self, labels: Labels, range: CountRange) -> u64 {
+        if range.max == 0 || !self.is_on(labels) {
             return 0;
         }
         if range.min >= range.max {
             return range.max;
         }
-        match (self.choose(RATE, range.span()), range.min) {
+        match (self.choose(labels.rate, range.span()), range.min) {
             (0, 0) => 0,
             (value, 0) => range.max - (value - 1),
             (value, _) => range.max - value,
         }
     }
 
-    fn count(&mut self, range: CountRange) -> u64 {
+    fn count(&mut self, labels: Labels, range: CountRange) -> u64 {
         match range.min >= range.max {
             true => range.max,
-            false => range.min + self.choose(RATE, range.span()),
+            false => range.min + self.choose(labels.rate, range.span()),
         }
     }
 
-    fn ratio(&mut self, range: RatioRange) -> Ratio {
+    fn ratio(&mut self, labels: Labels, range: RatioRange) -> Ratio {
         if range.min >= range.max {
             return range.max;
         }
         let (low, high, denominator) = on_common_denominator(range);
-        let value = self.choose(RATE, u64::from(high - low) + 1) as u32;
+        let value = self.choose(labels.rate, u64::from(high - low) + 1) as u32;
         match value {
             0 => range.min, // exact, even when the steps are rounded
             value if value == high - low => range.max,

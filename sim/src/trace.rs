@@ -133,8 +133,9 @@ pub fn replay(scenario: &dyn Scenario, recorded: &Trace) -> Result<Replayed, Pla
     let run = scenario.run(&job);
     let (outcome, divergence) = (run.outcome.clone(), run.finished.divergence.clone());
     let mut trace = trace_of(scenario, &job, run, recorded.header.shrunk);
-    // Builds may differ; runs may not.
-    trace.header.build.clone_from(&recorded.header.build);
+    // Builds may differ, and how they write down the same plan; runs may not.
+    let Header { build, plan, config_digest, .. } = recorded.header.clone();
+    trace.header = Header { build, plan, config_digest, ..trace.header };
     let diff = diff(recorded, &trace);
     Ok(Replayed { trace, outcome, divergence, diff })
 }

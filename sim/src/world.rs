@@ -335,7 +335,7 @@ impl World {
             seq: self.event_count - 1,
             at_ns: self.now,
             node: id.0,
-            boot: self.nodes.get(id.0 as usize).map_or(0, |node| node.boot),
+            boot: self.nodes[..self.node_count].get(id.0 as usize).map_or(0, |node| node.boot),
             task: self.current,
             op: note.op.into(),
             subject: note.subject.into(),
@@ -344,7 +344,9 @@ impl World {
             cause: note.cause.map(Into::into),
             site: note.site.map(|site| format!("{}:{}", site.file(), site.line()).into()),
         };
-        self.events.iter_mut().for_each(|events| events.push(event.clone()));
+        if let Some(events) = &mut self.events {
+            events.push(event);
+        }
     }
 }
 

@@ -90,10 +90,11 @@ fn a_kind_asks_swarm_then_rate_and_only_what_is_open() {
     let mut plan = Plan::default();
     plan.disk.read_error_probability = range("1/100..1/10");
     plan.disk.sync_error_probability = range("1/2");
-    assert_eq!(draw(&plan, |_| 0).1, [("rate", 10)]);
+    let (read, sync) = (("swarm.read_error", 2), ("swarm.sync_error", 2));
+    assert_eq!(draw(&plan, |_| 0).1, [("rate.read_error", 10)]);
     plan.swarm = true;
-    assert_eq!(draw(&plan, |_| 0).1, [("swarm", 2), ("swarm", 2)]);
-    assert_eq!(draw(&plan, |bound| bound - 1).1, [("swarm", 2), ("rate", 10), ("swarm", 2)]);
+    assert_eq!(draw(&plan, |_| 0).1, [read, sync]);
+    assert_eq!(draw(&plan, |bound| bound - 1).1, [read, ("rate.read_error", 10), sync]);
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn crashes_and_latencies_are_not_swarmed() {
     plan.node.crash_count = CountRange::new(4, 12);
     plan.node.power_loss_probability = range("1/4..3/4");
     let (faults, asked) = draw(&plan, |bound| bound - 1);
-    assert_eq!(asked, [("rate", 9), ("rate", 3)]);
+    assert_eq!(asked, [("rate.crash_count", 9), ("rate.power_loss", 3)]);
     assert_eq!(faults.node.crash_count, 12);
     assert_eq!(faults.disk.sync_latency, plan.disk.sync_latency);
 }
@@ -112,7 +113,7 @@ fn rates_step_evenly_over_a_common_denominator() {
     let mut plan = Plan::default();
     plan.disk.read_error_probability = range("1/6..1/4");
     let rate = |value: u64| draw(&plan, |_| value).0.disk.read_error_probability;
-    assert_eq!(draw(&plan, |_| 0).1, [("rate", 2)]);
+    assert_eq!(draw(&plan, |_| 0).1, [("rate.read_error", 2)]);
     assert_eq!((rate(0), rate(1)), (Ratio::new(1, 6), Ratio::new(1, 4)));
 }
 
