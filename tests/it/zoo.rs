@@ -1,1 +1,111 @@
-//! zoo
+//! Every law has a must-fail twin: each planted bug is caught, its trace replays, shrinks and still
+//! breaks the same law; the benign twins stay silent. Sync sites are left out one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
+
+use seedbed::faults::{Plan, Rule};
+use seedbed::traces::{Trace, Verdict};
+use seedbed::{Found, Progress, Scenario, ShrinkLimits, Sweep, shrink, sweep};
+
+/// Seeds within which a plant must be caught.
+const SEEDS: u64 = 3000;
+/// Decisions that a shrunk trace may have, in nine cases of ten.
+const DECISIONS_MAX: usize = 20;
+
+fn rough() -> Plan {
+    Plan::preset("rough").expect("a preset")
+}
+
+fn first_violation(scenario: &dyn Scenario, plan: Plan, plant: Option<&str>) -> Option<Found> {
+    let planted = Sweep { plant: plant.map(str::to_owned), jobs: 2, ..Sweep::new(0..SEEDS, plan) };
+    sweep(scenario, &planted, &Progress::default()).found.into_iter().next()
+}
+
+fn law_of(trace: &Trace) -> &str {
+    match &trace.end.verdict {
+        Verdict::Violation { law, .. } => law,
+        _ => "none",
+    }
+}
+
+/// Replays, shrinks and replays again; gives the number of decisions that are left.
+fn replays_and_shrinks(scenario: &dyn Scenario, trace: &Trace, what: &str) -> usize {
+    let replayed = seedbed::replay(scenario, trace).expect("a plan of ours");
+    assert!(replayed.is_same(), "{what} does not replay: {:?}", replayed.diff);
+    let stop = AtomicBool::new(false);
+    let limits = ShrinkLimits { runs_max: 5000, stop: &stop };
+    let small = shrink(scenario, trace, &limits).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_eq!(law_of(&small.trace), law_of(trace), "{what}: shrinking keeps the law");
+    let again = seedbed::replay(scenario, &small.trace).expect("a plan of ours");
+    assert!(again.is_same(), "{what}: the shrunk trace does not replay: {:?}", again.diff);
+    assert!(small.after <= small.before);
+    small.after.1
+}
+
+#[test]
+fn every_planted_bug_is_caught_replays_and_shrinks() {
+    for scenario in seedbed_scenarios::all() {
+        let mut large = Vec::new();
+        let plants = scenario.plants();
+        let bugs: Vec<_> = plants.iter().filter(|plant| !plant.benign).collect();
+        assert!(bugs.len() >= 6, "{} has too few planted bugs", scenario.name());
+        for plant in &bugs {
+            let found = first_violation(&*scenario, rough(), Some(plant.name))
+                .unwrap_or_else(|| panic!("{} is not caught in {SEEDS} seeds", plant.name));
+            let mut job = Sweep::new(0..1, rough()).job(found.seed);
+            job.plant = Some(plant.name.to_owned());
+            let trace = seedbed::record(&*scenario, &job);
+            assert_eq!(law_of(&trace), found.violation.law, "{}", plant.name);
+            let left = replays_and_shrinks(&*scenario, &trace, plant.name);
+            if left > DECISIONS_MAX {
+                large.push((plant.name, left));
+            }
+        }
+        assert!(large.len() * 10 <= bugs.len(), "too many large traces: {large:?}");
+    }
+}
+
+#[test]
+fn benign_twins_stay_silent() {
+    for scenario in seedbed_scenarios::all() {
+        let plants = scenario.plants();
+        let benign: Vec<_> = plants.iter().filter(|plant| plant.benign).collect();
+        assert!(benign.len() >= 3, "{} has too few benign twins", scenario.name());
+        for plant in benign {
+            let alarm = first_violation(&*scenario, rough(), Some(plant.name));
+            assert_eq!(alarm, None, "{} is benign: {}", plant.name, plant.about);
+        }
+    }
+}
+
+/// The sync sites that some seeds reach, `file:line`.
+fn sync_sites(scenario: &dyn Scenario) -> BTreeSet<String> {
+    let crashes = Sweep::new(0..1, Plan::preset("crashes").expect("a preset"));
+    let mut sites = BTreeSet::new();
+    for seed in 0..60 {
+        for event in seedbed::record(scenario, &crashes.job(seed)).events {
+            if event.op.starts_with("sync_") {
+                sites.extend(event.site.map(|site| site.to_string()));
+            }
+        }
+    }
+    sites
+}
+
+#[test]
+fn a_sync_that_is_left_out_is_caught() {
+    for scenario in seedbed_scenarios::all() {
+        let sites = sync_sites(&*scenario);
+        assert!(sites.len() >= 8, "{sites:?}");
+        let mut caught = BTreeMap::new();
+        for site in &sites {
+            let mut plan = rough();
+            plan.rules.push(Rule::omit_sync(site));
+            let found = first_violation(&*scenario, plan, None);
+            caught.insert(site.clone(), found.map(|found| found.violation.law));
+        }
+        let missed: Vec<_> = caught.iter().filter(|(_, law)| law.is_none()).collect();
+        assert_eq!(missed.len(), 0, "{missed:?} of {caught:?}");
+    }
+}

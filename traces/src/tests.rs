@@ -11,8 +11,8 @@ use crate::{
     Decision, DecisionMode, Digest, End, Event, Header, OpText, Outcome, Trace, Verdict, Workload,
 };
 
-/// A small trace that uses every field. The golden file holds exactly this: it must not change.
-fn sample() -> Trace {
+/// The events of [`sample`].
+fn sample_events() -> Vec<Event> {
     let event = |seq, at_ns, op: &'static str, detail: &str, outcome| Event {
         seq,
         at_ns,
@@ -23,7 +23,7 @@ fn sample() -> Trace {
         site: Some("engines/src/atomic_commit/log.rs:88".into()),
         ..Event::default()
     };
-    let events = vec![
+    vec![
         event(0, 0, "open", "", Outcome::Done(0)),
         event(1, 850, "write", "128 B at 4096", Outcome::Done(128)),
         Event {
@@ -40,7 +40,11 @@ fn sample() -> Trace {
             subject: "n1".into(),
             ..Event::default()
         },
-    ];
+    ]
+}
+
+/// A small trace that uses every field. The golden file holds exactly this: it must not change.
+fn sample() -> Trace {
     let decision = |label: &'static str, nth, bound, value| Decision {
         label: label.into(),
         nth,
@@ -70,7 +74,7 @@ fn sample() -> Trace {
             decision("disk.latency", 1, 90, 0),
             decision("crash", 0, u64::MAX, u64::MAX - 1),
         ],
-        events,
+        events: sample_events(),
         end: End {
             digest: Digest([0xfeed, 0xbeef]),
             events: 4,

@@ -33,7 +33,7 @@ fn presets_have_the_faults_that_their_names_promise() {
     let worst = |name: &str| Plan::preset(name).unwrap().draw(&mut |_, bound| bound - 1);
     let none = worst("none");
     assert_eq!((none.node.crash_count, none.kinds_on()), (0, vec![]));
-    assert_eq!(worst("crashes").kinds_on(), ["recovery_crash"]);
+    assert_eq!(worst("crashes").kinds_on(), ["torn_page", "recovery_crash"]);
     assert_eq!(worst("sync_errors").kinds_on(), ["sync_error"]);
     assert_eq!(worst("disk_full").kinds_on(), ["no_space", "short_write", "capacity"]);
     assert_eq!(worst("bit_rot").kinds_on(), ["bit_rot"]);

@@ -9,7 +9,8 @@ fn the_golden_file_of_version_1_reads_as_it_always_did() {
     assert_eq!(read(GOLDEN_V1).unwrap(), sample());
 }
 
-/// With `UPDATE_GOLDEN=1` the file is written: only for a new format version, which gets a new file.
+/// With `UPDATE_GOLDEN=1` the file is written: only for a new format version, which gets a new
+/// file.
 #[test]
 fn the_same_trace_still_writes_the_same_bytes() {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
