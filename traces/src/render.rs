@@ -57,8 +57,8 @@ impl Line {
             (&self.time, 11),
             (&self.place, 9),
             (&self.op, 11),
-            (&self.subject, 34),
-            (&self.outcome, 27),
+            (&self.subject, 42),
+            (&self.outcome, 32),
             (&self.site, 0),
         ]
     }
