@@ -1,5 +1,6 @@
 //! The laws of the house, in one binary. Each module is one law.
 
+mod common_laws;
 mod conformance;
 mod corpus;
 mod determinism;

@@ -109,3 +109,28 @@ fn a_sync_that_is_left_out_is_caught() {
         assert_eq!(missed.len(), 0, "{missed:?} of {caught:?}");
     }
 }
+
+/// No law is there for show: each is broken by some plant, under the plan that lets it show. (The
+/// laws that every scenario has are looked after in `common_laws`.)
+#[test]
+fn every_law_is_broken_by_some_plant() {
+    for scenario in seedbed_scenarios::all() {
+        let mut unbroken: BTreeSet<_> = scenario.laws().iter().map(|law| law.name).collect();
+        unbroken.remove(seedbed::LAW_NO_PANIC.name);
+        unbroken.remove(seedbed::LAW_LIVE.name);
+        for plan in ["rough", "bit_rot"] {
+            for plant in scenario.plants().iter().filter(|plant| !plant.benign) {
+                let planted = Sweep {
+                    plant: Some(plant.name.to_owned()),
+                    jobs: 2,
+                    violations_max: 12,
+                    ..Sweep::new(0..1000, Plan::preset(plan).expect("a preset"))
+                };
+                for found in sweep(&*scenario, &planted, &Progress::default()).found {
+                    unbroken.remove(found.violation.law.as_str());
+                }
+            }
+        }
+        assert!(unbroken.is_empty(), "{}: nothing breaks {unbroken:?}", scenario.name());
+    }
+}

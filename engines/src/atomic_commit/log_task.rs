@@ -96,7 +96,10 @@ impl<E: Env> LogTask<E> {
     ) -> Self {
         let Recovered { shared, log, kernel, .. } = recovered;
         let durable = shared.durable().seq;
-        assert_eq!(kernel.seq(), shared.visible().seq);
+        assert!(
+            kernel.seq() == shared.visible().seq || options.planted(Plant::SequenceRestarts),
+            "what is recovered is visible"
+        );
         Self {
             env,
             dir,
@@ -252,6 +255,9 @@ impl<E: Env> LogTask<E> {
         } else {
             self.plan_background();
         }
+        if self.options.planted(Plant::AckBeforeVisible) {
+            self.answer_then_publish().await;
+        }
         self.publish_group();
         self.acknowledge_group();
         self.write_planted_hint().await;
@@ -393,6 +399,22 @@ impl<E: Env> LogTask<E> {
             assert_eq!(pending.seq, commit.seq);
             // Nobody may wait any more.
             let _ = pending.reply.send(Ok(commit));
+        }
+    }
+
+    /// A planted bug: committers have their answers a while before readers see the commits.
+    async fn answer_then_publish(&mut self) {
+        let mut late = Vec::new();
+        for Done { pending, commit } in self.group.drain(..) {
+            let Pending { batch, reply, .. } = pending;
+            let _ = reply.send(Ok(commit));
+            late.push((batch, commit));
+        }
+        self.env.sleep(Duration::from_micros(100)).await;
+        let mut visible = self.shared.visible_mut();
+        for (batch, commit) in late {
+            kernel::apply(&mut visible.entries, batch.encoded().0);
+            (visible.seq, visible.root) = (commit.seq, commit.root);
         }
     }
 

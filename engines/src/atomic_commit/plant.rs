@@ -62,6 +62,8 @@ plants! {
         "A checkpoint removes the old log before the snapshot that replaces it is durable.";
     VisibleBeforeDurable, "visible_before_durable", false,
         "Readers see a commit before its sync.";
+    AckBeforeVisible, "ack_before_visible", false,
+        "Commits are acknowledged before readers see them.";
     StaleRootOnDelete, "stale_root_on_delete", false,
         "Deletes do not change the root.";
     RecoveryNotSynced, "recovery_not_synced", false,

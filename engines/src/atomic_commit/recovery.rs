@@ -104,13 +104,18 @@ pub(super) async fn recover<E: Env>(
     };
     check_leftovers(env, dir, &names, header.generation).await?;
     let settled = settle(env, dir, options, replayed, &mut recovery).await?;
-    let Settled { log, kernel, entries, confirmed } = settled;
+    let Settled { mut log, mut kernel, entries, confirmed } = settled;
     recovery.removed_files = remove_leftovers(env, dir, &names, header.generation).await?;
     recovery.seq = kernel.seq();
     let visible = Visible { seq: kernel.seq(), root: kernel.root(), entries };
     let confirmed = confirmed.min(visible.seq);
     let shared = Arc::new(Shared::new(visible, kernel.seq(), confirmed));
     assert_eq!(kernel.seq(), recovery.seq);
+    if options.planted(Plant::SequenceRestarts) {
+        log.forget_sequence();
+        kernel.pretend_seq(0);
+        shared.restart_sequence();
+    }
     tracing::debug!(?recovery, "recovered");
     Ok(Recovered { recovery, shared, kernel, log })
 }
@@ -363,15 +368,14 @@ async fn settle<E: Env>(
     replayed: Replayed<E::File>,
     recovery: &mut Recovery,
 ) -> Result<Settled<E::File>, Error> {
-    let Replayed { file, path, header, mut kernel, entries, valid_len, file_len, tail, .. } =
-        replayed;
+    let Replayed { file, path, header, kernel, entries, valid_len, file_len, tail, .. } = replayed;
     let torn = file_len > valid_len && !options.planted(Plant::TornTailNotTruncated);
     if torn {
         file.set_len(valid_len).await.map_err(at(&path, "cut the torn tail of"))?;
         recovery.truncated_bytes = file_len - valid_len;
     }
     let end = if torn { valid_len } else { file_len };
-    let mut log = Writer::resume(file, header, end, kernel.seq());
+    let log = Writer::resume(file, header, end, kernel.seq());
     if !options.planted(Plant::RecoveryNotSynced) {
         rewrite_tail(&log, &path, tail, valid_len).await?;
         recovery.rewritten_bytes = valid_len - tail.0;
@@ -379,10 +383,6 @@ async fn settle<E: Env>(
     }
     // A crash may have come between the rename and its sync.
     env.sync_dir(dir).await.map_err(at(dir, "sync the recovered names in"))?;
-    if options.planted(Plant::SequenceRestarts) {
-        log.forget_sequence();
-        kernel.pretend_seq(0);
-    }
     assert_eq!(log.header().generation, recovery.generation);
     Ok(Settled { log, kernel, entries, confirmed: replayed.confirmed })
 }

@@ -127,6 +127,13 @@ impl Shared {
         }
     }
 
+    /// A planted bug: commits are numbered from 1 again.
+    pub(super) fn restart_sequence(&self) {
+        self.queue().next_seq = 1;
+        let mut durable = self.durable();
+        (durable.seq, durable.confirmed) = (0, 0);
+    }
+
     // A lock is poisoned only if an assertion of ours failed under it; the others then still see
     // the state before, which each of these critical sections leaves whole.
 

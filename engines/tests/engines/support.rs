@@ -17,7 +17,6 @@ use seedbed_env::{
 #[derive(Debug, Default)]
 pub(crate) struct Gauge {
     pub(crate) syncs: AtomicU64,
-    pub(crate) writes: AtomicU64,
     /// Fails every write.
     pub(crate) fail_writes: Mutex<Option<io::ErrorKind>>,
     /// Fails every sync.
@@ -46,10 +45,6 @@ impl Gauge {
     pub(crate) fn syncs(&self) -> u64 {
         self.syncs.load(SeqCst)
     }
-
-    pub(crate) fn writes(&self) -> u64 {
-        self.writes.load(SeqCst)
-    }
 }
 
 /// The real world, watched.
@@ -75,7 +70,6 @@ impl File for WatchedFile {
     }
 
     async fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        self.1.writes.fetch_add(1, SeqCst);
         self.1.change(Some(&self.1.fail_writes))?;
         let len = if self.1.short.load(SeqCst) { buf.len().min(7) } else { buf.len() };
         self.0.write_at(&buf[..len], offset).await

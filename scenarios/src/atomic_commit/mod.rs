@@ -46,6 +46,11 @@ pub(crate) const OBSERVED: Law = Law {
     statement: "what a reader was shown, or an earlier recovery served, does not disappear, \
                 except for the mode's documented window",
 };
+pub(crate) const IDEMPOTENT: Law = Law {
+    name: "recovery is idempotent",
+    statement: "recovering again, also after crashes inside recovery, gives the same state as long \
+                as nothing was submitted in between",
+};
 pub(crate) const ROOT: Law = Law {
     name: "root matches content",
     statement: "the Merkle root, recomputed from the entries, is the one that the store reports, \
@@ -80,7 +85,8 @@ pub async fn run_on_real_folder(
     driver::drive_on_os(env, ops, durability).await
 }
 
-const LAWS: &[Law] = &[OPENS, DURABLE, PREFIX, IN_DOUBT, OBSERVED, ROOT, READS, MONOTONE, DETECTED];
+const LAWS: &[Law] =
+    &[OPENS, DURABLE, PREFIX, IN_DOUBT, OBSERVED, IDEMPOTENT, ROOT, READS, MONOTONE, DETECTED];
 
 impl Testbed for AtomicCommit {
     type Op = Op;

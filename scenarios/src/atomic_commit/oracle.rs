@@ -11,7 +11,7 @@ use seedbed::{CrashKind, Violation};
 use seedbed_engines::atomic_commit::{Batch, Durability, Hash, Snapshot, merkle};
 
 use super::workload::{Write, key_bytes, value_bytes};
-use super::{DETECTED, DURABLE, IN_DOUBT, MONOTONE, OBSERVED, PREFIX, READS, ROOT};
+use super::{DETECTED, DURABLE, IDEMPOTENT, IN_DOUBT, MONOTONE, OBSERVED, PREFIX, READS, ROOT};
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -284,6 +284,10 @@ impl Oracle {
     /// A recovery served this, and says that the files confirm that much. The central check.
     pub(crate) fn recovered(&mut self, snapshot: &Snapshot, confirmed: u64) {
         let k = snapshot.seq;
+        if !self.rotten && self.last_issued() == self.recovered && k != self.recovered {
+            let expected = format!("{}: commit {}", IDEMPOTENT.statement, self.recovered);
+            self.violated(Violation::new(IDEMPOTENT.name, expected, format!("commit {k}")));
+        }
         if self.rotten {
             // The budget is one damage between recoveries: a second one can hit the very record
             // that proves the first to be damage and not a torn tail.
