@@ -119,12 +119,13 @@ pub(crate) fn print_memory(rows: &[Memory]) {
 pub(crate) const NOTES: &str = "\
 seedbed: digest, random ready order and the full crash model are on in every figure.
 append-blocking: seedbed's blocking face; madsim's futures, which never wait; turmoil's std shim.
-\"-\": the library has nothing of the kind, or it takes too long to wait for.
+\"-\": the library has nothing of the kind.
 madsim: its disk has no latency and no crash model: the awaited append sleeps by itself (1 ms is
   its shortest sleep), and in crash-reopen nothing can be lost. It has no digest.
 turmoil: hosts are visited in random order, tasks of a host run first come, first served. It has
   no digest.
-floor: hand-written loops without tasks, faults and digest.";
+floor: hand-written loops without tasks, faults, digest, random order and undo: far below any
+  simulator, and not the floor of peers.md, which has tasks.";
 
 /// A number with three digits and its unit: 12.3 M.
 fn short(value: f64) -> String {

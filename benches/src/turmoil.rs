@@ -14,24 +14,19 @@ use turmoil::{Builder, Sim};
 
 use crate::work::{LATENCY, RECORD, REGION, TASKS, Work, idle_of, record_of, sleep_of};
 
-/// Appends that do not end in reasonable time: each sync goes through every earlier write.
-const RECORDS_MAX: u64 = 100_000;
-
 pub(crate) fn run(work: Work, n: u64) -> Option<u64> {
     match work {
         Work::Timers => on_a_client(timers(n)),
         Work::PingPong { pairs } => on_a_client(ping_pong(pairs, n)),
         Work::Unbounded => on_a_client(unbounded(n)),
         Work::Notify => on_a_client(notify(n)),
-        Work::AppendAwaited { records } if records <= RECORDS_MAX => {
+        Work::AppendAwaited { records } => {
             (0..n).for_each(|_| on_a_client(append_awaited(records)))
         }
-        Work::AppendBlocking { records } if records <= RECORDS_MAX => {
+        Work::AppendBlocking { records } => {
             (0..n).for_each(|_| on_a_client(append_blocking(records)))
         }
-        Work::AppendAwaited { .. } | Work::AppendBlocking { .. } | Work::DiskAlone { .. } => {
-            return None;
-        }
+        Work::DiskAlone { .. } => return None,
         Work::FreshWorld => (0..n).for_each(fresh_world),
         Work::CrashReopen => crash_reopen(n),
         Work::Idle { nodes } => idle(nodes, n),
