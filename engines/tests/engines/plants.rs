@@ -36,7 +36,8 @@ fn every_plant_runs_and_the_benign_ones_break_nothing() {
                 }
                 for _ in 0..7 {
                     let next = store.seq() + 1;
-                    assert_eq!(store.commit(batch(next)).await.unwrap().seq, next);
+                    let seq = store.commit(batch(next)).await.unwrap().seq;
+                    assert!(seq == next || plant == Plant::SequenceRestarts, "{plant}: {seq}");
                 }
                 store.close().await.unwrap();
             }
