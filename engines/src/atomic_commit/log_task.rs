@@ -87,6 +87,21 @@ pub(super) struct LogTask<E: Env> {
     watermarks: VecDeque<(u64, u64)>,
 }
 
+impl<E: Env> Drop for LogTask<E> {
+    /// However the task ends, also by a failed assertion or with its runtime: nobody waits for it
+    /// any more, and nothing is accepted.
+    fn drop(&mut self) {
+        let mut queue = self.shared.queue();
+        queue.stopped.get_or_insert(Stopped::Closed);
+        let unanswered = std::mem::take(&mut queue.requests);
+        queue.commits = 0;
+        queue.bytes = 0;
+        drop(queue);
+        // Their tickets and wishes are answered by being dropped.
+        drop(unanswered);
+    }
+}
+
 impl<E: Env> LogTask<E> {
     pub(super) fn new(
         env: E,

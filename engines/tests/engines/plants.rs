@@ -37,7 +37,11 @@ fn every_plant_runs_and_the_benign_ones_break_nothing() {
                 for _ in 0..7 {
                     let next = store.seq() + 1;
                     let seq = store.commit(batch(next)).await.unwrap().seq;
-                    assert!(seq == next || plant == Plant::SequenceRestarts, "{plant}: {seq}");
+                    if seq != next {
+                        let shows = [Plant::SequenceRestarts, Plant::AckBeforeVisible];
+                        assert!(shows.contains(&plant), "{plant}: {seq}");
+                        return;
+                    }
                 }
                 store.close().await.unwrap();
             }
