@@ -38,8 +38,27 @@ pub(crate) struct Top {
     #[arg(long, global = true, value_enum, default_value = "auto", env = "SEEDBED_COLOR")]
     #[arg(value_name = "WHEN", hide_env_values = true)]
     pub color: Color,
+    /// Print the diagnostics of engines, from this level on, with simulated time.
+    #[arg(long, global = true, value_enum, env = "SEEDBED_LOG", hide_env_values = true)]
+    #[arg(value_name = "LEVEL")]
+    pub log: Option<Level>,
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// How grave a diagnostic must be to be printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    /// Failures that stop an engine.
+    Error,
+    /// And what may lead to one.
+    Warn,
+    /// And what an operator wants to know.
+    Info,
+    /// And what a developer wants to know.
+    Debug,
+    /// And everything else.
+    Trace,
 }
 
 /// When to use colours.

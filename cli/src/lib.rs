@@ -12,6 +12,7 @@
 mod args;
 mod clock;
 mod commands;
+mod diagnostics;
 mod exit;
 mod finding;
 mod interrupt;
@@ -94,6 +95,9 @@ impl Cli {
         let show = if stderr.is_terminal() { Show::Bar } else { Show::Lines };
         let out = Output::new(AutoStream::new(stdout, out));
         let err = Output::new(AutoStream::new(stderr, err));
+        if let Some(level) = top.log {
+            diagnostics::print_from(level);
+        }
         self.dispatch(&top, out, err, show, interrupt::flag()).into()
     }
 
@@ -127,7 +131,7 @@ impl Cli {
         let misplaced = matches.ids().find(|id| {
             let id = id.as_str();
             let is_given = matches.try_contains_id(id).unwrap_or(false);
-            let is_mine = id != "color" && is_given;
+            let is_mine = !matches!(id, "color" | "log") && is_given;
             is_mine && matches.value_source(id) == Some(ValueSource::CommandLine)
         });
         match misplaced {

@@ -17,8 +17,8 @@ use seedbed_faults::OpKind;
 
 use crate::calls::{Call, Done, Effect, Submitted};
 use crate::disk::{Barrier, Disk, Ino};
-use crate::executor::TimerId;
 use crate::node::NodeId;
+use crate::timers::TimerId;
 use crate::world::{Note, World, try_with, with};
 
 /// The simulated world as one life of one node sees it. `Copy`; when that life is over, everything
@@ -558,15 +558,15 @@ impl Future for SleepUntil {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         with(|world| match this.timer {
-            Some(timer) if !world.exec.has_fired(timer, cx.waker()) => Poll::Pending,
+            Some(timer) if !world.exec.timers.has_fired(timer, cx.waker()) => Poll::Pending,
             Some(timer) => {
-                world.exec.drop_timer(timer);
+                world.exec.timers.remove(timer);
                 this.timer = None;
                 Poll::Ready(())
             }
             None if world.now >= this.at => Poll::Ready(()),
             None => {
-                this.timer = Some(world.exec.add_timer(this.at, cx.waker()));
+                this.timer = Some(world.exec.timers.add(this.at, cx.waker()));
                 Poll::Pending
             }
         })
@@ -576,7 +576,7 @@ impl Future for SleepUntil {
 impl Drop for SleepUntil {
     fn drop(&mut self) {
         if let Some(timer) = self.timer {
-            let _ = try_with(|world| world.exec.drop_timer(timer));
+            let _ = try_with(|world| world.exec.timers.remove(timer));
         }
     }
 }

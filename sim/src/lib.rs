@@ -15,6 +15,7 @@ mod sim;
 mod stats;
 mod sweep;
 mod testbed;
+mod timers;
 mod trace;
 mod waker;
 mod world;
@@ -35,4 +36,4 @@ pub use testbed::{
     Violation,
 };
 pub use trace::{Replayed, job_of, record, replay};
-pub use world::Stop;
+pub use world::{Stop, simulated_ns};

@@ -367,7 +367,7 @@ fn next_step(world: &mut World, polled: Option<(Token, TaskFuture)>) -> Step {
         let Some((token, node)) = world.exec.take_ready(index as usize) else { continue };
         let paused_until = world.nodes[node as usize].paused_until;
         if paused_until > world.now {
-            world.exec.wake_at(paused_until, token);
+            world.exec.timers.add_forgotten(paused_until, token);
             continue;
         }
         if let Some(future) = world.exec.take_future(token) {

@@ -89,6 +89,15 @@ pub(crate) fn try_with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
     WORLD.try_with(|world| world.borrow_mut().as_mut().map(|world| f(world))).ok().flatten()
 }
 
+/// Simulated time on this thread in nanoseconds, if a simulation is running and at rest: for log
+/// lines, which must never disturb it.
+pub fn simulated_ns() -> Option<u64> {
+    let world = |world: &RefCell<Option<Box<World>>>| {
+        world.try_borrow().ok().and_then(|world| world.as_ref().map(|world| world.now))
+    };
+    WORLD.try_with(world).ok().flatten()
+}
+
 /// Puts a fresh world in place.
 ///
 /// # Panics
@@ -139,13 +148,37 @@ impl World {
         }
     }
 
+    /// Makes a used world like a new one, in place, keeping its allocations.
     fn reset(&mut self, seed: u64, source: Source, record: bool) {
-        self.exec.reset();
-        let fresh = Self::new(seed, source, record);
-        let old = std::mem::replace(self, fresh);
-        self.exec = old.exec;
-        self.nodes = old.nodes;
-        self.lives = old.lives;
+        // By name, so that no field can be forgotten.
+        let Self {
+            now,
+            choices,
+            digest,
+            exec,
+            nodes: _,
+            node_count,
+            faults,
+            quiet,
+            rules,
+            stats,
+            crashes_left,
+            stop,
+            lives: _,
+            current,
+            events,
+            event_count,
+        } = self;
+        *choices = Choices::new(seed, source, record);
+        *digest = Digest::new();
+        exec.reset();
+        *faults = Faults::default();
+        *quiet = true;
+        rules.clear();
+        *stats = Stats::default();
+        *stop = None;
+        *events = record.then(Vec::new);
+        (*now, *node_count, *crashes_left, *current, *event_count) = (0, 0, 0, 0, 0);
     }
 
     /// Sets what may go wrong from now on.

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
+use super::pages::{self, Page};
 use super::{Chooser, PAGE, SECTOR};
-
-type Page = [u8; PAGE];
 
 /// A file's content; see the parent module for the model.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +45,12 @@ pub(super) struct FileLoss {
     pub writes: u64,
     pub lens: u64,
     pub torn: u64,
+}
+
+impl Drop for FileData {
+    fn drop(&mut self) {
+        pages::recycle(self.pages.drain(..).flatten());
+    }
 }
 
 impl FileData {
@@ -308,5 +313,5 @@ fn page_mut(pages: &mut Vec<Option<Arc<Page>>>, index: usize) -> &mut Page {
     if index >= pages.len() {
         pages.resize(index + 1, None);
     }
-    Arc::make_mut(pages[index].get_or_insert_with(|| Arc::new([0; PAGE])))
+    Arc::make_mut(pages[index].get_or_insert_with(pages::blank))
 }

@@ -28,6 +28,7 @@
 mod file;
 mod loss;
 mod names;
+mod pages;
 #[cfg(test)]
 mod tests;
 
@@ -140,9 +141,12 @@ impl Disk {
 
     /// Empties the disk, keeping its allocations.
     pub(crate) fn format(&mut self) {
-        self.inodes.clear();
-        let root = Inode { node: Node::Dir(DirData::default()), links: 1, handles: 0 };
-        assert_eq!(self.inodes.insert(root) as Ino, ROOT);
+        // Every change is numbered: without one the root is as it was made.
+        if self.seq > 0 || self.inodes.is_empty() {
+            self.inodes.clear();
+            let root = Inode { node: Node::Dir(DirData::default()), links: 1, handles: 0 };
+            assert_eq!(self.inodes.insert(root) as Ino, ROOT);
+        }
         self.seq = 0;
         self.used = 0;
         self.capacity = u64::MAX;
