@@ -393,15 +393,19 @@ where
     };
     let (acknowledged, recovered) =
         testbed.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let name = std::thread::current().name().unwrap_or("").to_owned();
+    // Under `cargo test` the thread is named after the test.
+    let command = match std::thread::current().name() {
+        Some(name) if name != "main" => format!("cargo test {name}"),
+        _ => "and the same command".to_owned(),
+    };
     let seed = job.seed;
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = describe(&mut text, &trace, &how, &acknowledged, &recovered);
     let _ = writeln!(text, "  seed          {seed} of {}..{}", seeds.start, seeds.end);
-    let _ = writeln!(text, "  repeat        SEEDBED_SEED={seed} cargo test {name}");
+    let _ = writeln!(text, "  repeat        SEEDBED_SEED={seed} {command}");
     if !told {
-        let _ = writeln!(text, "  more seeds    SEEDBED_SEEDS=0..100000 cargo test {name}");
+        let _ = writeln!(text, "  more seeds    SEEDBED_SEEDS=0..100000 {command}");
     }
     text
 }
