@@ -125,7 +125,7 @@ madsim: its disk has no latency and no crash model: the awaited append sleeps by
 turmoil: hosts are visited in random order, tasks of a host run first come, first served. It has
   no digest.
 floor: hand-written loops without tasks, faults, digest, random order and undo: far below any
-  simulator, and not the floor of peers.md, which has tasks.";
+  simulator.";
 
 /// A number with three digits and its unit: 12.3 M.
 fn short(value: f64) -> String {

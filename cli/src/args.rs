@@ -8,7 +8,7 @@ use seedbed::faults::Seeds;
 
 const EXAMPLES: &str = "\
 Examples:
-  seedbed                                      sweep all scenarios (about half a minute)
+  seedbed                                      sweep all scenarios (half a minute on two idle cores)
   seedbed run SCENARIO --seeds 0..10000        sweep one scenario
   seedbed run SCENARIO --plant NAME            switch a planted bug on and see it caught
   seedbed replay seedbed-traces/FILE.trace     run a recorded violation again

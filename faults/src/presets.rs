@@ -27,7 +27,10 @@ macro_rules! preset {
 static PRESETS: [Preset; 7] = [
     preset!("none", "nothing goes wrong: no crashes, no faults"),
     preset!("crashes", "crashes and power losses with torn pages, no I/O errors"),
-    preset!("rough", "crashes, power losses, I/O errors, a full disk and bad clocks, swarmed"),
+    preset!(
+        "rough",
+        "crashes, power losses, I/O errors, a full disk, bit rot and bad clocks, swarmed"
+    ),
     preset!("sync_errors", "crashes, and syncs that fail"),
     preset!("disk_full", "crashes, and disks that run out of space"),
     preset!("bit_rot", "crashes, and durable bytes that change between boots"),

@@ -27,6 +27,8 @@ pub(crate) struct Call<'a> {
     pub len: usize,
     /// Offset or new length; for others 0.
     pub at: u64,
+    /// While events are recorded, a checksum of the bytes to write; else 0.
+    pub sum: u32,
 }
 
 /// A call that was made: when it returns and what.
@@ -164,7 +166,8 @@ impl World {
     ) -> Submitted<T> {
         let took_effect = self.choices.choose("crash.after_effect", 2) == 1;
         if took_effect {
-            let result = apply(&mut self.nodes[call.env.node as usize].disk, Effect::Full);
+            let effect = self.effect_at_crash(call);
+            let result = apply(&mut self.nodes[call.env.node as usize].disk, effect);
             if let Ok(Done { barrier: Some(barrier), .. }) = result.map(Into::into) {
                 self.nodes[call.env.node as usize].disk.complete(barrier);
             }
@@ -188,6 +191,20 @@ impl World {
         Submitted { at: self.now, result: None }
     }
 
+    /// How much of an operation took effect when the node crashed in it: of a write, any part.
+    fn effect_at_crash(&mut self, call: Call<'_>) -> Effect {
+        if matches!(self.rule_fate(call), Some(Ruled::Fate(Fate::Omit))) {
+            return Effect::Omitted;
+        }
+        if call.op != OpKind::Write || call.len < 2 {
+            return Effect::Full;
+        }
+        match self.choices.choose("crash.missing_bytes", call.len as u64) as usize {
+            0 => Effect::Full,
+            missing => Effect::Bytes(call.len - missing),
+        }
+    }
+
     /// Draws the latency and records the call.
     #[inline]
     fn finish<T: Copy + Into<Done>>(
@@ -200,6 +217,9 @@ impl World {
         let latency = self.latency_of(call.op);
         let drawn = self.choices.choose("latency", latency.span());
         let at = self.now.saturating_add(latency.min_ns + drawn).saturating_add(extra_ns);
+        if cause != Some(FaultKind::NoSpace.name()) && is_no_space(&result) {
+            self.stats.count_fault(FaultKind::NoSpace);
+        }
         let outcome = match &result {
             Ok(done) => (*done).into().value,
             Err(error) => u64::from(error.raw_os_error().unwrap_or(-1) as u32) | 1 << 63,
@@ -302,6 +322,11 @@ impl World {
     }
 }
 
+/// The disk itself was full, without anything injected.
+fn is_no_space<T>(result: &io::Result<T>) -> bool {
+    result.as_ref().is_err_and(|error| error.raw_os_error() == Some(os_code::ENOSPC))
+}
+
 enum Ruled {
     Fate(Fate),
     Crash(CrashKind),
@@ -323,7 +348,8 @@ fn short_kind(op: OpKind) -> FaultKind {
 
 fn describe(call: Call<'_>, more: &str) -> String {
     let what = match call.op {
-        OpKind::Read | OpKind::Write => format!("{} B at {}", call.len, call.at),
+        OpKind::Write => format!("{} B at {} #{:08x}", call.len, call.at, call.sum),
+        OpKind::Read => format!("{} B at {}", call.len, call.at),
         OpKind::SetLen => format!("to {} B", call.at),
         _ => String::new(),
     };

@@ -96,7 +96,7 @@ fn unless_omitted(effect: Effect, apply: impl FnOnce() -> io::Result<()>) -> io:
 
 impl SimFile {
     fn call(&self, op: OpKind, len: usize, at: u64, site: &'static Location<'static>) -> Call<'_> {
-        Call { env: self.env, op, path: &self.path, site, len, at }
+        Call { env: self.env, op, path: &self.path, site, len, at, sum: 0 }
     }
 
     pub(crate) fn submit_read(
@@ -121,9 +121,12 @@ impl SimFile {
         offset: u64,
         site: &'static Location<'static>,
     ) -> Submitted<usize> {
-        let call = self.call(OpKind::Write, buf.len(), offset, site);
+        let mut call = self.call(OpKind::Write, buf.len(), offset, site);
         with(|world| {
             world.digest.bytes(buf);
+            if world.events.is_some() {
+                call.sum = checksum(buf);
+            }
             world.call(call, |disk, effect| match effect {
                 _ if !self.write => Err(bad_handle()),
                 Effect::Bytes(len) => disk.write_at(self.ino, &buf[..len], offset),
@@ -203,6 +206,13 @@ fn barrier(disk: &mut Disk, barrier: Barrier, effect: Effect) -> Option<Barrier>
     }
 }
 
+/// Tells recorded writes of different bytes apart.
+fn checksum(bytes: &[u8]) -> u32 {
+    let mut digest = crate::digest::Digest::new();
+    digest.bytes(bytes);
+    digest.value() as u32
+}
+
 fn bad_handle() -> io::Error {
     io::Error::from_raw_os_error(crate::disk::os_code::EBADF)
 }
@@ -232,7 +242,7 @@ impl SimEnv {
         site: &'static Location<'static>,
         apply: impl FnMut(&mut Disk, Effect) -> io::Result<T>,
     ) -> Submitted<T> {
-        let call = Call { env: self, op, path, site, len: 0, at: 0 };
+        let call = Call { env: self, op, path, site, len: 0, at: 0, sum: 0 };
         with(|world| {
             world.digest.bytes(path.as_bytes());
             world.call(call, apply)
@@ -308,7 +318,8 @@ impl SimEnv {
         path: &str,
         site: &'static Location<'static>,
     ) -> Submitted<Option<Barrier>> {
-        self.submit(OpKind::SyncDir, path, site, |disk, effect| {
+        let shown = if path.is_empty() { "." } else { path };
+        self.submit(OpKind::SyncDir, shown, site, |disk, effect| {
             let begun = disk.begin_sync_dir(path)?;
             Ok(barrier(disk, begun, effect))
         })

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use seedbed_env::map::FxHashSet;
 use seedbed_faults::PlanError;
-use seedbed_traces::{Decision, OpText, Trace};
+use seedbed_traces::{Decision, OpText, Trace, Verdict};
 
 use crate::choices::Source;
 use crate::testbed::{Job, Run, Scenario};
@@ -83,6 +83,14 @@ pub fn shrink(
     let best = Candidate { ops: run.workload, decisions: stated(run.finished.decisions) };
     let before = best.size();
     let law = violation.law.clone();
+    let recorded = match &trace.end.verdict {
+        Verdict::Violation { law, .. } => law.as_str(),
+        _ => "no law",
+    };
+    if recorded != law {
+        let what = format!("the trace says that it breaks {recorded}; run again it breaks {law}");
+        return Err(ShrinkError::NoViolation(what));
+    }
     let mut shrinker =
         Shrinker { scenario, job, law, best, runs: 1, limits, tried: FxHashSet::default() };
     let finished = shrinker.rounds();

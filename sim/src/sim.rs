@@ -27,7 +27,7 @@ use crate::waker::{Token, drain_woken, waker};
 use crate::world::{Note, Stop, World, install, uninstall, with};
 
 /// Polls after which a run is taken to go in circles; see [`Sim::set_poll_limit`].
-pub const POLL_LIMIT: u64 = 20_000_000;
+pub const POLL_LIMIT: u64 = 2_000_000;
 
 /// A simulated world on this thread; dropping it ends the world. One at a time per thread.
 #[derive(Debug)]

@@ -144,8 +144,7 @@ impl Shared<'_> {
             if seeds.is_empty() || beyond || self.progress.stop.load(Ordering::Relaxed) {
                 return;
             }
-            let Some(swept) = self.run_block(seeds) else { return };
-            self.deliver(block, swept);
+            self.deliver(block, self.run_block(seeds));
         }
     }
 
@@ -159,12 +158,12 @@ impl Shared<'_> {
         from..from.saturating_add(BLOCK).min(end)
     }
 
-    /// Runs a block, or gives `None` if it was interrupted.
-    fn run_block(&self, seeds: Range<u64>) -> Option<Swept> {
+    /// Runs a block, or the part of it before an interruption.
+    fn run_block(&self, seeds: Range<u64>) -> Swept {
         let mut swept = Swept::default();
         for seed in seeds {
             if self.progress.stop.load(Ordering::Relaxed) {
-                return None;
+                break;
             }
             let before = (swept.stats.checks, swept.found.len());
             self.run_seed(seed, &mut swept);
@@ -173,7 +172,7 @@ impl Shared<'_> {
             let found = (swept.found.len() - before.1) as u64;
             self.progress.violations.fetch_add(found, Ordering::Relaxed);
         }
-        Some(swept)
+        swept
     }
 
     fn run_seed(&self, seed: u64, swept: &mut Swept) {
@@ -258,9 +257,11 @@ fn merge(into: &mut Swept, block: Swept) {
 /// Two recorded runs of one seed, and where they first differ.
 pub fn nondeterminism(scenario: &dyn Scenario, job: &Job) -> Violation {
     let (a, b) = (record(scenario, job), record(scenario, job));
-    let (got, at_event) = match diff(&a, &b) {
+    let difference = diff(&a, &b);
+    let (got, at_event) = match &difference {
         Diff::Same => ("the digests differed once, but two recorded runs agree".to_owned(), 0),
-        other => (format!("{other}"), a.events.len().min(b.events.len()) as u64),
+        Diff::Event { number, .. } => (format!("{difference}"), *number as u64),
+        _ => (format!("{difference}"), a.events.len().min(b.events.len()) as u64),
     };
     Violation {
         at_event,

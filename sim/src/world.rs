@@ -252,9 +252,9 @@ impl World {
         let op = if self.choices.chance("crash.early", early) {
             self.choices.choose("crash.early_op", EARLY_OPS + 1)
         } else {
-            match self.choices.choose("crash.op", range.span() + 1) {
+            match self.choices.choose("crash.op", range.span().saturating_add(1)) {
                 0 => 0,
-                nth => range.min.max(1) + nth - 1,
+                nth => range.min.max(1).saturating_add(nth - 1),
             }
         };
         (op > 0).then_some(op)
@@ -266,7 +266,7 @@ impl World {
             return None;
         }
         let range = self.faults.node.crash_after_ops;
-        Some(range.min.max(1) + self.choices.choose("clock.op", range.span()))
+        Some(range.min.max(1).saturating_add(self.choices.choose("clock.op", range.span())))
     }
 
     /// Steps a node's clock, or stops it for a while, or neither.

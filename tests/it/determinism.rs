@@ -111,9 +111,7 @@ fn bytes_of(leak: Leak) -> Vec<u8> {
 
 async fn write_bytes(env: SimEnv, leak: Leak) -> io::Result<()> {
     let file = env.open("leak", OpenOptions::read_write_create()).await?;
-    for byte in bytes_of(leak) {
-        file.write_all_at(&[byte], u64::from(byte)).await?;
-    }
+    file.write_all_at(&bytes_of(leak), 0).await?;
     file.sync_all().await
 }
 

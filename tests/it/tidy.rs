@@ -152,3 +152,19 @@ fn every_dependency_is_pinned_and_explained() {
         format!("{line}: pin it with \"=version\" and say in a comment why it is there")
     }));
 }
+
+#[test]
+fn documents_have_no_placeholders() {
+    let mut documents = vec![root().join("README.md"), root().join("ARCHITECTURE.md")];
+    let book = fs::read_dir(root().join("docs")).expect("there");
+    documents.extend(book.map(|entry| entry.expect("readable").path()));
+    let is_placeholder = |word: &str| {
+        let inner = word.strip_prefix('@').and_then(|rest| rest.strip_suffix('@'));
+        inner.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase()))
+    };
+    check(documents.iter().flat_map(|path| {
+        let text = fs::read_to_string(path).expect("UTF-8");
+        let found = text.split_whitespace().filter(|word| is_placeholder(word));
+        found.map(|word| format!("{}: {word}", path.display())).collect::<Vec<_>>()
+    }));
+}

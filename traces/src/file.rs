@@ -106,6 +106,11 @@ impl Pending {
     const ATTEMPTS: u32 = 1000;
 
     fn create(path: &Path) -> io::Result<(File, Self)> {
+        // Replacing a device or a pipe by a file is never what is wanted.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            let message = "something that is not a regular file has this name: choose another";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         let Some(name) = path.file_name() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
         };

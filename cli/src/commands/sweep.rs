@@ -200,7 +200,12 @@ fn conclusion(cx: &mut Context<'_>, swaths: &[Swath<'_>]) {
     let checks: u64 = swaths.iter().map(|swath| swath.swept.stats.checks).sum();
     let seeds: u64 = swaths.iter().map(|swath| swath.swept.seeds).sum();
     let (checks, seeds) = (grouped(checks), grouped(seeds));
+    let judged =
+        |swath: &Swath<'_>| swath.swept.inconclusive.is_empty() && swath.swept.internal.is_empty();
     let verdict = match found {
+        0 if !swaths.iter().all(judged) => {
+            paint(NOTE, "no violation, but not every seed was judged")
+        }
         0 => paint(GOOD, "all laws held"),
         1 => paint(BAD, "1 violation"),
         found => paint(BAD, format_args!("{found} violations")),

@@ -1,8 +1,7 @@
 //! The bytes of a store: payloads of log records, and snapshots. No I/O.
 //!
 //! A commit record (kind 1): `root [u8; 32] | count u32 | count changes`; a change: `1 or 2 (put,
-//! delete) u8 | key length u32 | value length u32 | key | value`. A confirmation record (kind 2)
-//! has no payload: its watermark alone says that everything before it is durable.
+//! delete) u8 | key length u32 | value length u32 | key | value`.
 //!
 //! Snapshot header, 88 bytes: `magic [u8; 8] | version u32 | crc32c u32 | generation u64 | seq u64
 //! | wal salt u64 | entries u64 | root [u8; 32] | zero u32 | crc32c of the 84 bytes before u32`;

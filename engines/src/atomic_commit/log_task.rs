@@ -254,6 +254,9 @@ impl<E: Env> LogTask<E> {
         self.stage_group();
         assert!(!self.group.is_empty(), "there was a commit at the front");
         let path = wal_path(&self.dir, self.log.header().generation);
+        if self.kernel.seq() % 3 == 2 && self.options.planted(Plant::StopsByItself) {
+            return Err(at(&path, "write")(io::Error::other("planted")));
+        }
         self.write_log().await.map_err(at(&path, "write"))?;
         if self.options.planted(Plant::VisibleBeforeDurable) {
             self.publish_group();
@@ -466,7 +469,8 @@ impl<E: Env> LogTask<E> {
     fn start_background(&mut self) {
         assert!(self.background.is_none(), "one background sync at a time");
         self.sync_due = None;
-        if self.kernel.seq() == self.durable {
+        let nothing = self.kernel.seq() == self.durable;
+        if nothing || self.options.planted(Plant::BackgroundSyncMissing) {
             return;
         }
         let file = Arc::clone(self.log.file());

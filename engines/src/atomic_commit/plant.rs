@@ -64,6 +64,12 @@ plants! {
         "Readers see a commit before its sync.";
     AckBeforeVisible, "ack_before_visible", false,
         "Commits are acknowledged before readers see them.";
+    BackgroundSyncMissing, "background_sync_missing", false,
+        "The modes that sync in the background never do.";
+    StopsByItself, "stops_by_itself", false,
+        "The store stops at every third commit although nothing failed.";
+    TailAlwaysTorn, "tail_always_torn", false,
+        "Recovery takes all damage to the log for a torn tail.";
     StaleRootOnDelete, "stale_root_on_delete", false,
         "Deletes do not change the root.";
     RecoveryNotSynced, "recovery_not_synced", false,

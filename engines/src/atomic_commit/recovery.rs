@@ -227,7 +227,9 @@ async fn replay<E: Env>(
             tail.pop_front();
         }
     }
-    judge_end(&path, &scanner)?;
+    if !options.planted(Plant::TailAlwaysTorn) {
+        judge_end(&path, &scanner)?;
+    }
     if options.planted(Plant::RedoTwice) {
         redo_twice(&scanner, &path, &state.entries).await?;
     }

@@ -10,7 +10,7 @@ use seedbed_engines::atomic_commit::{Durability, Error, Options, Plant, Store, T
 
 use super::oracle::{LifeEnded, Oracle};
 use super::workload::{CLIENTS, Op, Write};
-use super::{DETECTED, OPENS};
+use super::{DETECTED, OPENS, WORKS};
 
 /// The store's directory.
 const DIR: &str = "store";
@@ -27,12 +27,26 @@ struct Bench {
     poisoned: bool,
     /// Injected failures of disk operations up to the last boot's end.
     failures_before: u64,
+    /// Pauses of the node up to then.
+    pauses_before: u64,
     /// Bits that had rotted up to then.
     rotted_before: u64,
 }
 
-const DISK_FAILURES: [FaultKind; 4] =
-    [FaultKind::WriteError, FaultKind::SyncError, FaultKind::MetadataError, FaultKind::NoSpace];
+/// What can make a store stop, or not open.
+const DISK_FAILURES: [FaultKind; 5] = [
+    FaultKind::ReadError,
+    FaultKind::WriteError,
+    FaultKind::SyncError,
+    FaultKind::MetadataError,
+    FaultKind::NoSpace,
+];
+
+/// How often the disk failed so far.
+fn disk_failures(sim: &Sim) -> u64 {
+    let stats = sim.stats();
+    DISK_FAILURES.iter().map(|kind| stats.fault(*kind)).sum()
+}
 
 type Shared = Arc<Mutex<Bench>>;
 
@@ -68,8 +82,18 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
                 restart(sim, node, &bench);
                 heal(sim, &mut healed);
             }
-            Ok(LifeEnd::Poisoned) => restart(sim, node, &bench),
+            Ok(LifeEnd::Poisoned) => {
+                if disk_failures(sim) == lock(&bench).failures_before {
+                    return Err(unprovoked("it stopped").into());
+                }
+                restart(sim, node, &bench);
+            }
             Ok(LifeEnd::NotOpened(error)) => {
+                if disk_failures(sim) == lock(&bench).failures_before
+                    && matches!(error, Error::Io { .. })
+                {
+                    return Err(unprovoked(&error.to_string()).into());
+                }
                 let rotten = lock(&bench).oracle.is_rotten();
                 if judge_open_error(&error, rotten, healed)? {
                     return Ok(());
@@ -82,6 +106,11 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
         }
     }
     Err(Failure::Inconclusive(format!("not over after {BOOTS_MAX} boots")))
+}
+
+/// The store failed although the disk did not.
+fn unprovoked(got: &str) -> Violation {
+    Violation::new(WORKS.name, WORKS.statement, got)
 }
 
 fn heal(sim: &mut Sim, healed: &mut bool) {
@@ -116,9 +145,11 @@ fn restart(sim: &mut Sim, node: NodeId, bench: &Shared) {
 fn after_crash(sim: &mut Sim, kind: CrashKind, bench: &Shared) {
     let mut bench = lock(bench);
     let stats = sim.stats();
-    let failures: u64 = DISK_FAILURES.iter().map(|kind| stats.fault(*kind)).sum();
-    let disk_failed = failures > bench.failures_before;
+    let failures = disk_failures(sim);
+    let pauses = stats.fault(FaultKind::Pause);
+    let disk_failed = failures > bench.failures_before || pauses > bench.pauses_before;
     bench.failures_before = failures;
+    bench.pauses_before = pauses;
     bench.oracle.crashed(&LifeEnded { kind, now_ns: sim.now_ns(), disk_failed });
     bench.poisoned = false;
     let rotted = stats.fault(FaultKind::BitRot);
@@ -148,15 +179,17 @@ fn draw_options(sim: &mut Sim, plant: Option<Plant>) -> Options {
     options
 }
 
-/// The longest that the store can need to write and sync what is waiting, checkpoint included:
-/// some tens of operations at the disk's worst, plus the longest pause of the node.
+/// The longest that a commit can take to become durable in the background, besides the mode's
+/// interval: the sync under way, the next one, or a checkpoint with its own.
 fn flush_ns_max(sim: &Sim) -> u64 {
-    const OPS: u64 = 64;
+    const SYNCS: u64 = 6;
+    const OTHERS: u64 = 24;
     let faults = sim.faults();
     let disk = &faults.disk;
-    let worst = [disk.read_latency, disk.write_latency, disk.sync_latency, disk.metadata_latency];
-    let op = worst.iter().map(|range| range.max_ns).max().unwrap_or(0);
-    OPS * op + faults.clock.pause.max_ns
+    let others = [disk.read_latency, disk.write_latency, disk.metadata_latency];
+    let other = others.iter().map(|range| range.max_ns).max().unwrap_or(0);
+    let syncs = disk.sync_latency.max_ns.saturating_mul(SYNCS);
+    syncs.saturating_add(other.saturating_mul(OTHERS))
 }
 
 /// A world that lets a client's observations be noted.
@@ -236,6 +269,7 @@ fn bench(ops: &[Op], oracle: Oracle) -> Shared {
         oracle,
         poisoned: false,
         failures_before: 0,
+        pauses_before: 0,
         rotted_before: 0,
     }))
 }
@@ -251,13 +285,16 @@ async fn life<E: Witness>(env: E, options: Options, bench: Shared) -> LifeEnd {
     env.checked();
     {
         let mut bench = lock(&bench);
-        bench.oracle.recovered(&snapshot, store.confirmed_seq());
+        bench.oracle.recovered(&snapshot);
         if bench.oracle.violation.is_some() {
             return LifeEnd::Done;
         }
     }
+    let mode = options.durability;
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|id| env.spawn(Client::new(id, env.clone(), store.clone(), Arc::clone(&bench)).run()))
+        .map(|id| {
+            env.spawn(Client::new(id, env.clone(), store.clone(), Arc::clone(&bench), mode).run())
+        })
         .collect();
     for client in clients {
         // A client that panicked has ended the run already.
@@ -267,7 +304,7 @@ async fn life<E: Witness>(env: E, options: Options, bench: Shared) -> LifeEnd {
         return LifeEnd::Poisoned;
     }
     let seq = store.seq();
-    lock(&bench).oracle.called_durable(seq, 0);
+    lock(&bench).oracle.called_durable(seq);
     LifeEnd::Done
 }
 
@@ -288,13 +325,14 @@ struct Client<E> {
     env: E,
     store: Store<E>,
     bench: Shared,
+    mode: Durability,
     /// Submitted and not yet answered.
     open: Vec<Ticket>,
 }
 
 impl<E: Witness> Client<E> {
-    fn new(id: u8, env: E, store: Store<E>, bench: Shared) -> Self {
-        Self { id, env, store, bench, open: Vec::new() }
+    fn new(id: u8, env: E, store: Store<E>, bench: Shared, mode: Durability) -> Self {
+        Self { id, env, store, bench, mode, open: Vec::new() }
     }
 
     async fn run(mut self) {
@@ -328,9 +366,8 @@ impl<E: Witness> Client<E> {
             }
             Op::CommitDurably { writes, .. } => {
                 if let Some(ticket) = self.submit(&writes) {
-                    self.acknowledge(ticket).await;
+                    self.await_durable(ticket).await;
                 }
-                self.flush().await;
             }
             Op::Get { key, .. } => {
                 let value = self.store.get(&super::workload::key_bytes(key));
@@ -364,7 +401,11 @@ impl<E: Witness> Client<E> {
                 self.env.witness("submit", seq, || format!("commit {seq} by client {}", self.id));
                 Some(ticket)
             }
-            Err(Error::Busy { .. }) => None,
+            Err(error @ Error::Busy { .. }) => {
+                // The queue is longer than all workloads together.
+                bench.oracle.violation.get_or_insert(unprovoked(&error.to_string()));
+                None
+            }
             Err(_) => {
                 bench.poisoned = true;
                 None
@@ -394,6 +435,19 @@ impl<E: Witness> Client<E> {
         }
     }
 
+    /// Where the mode syncs by itself, waits for that: it must come. Elsewhere asks for it.
+    async fn await_durable(&self, mut ticket: Ticket) {
+        let by_itself = !matches!(self.mode, Durability::Batch(_) | Durability::None);
+        let durable = if by_itself { Some(ticket.durable().await) } else { None };
+        let seq = ticket.seq();
+        self.acknowledge(ticket).await;
+        match durable {
+            Some(Ok(_)) => lock(&self.bench).oracle.called_durable(seq),
+            Some(Err(_)) => lock(&self.bench).poisoned = true,
+            None => self.flush().await,
+        }
+    }
+
     async fn await_open(&mut self) {
         for ticket in std::mem::take(&mut self.open) {
             self.acknowledge(ticket).await;
@@ -410,7 +464,7 @@ impl<E: Witness> Client<E> {
     fn made_durable(&self, seq: u64, result: Result<(), Error>) {
         let mut bench = lock(&self.bench);
         match result {
-            Ok(()) => bench.oracle.called_durable(seq, 0),
+            Ok(()) => bench.oracle.called_durable(seq),
             Err(_) => bench.poisoned = true,
         }
     }
@@ -419,7 +473,6 @@ impl<E: Witness> Client<E> {
     fn look(&self) {
         let mut bench = lock(&self.bench);
         bench.oracle.observed(self.store.seq());
-        let (durable, confirmed) = (self.store.durable_seq(), self.store.confirmed_seq());
-        bench.oracle.called_durable(durable, confirmed);
+        bench.oracle.called_durable(self.store.durable_seq());
     }
 }

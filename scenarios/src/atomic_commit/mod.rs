@@ -85,8 +85,15 @@ pub async fn run_on_real_folder(
     driver::drive_on_os(env, ops, durability).await
 }
 
-const LAWS: &[Law] =
-    &[OPENS, DURABLE, PREFIX, IN_DOUBT, OBSERVED, IDEMPOTENT, ROOT, READS, MONOTONE, DETECTED];
+pub(crate) const WORKS: Law = Law {
+    name: "works while the disk does",
+    statement: "as long as no disk operation fails, the store opens, takes commits and does not \
+                stop",
+};
+
+const LAWS: &[Law] = &[
+    OPENS, DURABLE, PREFIX, IN_DOUBT, OBSERVED, IDEMPOTENT, ROOT, READS, MONOTONE, DETECTED, WORKS,
+];
 
 impl Testbed for AtomicCommit {
     type Op = Op;

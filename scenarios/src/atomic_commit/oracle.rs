@@ -6,6 +6,7 @@
 //! survived and what was submitted.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use seedbed::{CrashKind, Violation};
 use seedbed_engines::atomic_commit::{Batch, Durability, Hash, Snapshot, merkle};
@@ -21,6 +22,9 @@ struct Issued {
     seq: u64,
     changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     answer: Answer,
+    /// What was known to be durable when it was submitted: its record says so, and proves later
+    /// that damage to any of that is damage and not a torn tail.
+    vouches_for: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +40,7 @@ enum Answer {
 #[derive(Debug)]
 pub(crate) struct Oracle {
     mode: Durability,
-    /// The longest that a flush can take in this world.
+    /// The longest that two background syncs, or one and a checkpoint, can take in this world.
     flush_ns_max: u64,
     /// Commits in order, from the first.
     issued: Vec<Issued>,
@@ -48,8 +52,6 @@ pub(crate) struct Oracle {
     observed: u64,
     /// The newest commit that the store called durable.
     durable: u64,
-    /// The newest commit that the store called confirmed by its files.
-    confirmed: u64,
     /// What the last crashes left to be expected.
     floor: Floor,
     /// Since the last verified recovery the power went.
@@ -71,7 +73,7 @@ pub(crate) struct Oracle {
 pub(crate) struct LifeEnded {
     pub kind: CrashKind,
     pub now_ns: u64,
-    /// A disk operation of this boot failed.
+    /// A disk operation of this boot failed, or the node stood still for a while.
     pub disk_failed: bool,
 }
 
@@ -92,7 +94,6 @@ impl Oracle {
             tags: 0,
             observed: 0,
             durable: 0,
-            confirmed: 0,
             floor: Floor::default(),
             power_lost: false,
             disk_failed: false,
@@ -129,7 +130,8 @@ impl Oracle {
             self.violated(Violation::new(MONOTONE.name, expected, format!("number {seq}")));
         }
         let changes = changes(tag, writes);
-        self.issued.push(Issued { seq, changes, answer: Answer::Open });
+        let vouches_for = self.durable;
+        self.issued.push(Issued { seq, changes, answer: Answer::Open, vouches_for });
     }
 
     /// The tag of the last made batch.
@@ -140,6 +142,9 @@ impl Oracle {
     pub(crate) fn acknowledged(&mut self, seq: u64, root: Hash, at_ns: u64) {
         if let Some(issued) = self.find(seq) {
             issued.answer = Answer::Acknowledged { at_ns, root };
+        }
+        if self.mode.survives_power_loss() {
+            self.called_durable(seq);
         }
     }
 
@@ -153,10 +158,15 @@ impl Oracle {
         self.issued.iter_mut().rev().find(|issued| issued.seq == seq)
     }
 
-    /// The store called everything up to `seq` durable, and up to `confirmed` confirmed.
-    pub(crate) fn called_durable(&mut self, seq: u64, confirmed: u64) {
+    /// The store called everything up to `seq` durable.
+    pub(crate) fn called_durable(&mut self, seq: u64) {
         self.durable = self.durable.max(seq);
-        self.confirmed = self.confirmed.max(confirmed);
+    }
+
+    /// The newest commit whose damage the files prove: a later durable commit vouches for it.
+    fn confirmed(&self) -> u64 {
+        let durable = self.issued.iter().filter(|issued| issued.seq <= self.durable);
+        durable.map(|issued| issued.vouches_for).max().unwrap_or(0)
     }
 
     /// Somebody was shown that commits up to `seq` are done.
@@ -184,9 +194,9 @@ impl Oracle {
 
     /// A reader saw `value` under `key`.
     pub(crate) fn read(&mut self, key: u8, value: Option<&[u8]>, seq: u64) {
-        self.observed(seq);
         let key = key_bytes(key);
-        let (low, high) = (self.last_acknowledged(), self.last_issued());
+        let (low, high) = (self.last_acknowledged().max(self.observed), self.last_issued());
+        self.observed(seq);
         let mut now = None;
         let mut legal = low == 0 && value.is_none();
         for issued in &self.issued {
@@ -204,8 +214,8 @@ impl Oracle {
 
     /// A reader saw everything.
     pub(crate) fn scanned(&mut self, snapshot: &Snapshot) {
+        let (low, high) = (self.last_acknowledged().max(self.observed), self.last_issued());
         self.observed(snapshot.seq);
-        let (low, high) = (self.last_acknowledged(), self.last_issued());
         if snapshot.seq < low || snapshot.seq > high {
             let expected = format!("{}: of commits {low} to {high}", READS.statement);
             let got = format!("the state after commit {}", snapshot.seq);
@@ -259,8 +269,10 @@ impl Oracle {
             Durability::Immediate | Durability::Group { .. } => last,
             Durability::Batch(n) if !self.disk_failed => last.saturating_sub(n as u64 - 1),
             Durability::WriteBehind { interval } if !self.disk_failed => {
-                let window = interval.as_nanos() as u64 + 2 * self.flush_ns_max;
-                self.last_acknowledged_before(stopped_ns.saturating_sub(window))
+                self.last_acknowledged_before(self.window_start(stopped_ns, interval))
+            }
+            Durability::AsyncSync if !self.disk_failed => {
+                self.last_acknowledged_before(self.window_start(stopped_ns, Duration::ZERO))
             }
             // The others promise nothing but what they called durable.
             _ => self.recovered,
@@ -269,6 +281,12 @@ impl Oracle {
         let shown_is_durable = !self.power_lost || self.mode.survives_power_loss();
         let observed = if shown_is_durable { self.observed } else { self.recovered };
         self.floor = Floor { acknowledged: acknowledged.max(self.durable), observed };
+    }
+
+    /// What was acknowledged before this time had time to become durable in the background.
+    fn window_start(&self, stopped_ns: u64, interval: Duration) -> u64 {
+        let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
+        stopped_ns.saturating_sub(interval.saturating_add(self.flush_ns_max))
     }
 
     /// So many more bits have rotted.
@@ -281,8 +299,8 @@ impl Oracle {
         self.rotten
     }
 
-    /// A recovery served this, and says that the files confirm that much. The central check.
-    pub(crate) fn recovered(&mut self, snapshot: &Snapshot, confirmed: u64) {
+    /// A recovery served this. The central check.
+    pub(crate) fn recovered(&mut self, snapshot: &Snapshot) {
         let k = snapshot.seq;
         if !self.rotten && self.last_issued() == self.recovered && k != self.recovered {
             let expected = format!("{}: commit {}", IDEMPOTENT.statement, self.recovered);
@@ -291,7 +309,7 @@ impl Oracle {
         if self.rotten {
             // The budget is one damage between recoveries: a second one can hit the very record
             // that proves the first to be damage and not a torn tail.
-            let floor = if self.rotted_bits <= 1 { self.confirmed } else { 0 };
+            let floor = if self.rotted_bits <= 1 { self.confirmed() } else { 0 };
             self.check_floor(k, floor, &DETECTED);
         } else {
             self.check_floor(k, self.floor.acknowledged, &DURABLE);
@@ -316,7 +334,7 @@ impl Oracle {
             return self.violated(Violation::new(law.name, expected, got));
         }
         self.check_root(snapshot);
-        self.rebase(k, confirmed);
+        self.rebase(k);
     }
 
     fn check_floor(&mut self, k: u64, floor: u64, law: &seedbed::Law) {
@@ -328,13 +346,11 @@ impl Oracle {
     }
 
     /// What was not recovered is gone for good.
-    fn rebase(&mut self, k: u64, confirmed: u64) {
+    fn rebase(&mut self, k: u64) {
         self.issued.retain(|issued| issued.seq <= k);
         self.recovered = k;
         self.observed = k;
         self.durable = k;
-        // Damage can have hit the record that confirmed others.
-        self.confirmed = if self.rotten { confirmed } else { self.confirmed.min(k) };
         self.floor = Floor::default();
         self.power_lost = false;
         self.disk_failed = false;

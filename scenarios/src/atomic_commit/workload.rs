@@ -103,6 +103,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => client().prop_map(|client| Op::Flush { client }),
         1 => client().prop_map(|client| Op::Checkpoint { client }),
         1 => (client(), 1..2000_u16).prop_map(|(client, us)| Op::Wait { client, us }),
+        // Long enough for what is synced in the background.
+        1 => (client(), 20_000..60_000_u16).prop_map(|(client, us)| Op::Wait { client, us }),
     ]
 }
 
