@@ -36,7 +36,11 @@ fn every_plant_runs_and_the_benign_ones_break_nothing() {
                 }
                 for _ in 0..7 {
                     let next = store.seq() + 1;
-                    let seq = store.commit(batch(next)).await.unwrap().seq;
+                    let answer = store.commit(batch(next)).await;
+                    if answer.is_err() && plant == Plant::StopsByItself {
+                        return;
+                    }
+                    let seq = answer.unwrap().seq;
                     if seq != next {
                         let shows = [Plant::SequenceRestarts, Plant::AckBeforeVisible];
                         assert!(shows.contains(&plant), "{plant}: {seq}");
