@@ -41,7 +41,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proptest::strategy::{BoxedStrategy, Just, Strategy};
-use seedbed_faults::{CountRange, Plan};
+use seedbed_faults::{CountRange, Plan, Seeds};
 use seedbed_traces::{Trace, render_event};
 
 use crate::env::SimEnv;
@@ -245,8 +245,7 @@ fn seeds_from_environment(seeds: Range<u64>) -> Result<(Range<u64>, bool), Strin
     }
     let Some(text) = read("SEEDBED_SEEDS") else { return Ok((seeds, false)) };
     let bad = || format!("SEEDBED_SEEDS={text}: expected a range like 0..10000, or a count");
-    let (from, to) = text.split_once("..").unwrap_or(("0", &text));
-    let range = from.parse().map_err(|_| bad())?..to.parse().map_err(|_| bad())?;
+    let range = text.parse::<Seeds>().map_err(|_| bad())?.range();
     if range.is_empty() { Err(bad()) } else { Ok((range, true)) }
 }
 
