@@ -6,6 +6,7 @@
 
 use crate::faults::{ClockFaults, DiskFaults, Faults, NodeFaults};
 use crate::plan::{ClockPlan, DiskPlan, NodePlan, Plan};
+use crate::profile::Profile;
 use crate::range::{CountRange, DurationRange, RatioRange};
 use crate::ratio::{Ratio, gcd};
 
@@ -54,6 +55,7 @@ struct Draw<'a> {
 impl Draw<'_> {
     fn disk(&mut self, plan: &DiskPlan) -> DiskFaults {
         DiskFaults {
+            profile: self.profile(&plan.profiles),
             read_latency: plan.read_latency,
             write_latency: plan.write_latency,
             sync_latency: plan.sync_latency,
@@ -101,6 +103,15 @@ impl Draw<'_> {
         let value = (self.choose)(label, bound);
         assert!(value < bound, "a decision is below its bound: {label} {value} of {bound}");
         value
+    }
+
+    /// One of the plan's profiles; a plan without any gets the default.
+    fn profile(&mut self, profiles: &[Profile]) -> Profile {
+        match profiles {
+            [] => Profile::default(),
+            [only] => *only,
+            several => several[self.choose("profile", several.len() as u64) as usize],
+        }
     }
 
     /// Whether the swarm leaves a kind on.

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{ClockPlan, DiskPlan, NodePlan};
+use crate::profile::Profile;
 use crate::range::{CountRange, DurationRange};
 use crate::ratio::Ratio;
 use crate::rule::Rule;
@@ -26,6 +27,8 @@ pub struct Faults {
 /// One seed's disks.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct DiskFaults {
+    /// What the file systems promise.
+    pub profile: Profile,
     /// How long a read takes; drawn per operation.
     pub read_latency: DurationRange,
     /// How long a write takes; drawn per operation.
@@ -116,6 +119,7 @@ impl Default for DiskFaults {
     fn default() -> Self {
         let plan = DiskPlan::default();
         Self {
+            profile: Profile::POSIX,
             read_latency: plan.read_latency,
             write_latency: plan.write_latency,
             sync_latency: plan.sync_latency,

@@ -18,6 +18,7 @@ mod errors;
 mod faults;
 mod plan;
 mod presets;
+mod profile;
 mod range;
 mod ratio;
 mod rule;
@@ -29,6 +30,7 @@ pub use plan::{
     ClockPlan, DRIFT_PPM_MAX, DURATION_NS_MAX, DiskPlan, NodePlan, PLAN_BYTES_MAX, Plan, RULES_MAX,
 };
 pub use presets::{Preset, presets};
+pub use profile::{Growth, NameOrder, Profile};
 pub use range::{CountRange, DurationRange, RatioRange};
 pub use ratio::Ratio;
 pub use rule::{CompiledRule, On, OpKind, Rule, RuleState, Then};

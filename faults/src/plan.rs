@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::errors::{PlanError, RuleError, nearest, shown};
 use crate::presets::presets;
+use crate::profile::Profile;
 use crate::range::{CountRange, DurationRange, RatioRange};
 use crate::ratio::Ratio;
 use crate::rule::Rule;
@@ -59,6 +60,8 @@ pub struct Plan {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskPlan {
+    /// What the file systems promise: one of these per seed, the first being the plainest.
+    pub profiles: Vec<Profile>,
     /// How long a read takes; drawn per operation.
     pub read_latency: DurationRange,
     /// How long a write takes; drawn per operation.
@@ -124,6 +127,7 @@ pub struct ClockPlan {
 impl Default for DiskPlan {
     fn default() -> Self {
         Self {
+            profiles: vec![Profile::POSIX],
             read_latency: DurationRange::new(10_000, 100_000),
             write_latency: DurationRange::new(10_000, 100_000),
             sync_latency: DurationRange::new(50_000, 2_000_000),

@@ -80,6 +80,7 @@ impl World {
             return Submitted { at: self.now, result: None };
         }
         let node = &mut self.nodes[index];
+        node.disk.set_site(Some(call.site));
         node.ops += 1;
         self.stats.ops += 1;
         if node.crash_at == Some(node.ops) {

@@ -16,7 +16,7 @@ use seedbed_env::{
 use seedbed_faults::OpKind;
 
 use crate::calls::{Call, Done, Effect, Submitted};
-use crate::disk::{Barrier, Disk, Ino};
+use crate::disk::{Barrier, Disk, Ino, SyncKind};
 use crate::node::NodeId;
 use crate::timers::TimerId;
 use crate::world::{Note, World, try_with, with};
@@ -142,8 +142,11 @@ impl SimFile {
         site: &'static Location<'static>,
     ) -> Submitted<Option<Barrier>> {
         let call = self.call(op, 0, 0, site);
+        let kind = if op == OpKind::SyncAll { SyncKind::All } else { SyncKind::Data };
         with(|world| {
-            world.call(call, |disk, effect| Ok(barrier(disk, disk.begin_sync(self.ino), effect)))
+            world.call(call, |disk, effect| {
+                Ok(barrier(disk, disk.begin_sync(self.ino, kind), effect))
+            })
         })
     }
 

@@ -1,6 +1,6 @@
 //! A node: a name, a disk, a clock, and one life after another.
 
-use seedbed_faults::ClockFaults;
+use seedbed_faults::{ClockFaults, Profile};
 
 use crate::choices::Choices;
 use crate::disk::Disk;
@@ -56,12 +56,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str, profile: Profile) -> Self {
         Self {
             name: name.to_owned(),
             life: DOWN,
             boot: 0,
-            disk: Disk::new(),
+            disk: Disk::with_profile(profile),
             clock: NodeClock::default(),
             ops: 0,
             crash_at: None,
@@ -71,11 +71,11 @@ impl Node {
     }
 
     /// Makes a used node like a new one, keeping its allocations.
-    pub(crate) fn renew(&mut self, name: &str) {
+    pub(crate) fn renew(&mut self, name: &str, profile: Profile) {
         name.clone_into(&mut self.name);
         self.life = DOWN;
         self.boot = 0;
-        self.disk.format();
+        self.disk.format(profile);
         self.clock = NodeClock::default();
         self.ops = 0;
         self.crash_at = None;

@@ -98,6 +98,7 @@ impl Sim {
         with(|world| {
             let disk = &world.faults.disk;
             let mut faults = Faults::default();
+            faults.disk.profile = disk.profile;
             faults.disk.read_latency = disk.read_latency;
             faults.disk.write_latency = disk.write_latency;
             faults.disk.sync_latency = disk.sync_latency;

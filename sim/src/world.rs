@@ -209,8 +209,8 @@ impl World {
     pub(crate) fn add_node(&mut self, name: &str) -> NodeId {
         let index = self.node_count;
         match self.nodes.get_mut(index) {
-            Some(spare) => spare.renew(name),
-            None => self.nodes.push(Node::new(name)),
+            Some(spare) => spare.renew(name, self.faults.disk.profile),
+            None => self.nodes.push(Node::new(name, self.faults.disk.profile)),
         }
         self.node_count += 1;
         let node = &mut self.nodes[index];

@@ -123,7 +123,7 @@ fn every_law_is_broken_by_some_plant() {
                 let planted = Sweep {
                     plant: Some(plant.name.to_owned()),
                     jobs: 2,
-                    violations_max: 12,
+                    violations_max: 60,
                     ..Sweep::new(0..1000, Plan::preset(plan).expect("a preset"))
                 };
                 for found in sweep(&*scenario, &planted, &Progress::default()).found {

@@ -3,40 +3,60 @@
 use std::sync::Arc;
 
 use super::pages::{self, Page};
-use super::{Chooser, PAGE, SECTOR};
+use super::{PAGE, SECTOR, Site};
 
 /// A file's content; see the parent module for the model.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct FileData {
     len: u64,
+    /// The length that no power loss takes.
+    durable_len: u64,
+    /// Bytes that become durable as one.
+    unit: u32,
+    /// A length is durable at once.
+    fixed_len: bool,
     /// Pages in order; a missing one is zeros. Bytes beyond `len` are always zero.
     pages: Vec<Option<Arc<Page>>>,
     /// Writes that may still be lost, in program order.
-    writes: Vec<PageWrite>,
+    writes: Vec<UnitWrite>,
     /// What those writes replaced; each knows its place here.
     undo: Vec<u8>,
     /// Length changes that may still be lost, in program order.
     lens: Vec<LenChange>,
 }
 
-/// A write to one page.
+/// A write to one unit (page or sector).
 #[derive(Clone, Copy, Debug)]
-struct PageWrite {
-    seq: u64,
+pub(super) struct UnitWrite {
+    pub seq: u64,
     /// Where the replaced bytes start in `undo`.
     undo_at: u64,
-    page: u32,
+    pub site: Site,
+    /// Which unit of the file.
+    pub unit: u32,
+    /// Offset in its page.
     start: u16,
     len: u16,
     /// A sync covered it and failed: the page is clean in the cache, not durable.
     failed: bool,
+    /// The zeros that a shorter length puts in place of what it cuts off.
+    pub cuts: bool,
 }
 
+/// A new length.
 #[derive(Clone, Copy, Debug)]
-struct LenChange {
-    seq: u64,
-    before: u64,
+pub(super) struct LenChange {
+    pub seq: u64,
+    pub site: Site,
+    pub to: u64,
+    /// By writing at the end; else by setting it.
+    pub grown: bool,
     failed: bool,
+}
+
+/// The length after some changes in program order.
+fn len_after<'a>(durable: u64, changes: impl Iterator<Item = &'a LenChange>) -> u64 {
+    changes.fold(durable, |len, change| if change.grown { len.max(change.to) } else { change.to })
 }
 
 /// What a power loss took from one file.
@@ -44,7 +64,6 @@ struct LenChange {
 pub(super) struct FileLoss {
     pub writes: u64,
     pub lens: u64,
-    pub torn: u64,
 }
 
 impl Drop for FileData {
@@ -54,6 +73,19 @@ impl Drop for FileData {
 }
 
 impl FileData {
+    pub(super) fn new(unit: u32, fixed_len: bool) -> Self {
+        Self {
+            len: 0,
+            durable_len: 0,
+            unit,
+            fixed_len,
+            pages: Vec::new(),
+            writes: Vec::new(),
+            undo: Vec::new(),
+            lens: Vec::new(),
+        }
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }
@@ -65,6 +97,25 @@ impl FileData {
     /// Whether a power loss could take anything.
     pub(super) fn is_dirty(&self) -> bool {
         !self.writes.is_empty() || !self.lens.is_empty()
+    }
+
+    pub(super) fn unit(&self) -> u32 {
+        self.unit
+    }
+
+    /// Writes that may still be lost, in program order.
+    pub(super) fn writes(&self) -> &[UnitWrite] {
+        &self.writes
+    }
+
+    /// Length changes that may still be lost, in program order.
+    pub(super) fn lens(&self) -> &[LenChange] {
+        &self.lens
+    }
+
+    /// Pages in order, for comparing and hashing; a missing one is zeros.
+    pub(super) fn pages(&self) -> impl Iterator<Item = Option<&Page>> {
+        self.pages.iter().map(Option::as_deref)
     }
 
     pub(super) fn read_at(&self, buf: &mut [u8], offset: u64) -> usize {
@@ -90,65 +141,82 @@ impl FileData {
         &mut self,
         bytes: &[u8],
         offset: u64,
-        seq: u64,
         free: u64,
+        (seq, site): (u64, Site),
     ) -> (usize, u64) {
         let (mut done, mut grown) = (0, 0);
         while done < bytes.len() {
             let at = offset as usize + done;
-            let (page, start) = (at / PAGE, at % PAGE);
-            let part = (PAGE - start).min(bytes.len() - done);
-            if !matches!(self.pages.get(page), Some(Some(_))) {
+            let unit = self.unit as usize;
+            let part = (unit - at % unit).min(bytes.len() - done);
+            if !matches!(self.pages.get(at / PAGE), Some(Some(_))) {
                 if grown + PAGE as u64 > free {
                     break;
                 }
                 grown += PAGE as u64;
             }
-            self.write_page(page, start, &bytes[done..done + part], seq);
+            self.write_unit(at, &bytes[done..done + part], (seq, site), false);
             done += part;
-        }
-        let end = offset + done as u64;
-        if done > 0 && end > self.len {
-            self.lens.push(LenChange { seq, before: self.len, failed: false });
-            self.len = end;
+            self.grow((at + part) as u64, (seq, site));
         }
         (done, grown)
     }
 
     #[inline]
-    fn write_page(&mut self, page: usize, start: usize, bytes: &[u8], seq: u64) {
+    fn grow(&mut self, to: u64, (seq, site): (u64, Site)) {
+        if to <= self.len {
+            return;
+        }
+        self.len = to;
+        if self.fixed_len {
+            self.durable_len = to;
+        } else {
+            self.lens.push(LenChange { seq, site, to, grown: true, failed: false });
+        }
+    }
+
+    #[inline]
+    fn write_unit(&mut self, at: usize, bytes: &[u8], (seq, site): (u64, Site), cuts: bool) {
+        let start = at % PAGE;
         let range = start..start + bytes.len();
         let undo_at = self.undo.len() as u64;
-        let target = page_mut(&mut self.pages, page);
+        let target = page_mut(&mut self.pages, at / PAGE);
         self.undo.extend_from_slice(&target[range.clone()]);
         target[range].copy_from_slice(bytes);
-        self.writes.push(PageWrite {
+        self.writes.push(UnitWrite {
             seq,
             undo_at,
-            page: page as u32,
+            site,
+            unit: (at / self.unit as usize) as u32,
             start: start as u16,
             len: bytes.len() as u16,
             failed: false,
+            cuts,
         });
     }
 
     /// Cuts (zeroing what is cut off) or extends. Pages that are cut off stay in use until a sync,
-    /// since their bytes may still come back.
-    pub(super) fn set_len(&mut self, len: u64, seq: u64) {
+    /// since their bytes may still come back. Returns whether anything changed.
+    pub(super) fn set_len(&mut self, len: u64, (seq, site): (u64, Site)) -> bool {
         if len == self.len {
-            return;
+            return false;
         }
         let mut at = len as usize;
         while (at as u64) < self.len {
-            let (page, start) = (at / PAGE, at % PAGE);
-            let part = (PAGE - start).min(self.len as usize - at);
-            if matches!(self.pages.get(page), Some(Some(_))) {
-                self.write_page(page, start, &[0; PAGE][..part], seq);
+            let unit = self.unit as usize;
+            let part = (unit - at % unit).min(self.len as usize - at);
+            if matches!(self.pages.get(at / PAGE), Some(Some(_))) {
+                self.write_unit(at, &[0; PAGE][..part], (seq, site), true);
             }
             at += part;
         }
-        self.lens.push(LenChange { seq, before: self.len, failed: false });
         self.len = len;
+        if self.fixed_len {
+            self.durable_len = len;
+        } else {
+            self.lens.push(LenChange { seq, site, to: len, grown: false, failed: false });
+        }
+        true
     }
 
     /// Makes changes up to `upto` durable, except those that a failed sync gave up. Returns the
@@ -171,25 +239,45 @@ impl FileData {
         (self.pages.drain(kept..).flatten().count() * PAGE) as u64
     }
 
-    /// A page is written back as a whole, so a page that was written again after a failed sync is
-    /// durable with all it holds; one that was not stays as it is. Writing back the page at the
+    /// A unit is written back as a whole, so one that was written again after a failed sync is
+    /// durable with all it holds; one that was not stays as it is. Writing back the unit at the
     /// file's end brings the length along, also one that an earlier sync failed to.
     fn make_durable_partly(&mut self, upto: u64) {
-        let rewritten: Vec<(u32, u64)> = self
-            .writes
-            .iter()
-            .filter(|w| w.seq <= upto && !w.failed)
-            .map(|w| (w.page, w.seq))
-            .collect();
-        let last_of = |page: u32| rewritten.iter().rev().find(|(p, _)| *p == page).map(|(_, s)| *s);
-        self.writes.retain(|w| last_of(w.page).is_none_or(|last| w.seq > last));
-        let len = self.lens.iter().find(|l| l.seq > upto).map_or(self.len, |l| l.before);
-        let end_page = (len.saturating_sub(1) / PAGE as u64) as u32;
-        let last = match rewritten.iter().any(|(page, _)| *page == end_page) {
+        let written = |w: &&UnitWrite| w.seq <= upto && !w.failed;
+        let rewritten: Vec<(u32, u64)> =
+            self.writes.iter().filter(written).map(|w| (w.unit, w.seq)).collect();
+        let last_of = |unit: u32| rewritten.iter().rev().find(|(u, _)| *u == unit).map(|(_, s)| *s);
+        self.writes.retain(|w| last_of(w.unit).is_none_or(|last| w.seq > last));
+        let len = len_after(self.durable_len, self.lens.iter().filter(|l| l.seq <= upto));
+        let end_unit = (len.saturating_sub(1) / u64::from(self.unit)) as u32;
+        let last = match rewritten.iter().any(|(unit, _)| *unit == end_unit) {
             true => Some(upto),
             false => self.lens.iter().rev().find(|l| l.seq <= upto && !l.failed).map(|l| l.seq),
         };
-        self.lens.retain(|l| last.is_none_or(|last| l.seq > last));
+        self.persist(|_| false, |l| last.is_some_and(|last| l.seq <= last));
+    }
+
+    /// Makes exactly some changes durable. A write takes the earlier ones of its unit with it, a
+    /// set length whatever length was before.
+    pub(super) fn persist(
+        &mut self,
+        write: impl Fn(&UnitWrite) -> bool,
+        len: impl Fn(&LenChange) -> bool,
+    ) {
+        let chosen = self.lens.iter().filter(|change| len(change));
+        self.durable_len = len_after(self.durable_len, chosen);
+        let set = self.lens.iter().rposition(|change| !change.grown && len(change));
+        let mut index = 0;
+        self.lens.retain(|change| {
+            index += 1;
+            !len(change) && set.is_none_or(|set| index > set + 1)
+        });
+        let chosen: Vec<(u32, u64)> =
+            self.writes.iter().filter(|w| write(w)).map(|w| (w.unit, w.seq)).collect();
+        if !chosen.is_empty() {
+            let last_of = |unit: u32| chosen.iter().rev().find(|(u, _)| *u == unit).map(|c| c.1);
+            self.writes.retain(|w| last_of(w.unit).is_none_or(|last| w.seq > last));
+        }
         if self.writes.is_empty() {
             self.undo.clear();
         }
@@ -205,61 +293,50 @@ impl FileData {
         self.writes.clear();
         self.undo.clear();
         self.lens.clear();
+        self.durable_len = self.len;
     }
 
     pub(super) fn lose_all(&mut self) -> FileLoss {
-        let loss =
-            FileLoss { writes: self.writes.len() as u64, lens: self.lens.len() as u64, torn: 0 };
-        let writes = std::mem::take(&mut self.writes);
-        writes.iter().rev().for_each(|w| self.undo_write(*w, 0));
-        self.lose_lens(self.lens.len());
-        self.keep_all();
-        loss
+        self.keep_only(|_| false, |_| None, |_| false)
     }
 
-    /// Asks for every page and for the length which version stays; answers of 0 keep everything.
-    pub(super) fn lose_some(&mut self, chooser: &mut dyn Chooser) -> FileLoss {
+    /// A power loss: every unit goes back to the last of its writes (by index) that is `kept`, of
+    /// the first lost one some sectors may stay (`torn`: a set of them, counted from the first
+    /// that it touched), and the length is what the kept changes make it.
+    pub(super) fn keep_only(
+        &mut self,
+        kept: impl Fn(usize) -> bool,
+        torn: impl Fn(usize) -> Option<u64>,
+        kept_len: impl Fn(usize) -> bool,
+    ) -> FileLoss {
         let mut loss = FileLoss::default();
         let mut order: Vec<usize> = (0..self.writes.len()).collect();
-        order.sort_by_key(|&index| (self.writes[index].page, index));
-        let mut rest = &order[..];
-        while let Some(&first) = rest.first() {
-            let page = self.writes[first].page;
-            let versions = rest.iter().take_while(|&&i| self.writes[i].page == page).count();
-            let dropped = chooser.choose("loss.page", versions as u64 + 1) as usize;
-            let (of_page, others) = rest.split_at(versions);
-            self.lose_versions(&of_page[versions - dropped..], chooser, &mut loss);
-            rest = others;
+        order.sort_by_key(|&index| (self.writes[index].unit, index));
+        let writes = std::mem::take(&mut self.writes);
+        for of_unit in order.chunk_by(|&a, &b| writes[a].unit == writes[b].unit) {
+            let stay = of_unit.iter().rposition(|&index| kept(index)).map_or(0, |last| last + 1);
+            for &index in of_unit[stay..].iter().rev() {
+                let first = of_unit[stay] == index;
+                self.undo_write(&writes[index], if first { torn(index).unwrap_or(0) } else { 0 });
+                loss.writes += 1;
+            }
         }
-        let dropped = chooser.choose("loss.len", self.lens.len() as u64 + 1) as usize;
-        self.lose_lens(dropped);
-        loss.lens = dropped as u64;
+        let changes = self.lens.iter().enumerate().filter(|(index, _)| kept_len(*index));
+        loss.lens = self.lens.len() as u64 - changes.clone().count() as u64;
+        self.len = len_after(self.durable_len, changes.map(|(_, change)| change));
+        self.zero_beyond_len();
+        self.writes = writes;
         self.keep_all();
         loss
-    }
-
-    /// Loses writes of one page, given in program order; the first of them may be torn.
-    fn lose_versions(&mut self, lost: &[usize], chooser: &mut dyn Chooser, loss: &mut FileLoss) {
-        for (nth, &index) in lost.iter().enumerate().rev() {
-            let write = self.writes[index];
-            let sectors = sectors_of(write);
-            let mut keep = 0;
-            if nth == 0 && sectors > 1 && chooser.torn() {
-                // Neither none nor all of the sectors: those are whole versions.
-                keep = 1 + chooser.choose("loss.sectors", (1 << sectors) - 2);
-                loss.torn += 1;
-            }
-            self.undo_write(write, keep);
-        }
-        loss.writes += lost.len() as u64;
     }
 
     /// Puts back what a write replaced, but for the sectors in the bit set `keep`, counted from
     /// the first sector the write touched.
-    fn undo_write(&mut self, write: PageWrite, keep: u64) {
-        let PageWrite { undo_at, page, start, len, .. } = write;
+    fn undo_write(&mut self, write: &UnitWrite, keep: u64) {
+        let UnitWrite { undo_at, unit, start, len, .. } = *write;
+        let page = unit as usize * self.unit as usize / PAGE;
         let old = &self.undo[undo_at as usize..undo_at as usize + len as usize];
-        let target = page_mut(&mut self.pages, page as usize);
+        let target = page_mut(&mut self.pages, page);
         if keep == 0 {
             target[start as usize..start as usize + len as usize].copy_from_slice(old);
             return;
@@ -273,16 +350,7 @@ impl FileData {
         }
     }
 
-    /// Takes back the last `count` length changes; bytes beyond the length become zeros.
-    fn lose_lens(&mut self, count: usize) {
-        let first = self.lens.len() - count;
-        if let Some(change) = self.lens.get(first) {
-            self.len = change.before;
-        }
-        self.lens.truncate(first);
-        self.zero_beyond_len();
-    }
-
+    /// Bytes beyond the length become zeros.
     fn zero_beyond_len(&mut self) {
         let len = self.len as usize;
         self.pages.truncate(len.div_ceil(PAGE));
@@ -302,9 +370,23 @@ impl FileData {
     }
 }
 
-fn sectors_of(write: PageWrite) -> u32 {
-    let (start, end) = (write.start as usize, write.start as usize + write.len as usize);
-    ((end - 1) / SECTOR - start / SECTOR + 1) as u32
+impl UnitWrite {
+    /// How many sectors it touches.
+    pub(super) fn sectors(&self) -> u32 {
+        let (start, end) = (self.start as usize, self.start as usize + self.len as usize);
+        ((end - 1) / SECTOR - start / SECTOR + 1) as u32
+    }
+
+    /// The zeros between a cut file's new end and the end of that unit, which stays in use.
+    pub(super) fn is_tail(&self, unit: u32) -> bool {
+        self.cuts && !u32::from(self.start).is_multiple_of(unit)
+    }
+
+    /// Offset in the file, and how many bytes.
+    pub(super) fn range(&self, unit: u32) -> (u64, u64) {
+        let page = u64::from(self.unit) * u64::from(unit) / PAGE as u64;
+        (page * PAGE as u64 + u64::from(self.start), u64::from(self.len))
+    }
 }
 
 /// The page, made if it is missing and copied if a clone of the disk shares it.

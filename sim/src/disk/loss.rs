@@ -1,9 +1,7 @@
 //! What a power loss leaves: one legal image, picked by decisions.
 
-use std::collections::BTreeMap;
-
-use super::names::Need;
-use super::{Disk, Ino, Node, ROOT};
+use super::pending::Kind;
+use super::{Disk, Ino, Node, Pending, ROOT, Tear};
 
 /// Answers the questions of a power loss. Any `FnMut(label, bound) -> answer` is one; answer 0
 /// always keeps the newest version.
@@ -22,9 +20,6 @@ impl<F: FnMut(&'static str, u64) -> u64> Chooser for F {
         self(label, bound)
     }
 }
-
-/// The first lost version of each name.
-type LostNames = BTreeMap<(Ino, Box<str>), u64>;
 
 /// How much a power loss took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,28 +43,40 @@ impl Disk {
     /// Takes the power away: open handles are gone, and of everything not durable a legal part
     /// stays, picked by `chooser`.
     pub fn power_loss(&mut self, chooser: &mut dyn Chooser) -> Lost {
-        let mut lost = Lost::default();
         // Two of the answers mean "mixed", so that half of all power losses are.
         match if self.is_dirty() { chooser.choose("loss.mode", MODES) } else { KEEP_ALL } {
-            KEEP_ALL => self.files(|file| file.keep_all()),
-            LOSE_ALL => {
-                lost.names = self.lose_names(&mut |_, versions| versions);
-                self.files(|file| {
-                    let loss = file.lose_all();
-                    lost.writes += loss.writes;
-                    lost.lens += loss.lens;
-                });
+            KEEP_ALL => {
+                self.files(|file| file.keep_all());
+                self.after_crash();
+                Lost::default()
             }
+            LOSE_ALL => self.lose_all(),
             _ => {
-                lost.names =
-                    self.lose_names(&mut |label, versions| chooser.choose(label, versions + 1));
-                self.files(|file| {
-                    let loss = file.lose_some(chooser);
-                    lost.writes += loss.writes;
-                    lost.lens += loss.lens;
-                    lost.torn += loss.torn;
-                });
+                let pending = self.pending();
+                let (kept, tears) = pending.sample(chooser);
+                let cut = pending.cut(&kept, &tears);
+                self.apply(cut)
             }
+        }
+    }
+
+    fn lose_all(&mut self) -> Lost {
+        let mut lost = Lost::default();
+        self.files(|file| {
+            let loss = file.lose_all();
+            lost.writes += loss.writes;
+            lost.lens += loss.lens;
+        });
+        let names: Vec<(Ino, Box<str>)> =
+            self.pending_names().map(|(dir, name, _)| (dir, name.into())).collect();
+        lost.names = names.len() as u64;
+        for (dir, name) in names {
+            let Some(Node::Dir(data)) = self.inodes.get_mut(dir as usize).map(|i| &mut i.node)
+            else {
+                continue;
+            };
+            let dropped = data.keep_versions(&name, 0);
+            dropped.into_iter().for_each(|ino| self.unlink(ino));
         }
         self.after_crash();
         lost
@@ -134,62 +141,6 @@ impl Disk {
         }
     }
 
-    /// Asks for every pending name how many of its last versions are lost, then drops those and
-    /// whatever depended on them. Returns how many versions went.
-    fn lose_names(&mut self, lose: &mut dyn FnMut(&'static str, u64) -> u64) -> u64 {
-        let mut work = Vec::new();
-        for (dir, inode) in &self.inodes {
-            let Node::Dir(data) = &inode.node else { continue };
-            for (name, versions) in data.pending() {
-                let count = lose("loss.name", versions.len() as u64) as usize;
-                if let Some(first) = versions.get(versions.len() - count) {
-                    work.push(Need { dir: dir as Ino, name: name.into(), seq: first.seq });
-                }
-            }
-        }
-        let mut lost = LostNames::new();
-        let mut count = 0;
-        // Losing a version loses what needs it, until nothing changes.
-        while !work.is_empty() {
-            for Need { dir, name, seq } in std::mem::take(&mut work) {
-                count += self.drop_name_versions(dir, &name, seq);
-                lost.entry((dir, name)).and_modify(|first| *first = seq.min(*first)).or_insert(seq);
-            }
-            work = self.versions_in_need(&lost);
-        }
-        self.settle_names();
-        count
-    }
-
-    fn drop_name_versions(&mut self, dir: Ino, name: &str, seq: u64) -> u64 {
-        let Some(Node::Dir(data)) = self.inodes.get_mut(dir as usize).map(|i| &mut i.node) else {
-            return 0;
-        };
-        let dropped = data.drop_from(name, seq);
-        let count = dropped.len() as u64;
-        dropped.into_iter().for_each(|ino| self.unlink(ino));
-        count
-    }
-
-    /// Versions that are still there although one that they need was lost.
-    fn versions_in_need(&self, lost: &LostNames) -> Vec<Need> {
-        let is_lost = |need: &Need| {
-            lost.get(&(need.dir, need.name.clone())).is_some_and(|&first| need.seq >= first)
-        };
-        let mut found = Vec::new();
-        for (dir, inode) in &self.inodes {
-            let Node::Dir(data) = &inode.node else { continue };
-            for (name, versions) in data.pending() {
-                if let Some(version) =
-                    versions.iter().find(|version| version.need.as_ref().is_some_and(is_lost))
-                {
-                    found.push(Need { dir: dir as Ino, name: name.into(), seq: version.seq });
-                }
-            }
-        }
-        found
-    }
-
     /// What stayed is durable now.
     fn settle_names(&mut self) {
         let dirs: Vec<Ino> = self.dirty_dirs();
@@ -201,8 +152,9 @@ impl Disk {
         self.inodes.iter().filter(|(_, inode)| dirty(inode)).map(|(ino, _)| ino as Ino).collect()
     }
 
-    fn after_crash(&mut self) {
+    pub(super) fn after_crash(&mut self) {
         self.settle_names();
+        self.journal_end = 0;
         self.close_all();
         self.used = self
             .inodes
@@ -221,5 +173,46 @@ impl Disk {
         };
         let gone: Vec<Ino> = self.inodes.iter_mut().filter_map(unused).collect();
         gone.into_iter().for_each(|ino| self.free_if_unused(ino));
+    }
+}
+
+impl Pending<'_> {
+    /// A legal set picked by decisions: of each lane (the versions of one unit, length or name, or
+    /// the journal) how many of the last are lost, and with them what needs them. Answers of 0
+    /// keep everything.
+    fn sample(&self, chooser: &mut dyn Chooser) -> (Vec<bool>, Vec<Tear>) {
+        let mut sizes = vec![0_u64; self.lanes()];
+        self.nodes().iter().for_each(|node| sizes[node.lane as usize] += 1);
+        let mut lanes: Vec<Option<u64>> = vec![None; self.lanes()];
+        let mut kept = Vec::with_capacity(self.len());
+        for node in self.nodes() {
+            let (lane, size) = (node.lane as usize, sizes[node.lane as usize]);
+            let left = lanes[lane]
+                .get_or_insert_with(|| size - chooser.choose(node.kind.label(), size + 1));
+            kept.push(*left > 0);
+            *left = left.saturating_sub(1);
+        }
+        self.close_down(&mut kept);
+        let mut tears = Vec::new();
+        for node in self.first_lost(&kept) {
+            if chooser.torn() {
+                // Neither none nor all of the sectors: those are whole versions.
+                let sectors = 1 + chooser.choose("loss.sectors", (1 << self.tearable(node)) - 2);
+                tears.push(Tear { node, sectors });
+            }
+        }
+        (kept, tears)
+    }
+}
+
+impl Kind {
+    /// The label of the decision how much of a lane is lost.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Unit => "loss.page",
+            Self::Len => "loss.len",
+            Self::Name => "loss.name",
+            Self::Journal => "loss.journal",
+        }
     }
 }

@@ -4,18 +4,17 @@
 //! A plain synchronous data structure without time, faults or tasks, so that it can be tested,
 //! cloned and driven alone. Everything is keyed by inode, never by path.
 //!
-//! # The model (profile "strict POSIX")
-//! * A file's **pages** (4 096 bytes) each have versions: the durable one and one more per write
-//!   since. A power loss keeps any one version of each page, independently of other pages. The
-//!   first lost write of a page may be torn at sector (512 byte) granularity.
-//! * A file's **length** has versions of its own, independent of its pages: a grown length without
-//!   its data reads as zeros.
-//! * A **name** in a directory has versions. A power loss keeps any one of them, independently of
-//!   other names, except that a rename never loses the file: the old name goes only if the new one
-//!   stayed. Directories move atomically.
-//! * [`Disk::complete`] of a file's barrier makes durable what the file held when the barrier
-//!   began; of a directory's barrier, the names in it. A file's sync does *not* make its name
-//!   durable, nor a directory's sync its files' bytes.
+//! # The model
+//! * What was done and is not durable is a set of **persist nodes**: writes to units (pages or
+//!   sectors), new lengths, new meanings of names. The disk's [`Profile`] orders them: this one
+//!   cannot persist without that one. A power loss leaves any part of them that respects the
+//!   order; see [`Pending`].
+//! * A file's pages have versions: the durable one and one more per write since. Of each unit one
+//!   version stays, never a mix of writes; the first lost write of a page may be torn at sector
+//!   (512 byte) granularity where the profile says so.
+//! * A grown length without its data reads as zeros.
+//! * [`Disk::complete`] of a barrier makes durable what the profile says it covers of what was
+//!   there when the barrier began.
 //! * A failed sync leaves the pages as they are in the cache, clean: no later sync covers them
 //!   until they are written again (fsync(2); Rebello et al., USENIX ATC 2020).
 //! * A process crash loses nothing of this: the cache belongs to the kernel.
@@ -23,24 +22,36 @@
 //! # How
 //! The content seen by readers is stored once; each pending write keeps the bytes it replaced. A
 //! sync forgets those undo bytes; a power loss plays those of the lost writes backwards. So writing
-//! costs two copies of the bytes, a sync costs nothing per byte, and no page is kept twice.
+//! costs two copies of the bytes, a sync costs nothing per byte, and no page is kept twice. The
+//! order of persist nodes is worked out only when the power goes.
 
+mod barrier;
 mod file;
+mod images;
 mod loss;
 mod names;
 mod pages;
+mod pending;
 #[cfg(test)]
 mod tests;
 
 use std::io;
+use std::panic::Location;
 
 use seedbed_env::{DirEntry, FileKind, OpenOptions};
+use seedbed_faults::{Growth, NameOrder, Profile};
 use slab::Slab;
 
 use file::FileData;
-use names::{DirData, Need};
+use names::{DirData, NameVersion, Place};
 
+pub use barrier::{Barrier, SyncKind};
+pub use images::{Bounds, ImageCount, Tear};
 pub use loss::{Chooser, Lost};
+pub use pending::{Kept, Pending, PersistNode};
+
+/// Where in the engine's source a change came from, if that is known.
+pub type Site = Option<&'static Location<'static>>;
 
 /// Bytes in a page: the unit that has versions.
 pub const PAGE: usize = 4096;
@@ -65,6 +76,11 @@ pub struct Disk {
     used: u64,
     /// Bytes there are; `u64::MAX` is no limit.
     capacity: u64,
+    profile: Profile,
+    /// The last operation in the profile's metadata order that may still be lost, 0 if none.
+    journal_end: u64,
+    /// Who is calling.
+    site: Site,
 }
 
 #[derive(Clone, Debug)]
@@ -80,15 +96,6 @@ struct Inode {
 enum Node {
     File(FileData),
     Dir(DirData),
-}
-
-/// A sync that has begun: what [`Disk::complete`] will make durable.
-#[derive(Clone, Copy, Debug)]
-#[must_use = "a barrier does nothing until it is completed or failed"]
-pub struct Barrier {
-    ino: Ino,
-    /// Changes up to this number are covered.
-    upto: u64,
 }
 
 /// The operating system's error numbers (Linux, and macOS for these; Windows' own on Windows).
@@ -134,13 +141,29 @@ impl Default for Disk {
 impl Disk {
     /// An empty disk without a size limit.
     pub fn new() -> Self {
-        let mut disk = Self { inodes: Slab::new(), seq: 0, used: 0, capacity: u64::MAX };
-        disk.format();
+        Self::with_profile(Profile::POSIX)
+    }
+
+    /// An empty disk whose file system promises what `profile` says.
+    pub fn with_profile(profile: Profile) -> Self {
+        let mut disk = Self {
+            inodes: Slab::new(),
+            seq: 0,
+            used: 0,
+            capacity: u64::MAX,
+            profile,
+            journal_end: 0,
+            site: None,
+        };
+        disk.format(profile);
         disk
     }
 
     /// Empties the disk, keeping its allocations.
-    pub(crate) fn format(&mut self) {
+    pub(crate) fn format(&mut self, profile: Profile) {
+        self.profile = profile;
+        self.journal_end = 0;
+        self.site = None;
         // Every change is numbered: without one the root is as it was made.
         if self.seq > 0 || self.inodes.is_empty() {
             self.inodes.clear();
@@ -155,6 +178,16 @@ impl Disk {
     /// Limits the disk to `bytes` of pages (metadata is free).
     pub fn set_capacity(&mut self, bytes: u64) {
         self.capacity = bytes;
+    }
+
+    /// What the file system promises.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Whose the next changes are, for reports.
+    pub fn set_site(&mut self, site: Site) {
+        self.site = site;
     }
 
     /// Bytes of pages in use.
@@ -173,17 +206,19 @@ impl Disk {
             Some(_) if options.create_new => return Err(os_error(os_code::EEXIST)),
             Some(ino) => ino,
             None if options.create || options.create_new => {
-                let file = Inode { node: Node::File(FileData::default()), links: 0, handles: 0 };
+                let fixed_len = self.profile.growth == Growth::Immediate;
+                let file = FileData::new(self.profile.unit, fixed_len);
+                let file = Inode { node: Node::File(file), links: 0, handles: 0 };
                 let ino = self.inodes.insert(file) as Ino;
-                self.bind(dir, name, Some(ino), None);
+                self.bind_new(dir, name, ino);
                 ino
             }
             None => return Err(os_error(os_code::ENOENT)),
         };
-        let seq = self.next_seq();
-        let file = self.file_mut(ino)?;
+        // A directory does not open.
+        self.file_mut(ino)?;
         if options.truncate {
-            file.set_len(0, seq);
+            self.set_len(ino, 0)?;
         }
         self.inodes[ino as usize].handles += 1;
         Ok(ino)
@@ -216,13 +251,16 @@ impl Disk {
         if end > FILE_LEN_MAX {
             return Err(os_error(os_code::EFBIG));
         }
-        let seq = self.next_seq();
+        let by = (self.next_seq(), self.site);
         let free = self.capacity.saturating_sub(self.used);
         let Node::File(file) = &mut self.inodes[ino as usize].node else {
             return Err(os_error(os_code::EISDIR));
         };
-        let (written, grown) = file.write_at(bytes, offset, seq, free);
+        let (written, grown) = file.write_at(bytes, offset, free, by);
         self.used += grown;
+        if self.profile.growth == Growth::AtWrite {
+            self.journal_end = self.seq;
+        }
         if written == 0 && !bytes.is_empty() {
             return Err(os_error(os_code::ENOSPC));
         }
@@ -237,8 +275,10 @@ impl Disk {
         if len > FILE_LEN_MAX {
             return Err(os_error(os_code::EFBIG));
         }
-        let seq = self.next_seq();
-        self.file_mut(ino)?.set_len(len, seq);
+        let by = (self.next_seq(), self.site);
+        if self.file_mut(ino)?.set_len(len, by) {
+            self.journal_end = self.seq;
+        }
         Ok(())
     }
 
@@ -247,42 +287,6 @@ impl Disk {
         match &self.inodes[ino as usize].node {
             Node::File(file) => file.len(),
             Node::Dir(_) => 0,
-        }
-    }
-
-    /// Begins a sync of an open file.
-    pub fn begin_sync(&self, ino: Ino) -> Barrier {
-        Barrier { ino, upto: self.seq }
-    }
-
-    /// Begins a sync of a directory.
-    ///
-    /// # Errors
-    /// `NotFound`, `NotADirectory`.
-    pub fn begin_sync_dir(&self, path: &str) -> io::Result<Barrier> {
-        let ino = self.resolve(path)?;
-        self.dir(ino)?;
-        Ok(Barrier { ino, upto: self.seq })
-    }
-
-    /// The barrier is reached: what it covers is durable.
-    #[inline]
-    pub fn complete(&mut self, barrier: Barrier) {
-        match self.inodes.get_mut(barrier.ino as usize).map(|inode| &mut inode.node) {
-            Some(Node::File(file)) => self.used -= file.make_durable(barrier.upto),
-            Some(Node::Dir(_)) => self.make_names_durable(barrier.ino, barrier.upto),
-            // Removed, and every handle closed, while the sync was under way.
-            None => {}
-        }
-    }
-
-    /// The sync failed: the pages it covered are clean and not durable, and stay so until they are
-    /// written again. Names stay pending.
-    pub fn fail(&mut self, barrier: Barrier) {
-        if let Some(Node::File(file)) =
-            self.inodes.get_mut(barrier.ino as usize).map(|inode| &mut inode.node)
-        {
-            file.fail_sync(barrier.upto);
         }
     }
 
@@ -297,7 +301,7 @@ impl Disk {
         }
         let new = Inode { node: Node::Dir(DirData::default()), links: 0, handles: 0 };
         let ino = self.inodes.insert(new) as Ino;
-        self.bind(dir, name, Some(ino), None);
+        self.bind_new(dir, name, ino);
         Ok(())
     }
 
@@ -311,7 +315,7 @@ impl Disk {
         if !self.dir(ino)?.is_empty() {
             return Err(os_error(os_code::ENOTEMPTY));
         }
-        self.bind(dir, name, None, None);
+        self.unbind(dir, name);
         Ok(())
     }
 
@@ -325,7 +329,7 @@ impl Disk {
         if self.is_dir(ino) {
             return Err(os_error(os_code::EISDIR));
         }
-        self.bind(dir, name, None, None);
+        self.unbind(dir, name);
         Ok(())
     }
 
@@ -354,13 +358,26 @@ impl Disk {
         if let Some(old) = target {
             self.check_replaceable(old, moves_dir)?;
         }
-        let to_seq = self.bind(to_dir, to_name, Some(ino), None);
-        let need = Need { dir: to_dir, name: to_name.into(), seq: to_seq };
-        let from_seq = self.bind(from_dir, from_name, None, Some(need));
-        if moves_dir {
-            let back = Need { dir: from_dir, name: from_name.into(), seq: from_seq };
-            self.dir_mut(to_dir).set_last_need(to_name, back);
+        self.move_name((from_dir, from_name), (to_dir, to_name), ino, target.is_some());
+        Ok(())
+    }
+
+    /// Gives a file one more name.
+    ///
+    /// # Errors
+    /// `NotFound`, `AlreadyExists`, `IsADirectory` (for a directory; POSIX says EPERM).
+    pub fn hard_link(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let ino = self.resolve(from)?;
+        let (dir, name) = self.parent(to)?;
+        if self.is_dir(ino) {
+            return Err(os_error(os_code::EISDIR));
         }
+        if self.dir(dir)?.get(name).is_some() {
+            return Err(os_error(os_code::EEXIST));
+        }
+        let version = NameVersion { ino: Some(ino), ..self.version() };
+        self.bind(dir, name, version);
+        self.settle_immediate(&[dir]);
         Ok(())
     }
 
@@ -452,14 +469,61 @@ impl Disk {
         }
     }
 
-    /// Gives a name a new version; returns its number.
-    fn bind(&mut self, dir: Ino, name: &str, ino: Option<Ino>, need: Option<Need>) -> u64 {
-        let seq = self.next_seq();
-        self.dir_mut(dir).push(name, seq, ino, need);
-        if let Some(ino) = ino {
+    /// A version of a name made by the next operation.
+    fn version(&mut self) -> NameVersion {
+        NameVersion {
+            op: self.next_seq(),
+            ino: None,
+            pair: None,
+            needs_pair: false,
+            creates: false,
+            replaces: false,
+            site: self.site,
+        }
+    }
+
+    /// Names a new inode.
+    fn bind_new(&mut self, dir: Ino, name: &str, ino: Ino) {
+        let version = NameVersion { ino: Some(ino), creates: true, ..self.version() };
+        self.bind(dir, name, version);
+        self.settle_immediate(&[dir]);
+    }
+
+    fn unbind(&mut self, dir: Ino, name: &str) {
+        let version = self.version();
+        self.bind(dir, name, version);
+        self.settle_immediate(&[dir]);
+    }
+
+    /// Both halves of a rename. A file's old name goes only if its new one stays; a directory
+    /// moves atomically.
+    fn move_name(&mut self, from: (Ino, &str), to: (Ino, &str), ino: Ino, replaces: bool) {
+        let place = |(dir, name): (Ino, &str)| Some(Place { dir, name: name.into() });
+        let version = self.version();
+        let needs_pair = self.is_dir(ino);
+        let old_needs_pair = needs_pair || self.profile.rename_is_safe;
+        let old = NameVersion { pair: place(to), needs_pair: old_needs_pair, ..version.clone() };
+        let new =
+            NameVersion { ino: Some(ino), pair: place(from), needs_pair, replaces, ..version };
+        self.bind(to.0, to.1, new);
+        self.bind(from.0, from.1, old);
+        self.settle_immediate(&[to.0, from.0]);
+    }
+
+    /// Gives a name a new version.
+    fn bind(&mut self, dir: Ino, name: &str, version: NameVersion) {
+        if let Some(ino) = version.ino {
             self.inodes[ino as usize].links += 1;
         }
-        seq
+        self.journal_end = version.op;
+        self.dir_mut(dir).push(name, version);
+    }
+
+    /// Where names are durable at once, they are so now.
+    fn settle_immediate(&mut self, dirs: &[Ino]) {
+        if self.profile.names == NameOrder::Immediate {
+            dirs.iter().for_each(|&dir| self.make_names_durable(dir, u64::MAX));
+        }
     }
 
     fn unlink(&mut self, ino: Option<Ino>) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Disk, Ino, Node};
+use super::{Disk, Ino, Node, Site};
 
 /// A directory's names.
 #[derive(Clone, Debug, Default)]
@@ -19,20 +19,28 @@ struct Name {
     versions: Vec<NameVersion>,
 }
 
+/// A name stands for another inode, or for none any more.
 #[derive(Clone, Debug)]
 pub(super) struct NameVersion {
-    pub seq: u64,
+    /// The operation that made it, in program order; a rename makes two versions.
+    pub op: u64,
     pub ino: Option<Ino>,
-    /// This version stays only if that one does.
-    pub need: Option<Need>,
+    /// The other half of a rename.
+    pub pair: Option<Place>,
+    /// This version stays only if its pair does.
+    pub needs_pair: bool,
+    /// The operation created the inode.
+    pub creates: bool,
+    /// A rename that replaced a file.
+    pub replaces: bool,
+    pub site: Site,
 }
 
-/// A version of a name somewhere, which another version depends on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Need {
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
     pub dir: Ino,
     pub name: Box<str>,
-    pub seq: u64,
 }
 
 impl Name {
@@ -64,8 +72,7 @@ impl DirData {
         self.pending > 0
     }
 
-    pub(super) fn push(&mut self, name: &str, seq: u64, ino: Option<Ino>, need: Option<Need>) {
-        let version = NameVersion { seq, ino, need };
+    pub(super) fn push(&mut self, name: &str, version: NameVersion) {
         let entry = match self.names.get_mut(name) {
             Some(entry) => entry,
             None => self.names.entry(name.into()).or_default(),
@@ -74,13 +81,7 @@ impl DirData {
         entry.versions.push(version);
     }
 
-    pub(super) fn set_last_need(&mut self, name: &str, need: Need) {
-        if let Some(version) = self.names.get_mut(name).and_then(|n| n.versions.last_mut()) {
-            version.need = Some(need);
-        }
-    }
-
-    /// Names with pending versions, with how many, in name order.
+    /// Names with pending versions, with these, in name order.
     pub(super) fn pending(&self) -> impl Iterator<Item = (&str, &[NameVersion])> {
         self.names
             .iter()
@@ -88,25 +89,24 @@ impl DirData {
             .map(|(name, entry)| (&**name, &*entry.versions))
     }
 
-    /// Makes a name's versions up to `upto` durable. Returns the inodes that lost a name by it,
-    /// and what those versions needed.
-    fn make_durable(&mut self, name: &str, upto: u64) -> (Vec<Ino>, Vec<Need>) {
-        let (mut released, mut needs) = (Vec::new(), Vec::new());
-        let Some(entry) = self.names.get_mut(name) else { return (released, needs) };
-        let covered = entry.versions.iter().take_while(|version| version.seq <= upto).count();
-        for version in entry.versions.drain(..covered) {
+    /// Makes a name's versions up to operation `upto` durable. Returns them, and the inodes that
+    /// lost a name by it.
+    fn make_durable(&mut self, name: &str, upto: u64) -> (Vec<NameVersion>, Vec<Ino>) {
+        let Some(entry) = self.names.get_mut(name) else { return Default::default() };
+        let covered = entry.versions.iter().take_while(|version| version.op <= upto).count();
+        let versions: Vec<NameVersion> = entry.versions.drain(..covered).collect();
+        let mut released = Vec::new();
+        for version in &versions {
             released.extend(std::mem::replace(&mut entry.durable, version.ino));
-            needs.extend(version.need);
         }
         self.tidy(name, covered > 0);
-        (released, needs)
+        (versions, released)
     }
 
-    /// Drops a name's versions from the one numbered `seq` on. Returns what they stood for.
-    pub(super) fn drop_from(&mut self, name: &str, seq: u64) -> Vec<Option<Ino>> {
+    /// Drops a name's versions but the first `keep`. Returns what they stood for.
+    pub(super) fn keep_versions(&mut self, name: &str, keep: usize) -> Vec<Option<Ino>> {
         let Some(entry) = self.names.get_mut(name) else { return Vec::new() };
-        let first = entry.versions.iter().take_while(|version| version.seq < seq).count();
-        let dropped = entry.versions.drain(first..).map(|version| version.ino).collect::<Vec<_>>();
+        let dropped = entry.versions.drain(keep..).map(|version| version.ino).collect::<Vec<_>>();
         self.tidy(name, !dropped.is_empty());
         dropped
     }
@@ -131,6 +131,20 @@ impl DirData {
 }
 
 impl Disk {
+    /// Pending versions of all names, with where they are.
+    pub(super) fn pending_names(&self) -> impl Iterator<Item = (Ino, &str, &NameVersion)> {
+        self.inodes.iter().flat_map(|(dir, inode)| {
+            let names = match &inode.node {
+                Node::Dir(data) if data.is_dirty() => Some(data.pending()),
+                _ => None,
+            };
+            let versions = move |(name, versions)| {
+                <[NameVersion]>::iter(versions).map(move |version| (dir as Ino, name, version))
+            };
+            names.into_iter().flatten().flat_map(versions)
+        })
+    }
+
     /// Makes a directory's names durable, and with them whatever those versions need elsewhere (a
     /// rename that took a name away here is durable only together with the new name).
     pub(super) fn make_names_durable(&mut self, dir: Ino, upto: u64) {
@@ -138,16 +152,29 @@ impl Disk {
         if !data.is_dirty() {
             return;
         }
-        let mut work: Vec<Need> =
-            data.pending().map(|(name, _)| Need { dir, name: name.into(), seq: upto }).collect();
-        while let Some(Need { dir, name, seq }) = work.pop() {
-            // The other directory may have been removed since.
+        let place = |name: &str| (Place { dir, name: name.into() }, upto);
+        let places = data.pending().map(|(name, _)| place(name)).collect();
+        self.make_places_durable(places, |version| version.needs_pair);
+    }
+
+    /// Makes names durable up to an operation each, and the pairs of those versions that `follow`
+    /// says so of.
+    pub(super) fn make_places_durable(
+        &mut self,
+        mut work: Vec<(Place, u64)>,
+        follow: impl Fn(&NameVersion) -> bool,
+    ) {
+        while let Some((Place { dir, name }, upto)) = work.pop() {
+            // The directory may have been removed since.
             let Some(Node::Dir(data)) = self.inodes.get_mut(dir as usize).map(|i| &mut i.node)
             else {
                 continue;
             };
-            let (released, needs) = data.make_durable(&name, seq);
-            work.extend(needs);
+            let (versions, released) = data.make_durable(&name, upto);
+            for version in versions.into_iter().filter(|version| follow(version)) {
+                let op = version.op;
+                work.extend(version.pair.map(|place| (place, op)));
+            }
             released.into_iter().for_each(|ino| self.unlink(Some(ino)));
         }
     }

@@ -1,0 +1,195 @@
+//! What a completed sync makes durable, by profile.
+
+use std::io;
+
+use seedbed_faults::{Growth, NameOrder};
+
+use super::names::Place;
+use super::{Disk, Ino, Node};
+
+/// Which sync of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncKind {
+    /// `sync_all`: fsync(2).
+    All,
+    /// `sync_data`: fdatasync(2).
+    Data,
+}
+
+/// A sync that has begun: what [`Disk::complete`] will make durable.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a barrier does nothing until it is completed or failed"]
+pub struct Barrier {
+    ino: Ino,
+    kind: SyncKind,
+    /// Changes up to this number are covered.
+    upto: u64,
+}
+
+impl Disk {
+    /// Begins a sync of an open file.
+    pub fn begin_sync(&self, ino: Ino, kind: SyncKind) -> Barrier {
+        Barrier { ino, kind, upto: self.seq }
+    }
+
+    /// Begins a sync of a directory.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`.
+    pub fn begin_sync_dir(&self, path: &str) -> io::Result<Barrier> {
+        let ino = self.resolve(path)?;
+        self.dir(ino)?;
+        Ok(Barrier { ino, kind: SyncKind::All, upto: self.seq })
+    }
+
+    /// The barrier is reached: what it covers is durable.
+    #[inline]
+    pub fn complete(&mut self, barrier: Barrier) {
+        // With nothing pending in the metadata order a file's sync is about that file alone.
+        if self.journal_end > 0 && self.inodes.contains(barrier.ino as usize) {
+            match self.profile.names {
+                NameOrder::Journal => self.commit_journal(self.journal_cut(barrier)),
+                NameOrder::LogTree => self.log_inode(barrier),
+                NameOrder::Unordered | NameOrder::Immediate => {}
+            }
+        }
+        match self.inodes.get_mut(barrier.ino as usize).map(|inode| &mut inode.node) {
+            Some(Node::File(file)) => self.used -= file.make_durable(barrier.upto),
+            Some(Node::Dir(_)) => self.make_names_durable(barrier.ino, barrier.upto),
+            // Removed, and every handle closed, while the sync was under way.
+            None => {}
+        }
+    }
+
+    /// The sync failed: the pages it covered are clean and not durable, and stay so until they are
+    /// written again. Names stay pending.
+    pub fn fail(&mut self, barrier: Barrier) {
+        if let Some(Node::File(file)) =
+            self.inodes.get_mut(barrier.ino as usize).map(|inode| &mut inode.node)
+        {
+            file.fail_sync(barrier.upto);
+        }
+    }
+
+    /// Writes back one unit of a file, as the kernel may at any time: a version of a page becomes
+    /// durable, and with copy on write or a length that has to grow, nothing else.
+    pub fn write_back(&mut self, ino: Ino, unit: u32) {
+        if self.profile.copy_on_write {
+            return;
+        }
+        if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {
+            file.persist(|write| write.unit == unit, |_| false);
+        }
+    }
+
+    /// Commits the metadata order as the kernel does every few seconds: names and truncations so
+    /// far become durable; data only where the profile ties it to them.
+    pub fn commit(&mut self) {
+        match self.profile.names {
+            NameOrder::Journal | NameOrder::LogTree => self.commit_journal(self.seq),
+            NameOrder::Unordered | NameOrder::Immediate => {}
+        }
+    }
+
+    /// Makes everything durable, like syncfs(2).
+    pub fn sync_all(&mut self) {
+        self.commit_journal(self.seq);
+        for (_, inode) in &mut self.inodes {
+            if let Node::File(file) = &mut inode.node {
+                self.used -= file.make_durable(u64::MAX);
+            }
+        }
+    }
+
+    /// The last operation of the journal that must be committed for this barrier.
+    fn journal_cut(&self, barrier: Barrier) -> u64 {
+        let Barrier { ino, kind, upto } = barrier;
+        let covers_names = match kind {
+            SyncKind::All => self.profile.sync_covers_names,
+            SyncKind::Data => self.profile.sync_data_covers_names,
+        };
+        let names = self.pending_names().filter(|(dir, _, version)| {
+            let own = version.ino == Some(ino) && (covers_names || version.creates);
+            version.op <= upto && (own || *dir == ino)
+        });
+        let last_name = names.map(|(_, _, version)| version.op).max().unwrap_or(0);
+        let last_len = match &self.inodes[ino as usize].node {
+            Node::File(file) => file.lens().iter().rev().find(|len| len.seq <= upto),
+            Node::Dir(_) => None,
+        };
+        last_name.max(last_len.map_or(0, |len| len.seq))
+    }
+
+    /// Makes the journal durable up to an operation, with the data that it is tied to.
+    fn commit_journal(&mut self, cut: u64) {
+        if cut == 0 {
+            return;
+        }
+        self.write_back_replacements(cut);
+        let everywhere: Vec<(Place, u64)> = self
+            .pending_names()
+            .filter(|(_, _, version)| version.op <= cut)
+            .map(|(dir, name, _)| (Place { dir, name: name.into() }, cut))
+            .collect();
+        self.make_places_durable(everywhere, |_| false);
+        let at_write = self.profile.growth == Growth::AtWrite;
+        let ordered = self.profile.data_before_len;
+        for (_, inode) in &mut self.inodes {
+            let Node::File(file) = &mut inode.node else { continue };
+            let grown: Vec<(u64, u64)> = file
+                .lens()
+                .iter()
+                .filter(|len| at_write && len.grown && len.seq <= cut)
+                .map(|len| (len.seq, (len.to - 1) / u64::from(file.unit())))
+                .collect();
+            file.persist(
+                |write| {
+                    let with_len = grown.contains(&(write.seq, u64::from(write.unit)));
+                    write.seq <= cut && (write.cuts || ordered && with_len)
+                },
+                |len| len.seq <= cut && (!len.grown || at_write),
+            );
+        }
+        if cut >= self.journal_end {
+            self.journal_end = 0;
+        }
+    }
+
+    /// Data of files that replaced others in the journal up to `cut`.
+    fn write_back_replacements(&mut self, cut: u64) {
+        if !self.profile.replace_flushes {
+            return;
+        }
+        let replacing: Vec<(Ino, u64)> = self
+            .pending_names()
+            .filter(|(_, _, version)| version.replaces && version.op <= cut)
+            .filter_map(|(_, _, version)| Some((version.ino?, version.op)))
+            .collect();
+        for (ino, op) in replacing {
+            if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {
+                file.persist(|write| write.seq <= op, |len| len.seq <= op);
+            }
+        }
+    }
+
+    /// btrfs' fsync: the inode's own names, and the directories above them, become durable out of
+    /// order; other files do not. Of a directory: its names.
+    fn log_inode(&mut self, barrier: Barrier) {
+        let Barrier { ino, upto, .. } = barrier;
+        let mut work: Vec<(Place, u64)> = Vec::new();
+        let mut inos = vec![ino];
+        while let Some(ino) = inos.pop() {
+            for (dir, name, version) in self.pending_names() {
+                let place = Place { dir, name: name.into() };
+                let known = work.iter().any(|(known, _)| *known == place);
+                if version.ino == Some(ino) && version.op <= upto && !known {
+                    work.push((place, version.op));
+                    inos.push(dir);
+                }
+            }
+        }
+        let below = self.pending_names().filter(|(dir, _, v)| *dir == ino && v.op <= upto);
+        work.extend(below.map(|(dir, name, v)| (Place { dir, name: name.into() }, v.op)));
+        self.make_places_durable(work, |_| true);
+    }
+}

@@ -1,0 +1,365 @@
+//! Crash images: what a disk is left with when a legal set of its persist nodes stays, and how to
+//! go through all of them.
+
+use seedbed_env::map::FxHashSet;
+use xxhash_rust::xxh3::Xxh3Default;
+
+use super::pending::{Atom, Kind};
+use super::{Disk, Ino, Kept, Lost, Node, Pending, ROOT};
+
+/// Some sectors of the first lost write of a unit stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tear {
+    /// The lost write, as an index of [`Pending::nodes`].
+    pub node: usize,
+    /// The sectors that stay, as a bit set from the first that the write touched; neither none
+    /// nor all.
+    pub sectors: u64,
+}
+
+/// How far [`Pending::images`] goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// More images than this are not all visited.
+    pub images: u64,
+    /// Then: how many nodes may differ from a prefix of the program order.
+    pub flips: u32,
+}
+
+impl Default for Bounds {
+    /// 2^14 images; two flips, as most known crash bugs need no more.
+    fn default() -> Self {
+        Self { images: 1 << 14, flips: 2 }
+    }
+}
+
+/// What [`Pending::images`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageCount {
+    /// Images visited.
+    pub visited: u64,
+    /// Whether these are all legal images.
+    pub exhaustive: bool,
+}
+
+/// What a legal set means for one disk's files and names.
+#[derive(Debug, Default)]
+pub(super) struct Cut {
+    files: Vec<FileCut>,
+    /// Directory, name, how many versions stay.
+    names: Vec<(Ino, Box<str>, usize)>,
+}
+
+#[derive(Debug)]
+struct FileCut {
+    ino: Ino,
+    writes: Vec<bool>,
+    torn: Vec<(usize, u64)>,
+    lens: Vec<bool>,
+}
+
+impl Pending<'_> {
+    /// The disk that a power loss leaves if exactly these nodes stay.
+    ///
+    /// # Panics
+    /// If the set is not legal.
+    pub fn image(&self, kept: &[bool], tears: &[Tear]) -> Disk {
+        assert!(self.is_legal(kept), "a set of persist nodes that the profile forbids");
+        let mut image = self.disk.clone();
+        image.apply(self.cut(kept, tears));
+        image
+    }
+
+    /// How many sectors a node's write touches, if it can be torn; else 0.
+    pub(super) fn tearable(&self, node: usize) -> u32 {
+        if !self.disk.profile.tears {
+            return 0;
+        }
+        match self.atoms(node) {
+            [Atom::Write { write, .. }] if write.sectors() > 1 => write.sectors(),
+            _ => 0,
+        }
+    }
+
+    /// The lost writes that can be torn: the first lost one of each unit.
+    pub(super) fn first_lost(&self, kept: &[bool]) -> Vec<usize> {
+        let mut seen = vec![false; self.lanes()];
+        let mut first = Vec::new();
+        for (node, kept) in kept.iter().enumerate() {
+            let PersistLane { lane, is_unit } = self.lane_of(node);
+            if is_unit && !kept && !seen[lane] {
+                seen[lane] = true;
+                if self.tearable(node) > 0 {
+                    first.push(node);
+                }
+            }
+        }
+        first
+    }
+
+    fn lane_of(&self, node: usize) -> PersistLane {
+        let node = &self.nodes()[node];
+        PersistLane { lane: node.lane as usize, is_unit: node.kind == Kind::Unit }
+    }
+
+    pub(super) fn cut(&self, kept: &[bool], tears: &[Tear]) -> Cut {
+        let mut cut = Cut::default();
+        for (ino, inode) in &self.disk.inodes {
+            match &inode.node {
+                Node::File(file) if file.is_dirty() => cut.files.push(FileCut {
+                    ino: ino as Ino,
+                    writes: vec![false; file.writes().len()],
+                    torn: Vec::new(),
+                    lens: vec![false; file.lens().len()],
+                }),
+                Node::Dir(dir) if dir.is_dirty() => {
+                    let names = dir.pending().map(|(name, _)| (ino as Ino, name.into(), 0));
+                    cut.names.extend(names);
+                }
+                _ => {}
+            }
+        }
+        for (node, &kept) in kept.iter().enumerate() {
+            let torn = tears.iter().find(|tear| tear.node == node).map(|tear| tear.sectors);
+            for atom in self.atoms(node) {
+                cut.note(atom, kept, torn);
+            }
+        }
+        cut
+    }
+
+    /// Visits legal images, the fullest first, until `visit` returns false. All of them if there
+    /// are at most `bounds.images`; else prefixes of the program order with at most `bounds.flips`
+    /// nodes more or less, and one tear at a time.
+    pub fn images(
+        &self,
+        bounds: Bounds,
+        mut visit: impl FnMut(&Kept, &[Tear]) -> bool,
+    ) -> ImageCount {
+        let mut visited = 0;
+        let exhaustive = self.count_images(bounds.images) <= bounds.images;
+        let mut each = |kept: &Kept| {
+            let mut go_on = true;
+            self.tears(kept, exhaustive, &mut |tears| {
+                visited += 1;
+                go_on = go_on && visit(kept, tears);
+                go_on
+            });
+            go_on
+        };
+        if exhaustive {
+            self.legal_sets(&mut each);
+        } else {
+            self.near_prefixes(bounds.flips, &mut each);
+        }
+        ImageCount { visited, exhaustive }
+    }
+
+    /// How many legal images there are, or more than `limit`.
+    fn count_images(&self, limit: u64) -> u64 {
+        let mut count = 0_u64;
+        self.legal_sets(|kept| {
+            let tears = self.first_lost(kept).into_iter();
+            let ways = tears.map(|node| (1_u64 << self.tearable(node)) - 1);
+            count = count.saturating_add(ways.fold(1, u64::saturating_mul));
+            count <= limit
+        });
+        count
+    }
+
+    /// Visits the ways in which the lost writes may be torn, none first: every combination, or
+    /// (not `all`) one tear that keeps or loses sectors at one end.
+    fn tears(&self, kept: &Kept, all: bool, visit: &mut impl FnMut(&[Tear]) -> bool) {
+        let torn = self.first_lost(kept);
+        if !visit(&[]) || torn.is_empty() {
+            return;
+        }
+        if !all {
+            for node in torn {
+                let sectors = self.tearable(node);
+                for cut in 1..sectors {
+                    let front = (1 << cut) - 1;
+                    let back = ((1 << sectors) - 1) & !front;
+                    for sectors in [front, back] {
+                        if !visit(&[Tear { node, sectors }]) {
+                            return;
+                        }
+                    }
+                }
+            }
+            return;
+        }
+        // An odometer: sector set 0 is "not torn".
+        let mut sets = vec![0_u64; torn.len()];
+        loop {
+            let full = |at: usize| (1_u64 << self.tearable(torn[at])) - 2;
+            let Some(at) = (0..sets.len()).find(|&at| sets[at] < full(at)) else { return };
+            sets[at] += 1;
+            sets[..at].fill(0);
+            let tears: Vec<Tear> = torn
+                .iter()
+                .zip(&sets)
+                .filter(|(_, sectors)| **sectors > 0)
+                .map(|(&node, &sectors)| Tear { node, sectors })
+                .collect();
+            if !visit(&tears) {
+                return;
+            }
+        }
+    }
+
+    /// Visits the prefixes of the program order, and those with up to `flips` nodes flipped (with
+    /// what they need, or what needs them).
+    fn near_prefixes(&self, flips: u32, visit: &mut impl FnMut(&Kept) -> bool) {
+        let mut seen = FxHashSet::<Kept>::default();
+        let mut front: Vec<Kept> = Vec::new();
+        for len in (0..=self.len()).rev() {
+            front.push((0..self.len()).map(|node| node < len).collect());
+        }
+        // The two ends are on every list of images that must be looked at.
+        front.swap(1, self.len());
+        for flip in 0..=flips {
+            let mut next = Vec::new();
+            for kept in front {
+                if !seen.insert(kept.clone()) {
+                    continue;
+                }
+                if !visit(&kept) {
+                    return;
+                }
+                if flip < flips {
+                    next.extend((0..self.len()).map(|node| self.flipped(&kept, node)));
+                }
+            }
+            front = next;
+        }
+    }
+
+    fn flipped(&self, kept: &Kept, node: usize) -> Kept {
+        let mut kept = kept.clone();
+        kept[node] = !kept[node];
+        match kept[node] {
+            true => self.close_up(&mut kept),
+            false => self.close_down(&mut kept),
+        }
+        kept
+    }
+}
+
+struct PersistLane {
+    lane: usize,
+    is_unit: bool,
+}
+
+impl Cut {
+    fn note(&mut self, atom: &Atom<'_>, kept: bool, torn: Option<u64>) {
+        match *atom {
+            Atom::Write { ino, index, .. } => {
+                if let Some(file) = self.files.iter_mut().find(|file| file.ino == ino) {
+                    file.writes[index as usize] = kept;
+                    file.torn.extend(torn.map(|sectors| (index as usize, sectors)));
+                }
+            }
+            Atom::Len { ino, index, .. } => {
+                if let Some(file) = self.files.iter_mut().find(|file| file.ino == ino) {
+                    file.lens[index as usize] = kept;
+                }
+            }
+            Atom::Name { dir, name, nth, .. } if kept => {
+                let same =
+                    |(at, known, _): &&mut (Ino, Box<str>, usize)| *at == dir && **known == *name;
+                if let Some((_, _, keep)) = self.names.iter_mut().find(same) {
+                    *keep = (*keep).max(nth as usize + 1);
+                }
+            }
+            Atom::Name { .. } => {}
+        }
+    }
+}
+
+impl Disk {
+    /// Takes away what is cut.
+    pub(super) fn apply(&mut self, cut: Cut) -> Lost {
+        let mut lost = Lost::default();
+        for (dir, name, keep) in cut.names {
+            let Some(Node::Dir(data)) = self.inodes.get_mut(dir as usize).map(|i| &mut i.node)
+            else {
+                // The directory itself did not persist.
+                continue;
+            };
+            let dropped = data.keep_versions(&name, keep);
+            lost.names += dropped.len() as u64;
+            dropped.into_iter().for_each(|ino| self.unlink(ino));
+        }
+        for FileCut { ino, writes, torn, lens } in cut.files {
+            let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node)
+            else {
+                continue;
+            };
+            let sectors = |at: usize| {
+                torn.iter().find(|(index, _)| *index == at).map(|(_, sectors)| *sectors)
+            };
+            let loss = file.keep_only(|at| writes[at], sectors, |at| lens[at]);
+            lost.writes += loss.writes;
+            lost.lens += loss.lens;
+            lost.torn += torn.len() as u64;
+        }
+        self.after_crash();
+        lost
+    }
+
+    /// A hash of all that readers can see: names, kinds, contents.
+    pub fn content_hash(&self) -> u128 {
+        let mut hash = Xxh3Default::new();
+        self.hash_dir(ROOT, &mut hash);
+        hash.digest128()
+    }
+
+    fn hash_dir(&self, dir: Ino, hash: &mut Xxh3Default) {
+        let Node::Dir(data) = &self.inodes[dir as usize].node else { return };
+        for (name, ino) in data.iter() {
+            hash.update(name.as_bytes());
+            match &self.inodes[ino as usize].node {
+                Node::Dir(_) => {
+                    hash.update(b"/{");
+                    self.hash_dir(ino, hash);
+                    hash.update(b"}");
+                }
+                Node::File(file) => {
+                    hash.update(b"/");
+                    hash.update(&file.len().to_le_bytes());
+                    let mut left = file.len() as usize;
+                    for page in file.pages() {
+                        let part = left.min(super::PAGE);
+                        match page {
+                            Some(page) => hash.update(&page[..part]),
+                            None => hash.update(&[0; super::PAGE][..part]),
+                        }
+                        left -= part;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The path of an inode, by any name that it has or may get back.
+    pub(super) fn name_of(&self, ino: Ino) -> String {
+        if ino == ROOT {
+            return String::new();
+        }
+        for (dir, inode) in &self.inodes {
+            let Node::Dir(data) = &inode.node else { continue };
+            let current = data.iter().find(|(_, named)| *named == ino).map(|(name, _)| name);
+            let versions = || {
+                data.pending()
+                    .find(|(_, versions)| versions.iter().any(|version| version.ino == Some(ino)))
+                    .map(|(name, _)| name)
+            };
+            if let Some(name) = current.or_else(versions) {
+                let dir = self.name_of(dir as Ino);
+                return if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
+            }
+        }
+        format!("inode {ino}")
+    }
+}

@@ -1,0 +1,424 @@
+//! What is pending, as a partial order: the persist nodes of a disk and which cannot persist
+//! without which.
+//!
+//! The **legal crash set** of a profile is every subset that is closed downwards: with a node all
+//! that it comes `after`. What completed barriers forced is not in here any more: it is durable.
+//!
+//! The rules, by profile (sources: ext4 and xfs documentation in the Linux kernel tree; Pillai et
+//! al., OSDI 2014; crash images of Linux 6.18):
+//! * Versions of one unit, and of one name, stay as prefixes, everywhere.
+//! * A journal ([`NameOrder::Journal`], and btrfs between its commits) keeps a prefix of all
+//!   operations on names and all truncations, each whole.
+//! * With delayed allocation a grown length enters the journal when its page is written back: any
+//!   time after the write, so it needs what was in the journal before, and nothing later needs it.
+//!   That is why a hole of zeros before later data is legal.
+//! * `data=ordered` makes such a length need its own page's data, not other pages'.
+//! * `auto_da_alloc` makes a replacing rename need the new file's data and length.
+//! * Copy on write makes overwritten data need the journal before it.
+
+use seedbed_env::map::FxHashMap;
+use seedbed_faults::{Growth, NameOrder, Profile};
+
+use super::file::{LenChange, UnitWrite};
+use super::names::NameVersion;
+use super::{Disk, Ino, Node, Site};
+
+/// Which nodes stay, by index.
+pub type Kept = Vec<bool>;
+
+/// The persist nodes of a disk, in program order; see the module's head.
+#[derive(Debug)]
+pub struct Pending<'a> {
+    pub(super) disk: &'a Disk,
+    nodes: Vec<PersistNode>,
+    atoms: Vec<Atom<'a>>,
+    after: Vec<u32>,
+    lanes: u32,
+}
+
+/// One thing that persists as a whole, or not.
+#[derive(Clone, Debug)]
+pub struct PersistNode {
+    /// The operation that made it, in program order.
+    pub seq: u64,
+    /// Where in the engine's source that operation was called.
+    pub site: Site,
+    atoms: (u32, u32),
+    after: (u32, u32),
+    /// Nodes of one lane stay as a prefix.
+    pub(super) lane: u32,
+    pub(super) kind: Kind,
+}
+
+/// What a power loss asks about a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Unit,
+    Len,
+    Name,
+    Journal,
+}
+
+/// What a node is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Atom<'a> {
+    Write { ino: Ino, index: u32, write: &'a UnitWrite },
+    Len { ino: Ino, index: u32, len: &'a LenChange },
+    Name { dir: Ino, name: &'a str, nth: u32, version: &'a NameVersion },
+}
+
+impl Atom<'_> {
+    fn seq(&self) -> u64 {
+        match self {
+            Self::Write { write, .. } => write.seq,
+            Self::Len { len, .. } => len.seq,
+            Self::Name { version, .. } => version.op,
+        }
+    }
+
+    fn site(&self) -> Site {
+        match self {
+            Self::Write { write, .. } => write.site,
+            Self::Len { len, .. } => len.site,
+            Self::Name { version, .. } => version.site,
+        }
+    }
+
+    /// Within one operation: the zeros at a cut file's new end, the cut, the rest of it; data
+    /// before the length that it grows; a rename's new name before its old one.
+    fn rank(&self, unit: u32) -> u8 {
+        match self {
+            Self::Write { write, .. } if write.is_tail(unit) => 0,
+            Self::Len { len, .. } if !len.grown => 1,
+            Self::Write { .. } => 2,
+            Self::Len { .. } => 3,
+            Self::Name { version, .. } => 4 + u8::from(version.ino.is_none()),
+        }
+    }
+}
+
+impl Disk {
+    /// What a power loss could take now.
+    pub fn pending(&self) -> Pending<'_> {
+        let mut atoms = Vec::new();
+        for (ino, inode) in &self.inodes {
+            let ino = ino as Ino;
+            match &inode.node {
+                Node::File(file) => {
+                    let write = |(index, write)| Atom::Write { ino, index: index as u32, write };
+                    atoms.extend(file.writes().iter().enumerate().map(write));
+                    let len = |(index, len)| Atom::Len { ino, index: index as u32, len };
+                    atoms.extend(file.lens().iter().enumerate().map(len));
+                }
+                Node::Dir(data) if data.is_dirty() => {
+                    for (name, versions) in data.pending() {
+                        let atom = |(nth, version)| Atom::Name { dir: ino, name, nth, version };
+                        atoms.extend((0..).zip(versions).map(atom));
+                    }
+                }
+                Node::Dir(_) => {}
+            }
+        }
+        atoms.sort_by_key(|atom| (atom.seq(), atom.rank(self.profile.unit)));
+        Builder::new(self, atoms.len()).build(atoms)
+    }
+}
+
+impl<'a> Pending<'a> {
+    /// The nodes, in program order.
+    pub fn nodes(&self) -> &[PersistNode] {
+        &self.nodes
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether a power loss cannot take anything.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The nodes without which this one cannot persist (not those that these need in turn).
+    pub fn after(&self, node: usize) -> impl Iterator<Item = usize> {
+        let (start, end) = self.nodes[node].after;
+        self.after[start as usize..end as usize].iter().map(|&node| node as usize)
+    }
+
+    pub(super) fn atoms(&self, node: usize) -> &[Atom<'a>] {
+        let (start, end) = self.nodes[node].atoms;
+        &self.atoms[start as usize..end as usize]
+    }
+
+    pub(super) fn lanes(&self) -> usize {
+        self.lanes as usize
+    }
+
+    /// Whether the set is closed downwards.
+    pub fn is_legal(&self, kept: &[bool]) -> bool {
+        (0..self.len()).all(|node| !kept[node] || self.after(node).all(|below| kept[below]))
+    }
+
+    /// Drops from the set what cannot persist without what is not in it.
+    pub fn close_down(&self, kept: &mut [bool]) {
+        for node in 0..self.len() {
+            kept[node] = kept[node] && self.after(node).all(|below| kept[below]);
+        }
+    }
+
+    /// Adds to the set what those in it cannot persist without.
+    pub fn close_up(&self, kept: &mut [bool]) {
+        for node in (0..self.len()).rev() {
+            if kept[node] {
+                self.after(node).for_each(|below| kept[below] = true);
+            }
+        }
+    }
+
+    /// Calls `visit` with every legal set, until it returns false; the one that keeps everything
+    /// comes first and the one that loses everything last. Returns whether all were visited.
+    pub fn legal_sets(&self, mut visit: impl FnMut(&Kept) -> bool) -> bool {
+        let mut kept = vec![true; self.len()];
+        loop {
+            if !visit(&kept) {
+                return false;
+            }
+            // The next one, counting down: the last kept node goes, all behind it come back as
+            // far as they may.
+            let Some(last) = kept.iter().rposition(|kept| *kept) else { return true };
+            kept[last] = false;
+            for node in last + 1..self.len() {
+                kept[node] = self.after(node).all(|below| kept[below]);
+            }
+        }
+    }
+
+    /// A node for people: what it is and where it came from.
+    pub fn describe(&self, node: usize) -> String {
+        let what: Vec<String> =
+            self.atoms(node).iter().map(|atom| self.describe_atom(atom)).collect();
+        let site = self.nodes[node].site;
+        let site = site.map(|site| format!(" ({}:{})", site.file(), site.line()));
+        format!("{}{}", what.join(" and "), site.unwrap_or_default())
+    }
+
+    fn describe_atom(&self, atom: &Atom<'_>) -> String {
+        match *atom {
+            Atom::Write { ino, write, .. } if write.cuts => {
+                format!("what {} cuts off", self.disk.name_of(ino))
+            }
+            Atom::Write { ino, write, .. } => {
+                let (at, len) = write.range(self.disk.profile.unit);
+                format!("{len} bytes at {at} of {}", self.disk.name_of(ino))
+            }
+            Atom::Len { ino, len, .. } => {
+                format!("length {} of {}", len.to, self.disk.name_of(ino))
+            }
+            Atom::Name { dir, name, version, .. } => {
+                let dir = self.disk.name_of(dir);
+                let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
+                match (version.ino, &version.pair) {
+                    (Some(_), Some(_)) => format!("new name {path}"),
+                    (Some(_), None) => format!("name {path}"),
+                    (None, Some(_)) => format!("old name {path} gone"),
+                    (None, None) => format!("name {path} gone"),
+                }
+            }
+        }
+    }
+}
+
+/// Works out the order of atoms and puts those that persist as one into one node.
+struct Builder<'a> {
+    profile: Profile,
+    pending: Pending<'a>,
+    lane_ids: FxHashMap<(Kind, Ino, u64), u32>,
+    /// The last node of each unit, length and name.
+    last: FxHashMap<(Kind, Ino, u64), u32>,
+    names: FxHashMap<(Ino, &'a str), u64>,
+    journal: Option<u32>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(disk: &'a Disk, atoms: usize) -> Self {
+        Self {
+            profile: disk.profile,
+            pending: Pending {
+                disk,
+                nodes: Vec::with_capacity(atoms),
+                atoms: Vec::with_capacity(atoms),
+                after: Vec::with_capacity(atoms),
+                lanes: 0,
+            },
+            lane_ids: FxHashMap::default(),
+            last: FxHashMap::default(),
+            names: FxHashMap::default(),
+            journal: None,
+        }
+    }
+
+    fn build(mut self, atoms: Vec<Atom<'a>>) -> Pending<'a> {
+        let mut rest = &atoms[..];
+        while let Some(first) = rest.first() {
+            let together = 1 + rest[1..].iter().take_while(|atom| self.is_one(first, atom)).count();
+            let (node, others) = rest.split_at(together);
+            self.push(node);
+            rest = others;
+        }
+        self.pending
+    }
+
+    fn has_journal(&self) -> bool {
+        matches!(self.profile.names, NameOrder::Journal | NameOrder::LogTree)
+    }
+
+    /// Whether two atoms, the first being a node's first, persist as one.
+    fn is_one(&self, first: &Atom<'_>, other: &Atom<'_>) -> bool {
+        if first.seq() != other.seq() {
+            return false;
+        }
+        match (first, other) {
+            (Atom::Name { version: a, .. }, Atom::Name { .. }) => {
+                self.has_journal() || a.needs_pair && a.ino.is_some()
+            }
+            (Atom::Len { len, .. }, Atom::Write { write, .. }) => {
+                self.has_journal() && !len.grown && write.cuts && !write.is_tail(self.profile.unit)
+            }
+            _ => false,
+        }
+    }
+
+    fn push(&mut self, atoms: &[Atom<'a>]) {
+        let id = self.pending.nodes.len() as u32;
+        let start = self.pending.after.len();
+        let (key, in_journal) = self.edges(atoms);
+        if in_journal {
+            self.pending.after.extend(self.journal.replace(id));
+        }
+        self.pending.after[start..].sort_unstable();
+        let lane_key = if in_journal { (Kind::Journal, 0, 0) } else { key };
+        let pending = &mut self.pending;
+        let lane = *self.lane_ids.entry(lane_key).or_insert_with(|| {
+            pending.lanes += 1;
+            pending.lanes - 1
+        });
+        for atom in atoms {
+            let key = key_of(&mut self.names, atom, self.profile);
+            self.last.insert(key, id);
+        }
+        let first_atom = self.pending.atoms.len() as u32;
+        self.pending.atoms.extend_from_slice(atoms);
+        self.pending.nodes.push(PersistNode {
+            seq: atoms[0].seq(),
+            site: atoms[0].site(),
+            atoms: (first_atom, first_atom + atoms.len() as u32),
+            after: (start as u32, self.pending.after.len() as u32),
+            lane,
+            kind: lane_key.0,
+        });
+    }
+
+    /// Notes what a node comes after, but for the journal; says under what it goes and whether it
+    /// is part of the journal.
+    fn edges(&mut self, atoms: &[Atom<'a>]) -> ((Kind, Ino, u64), bool) {
+        let key = key_of(&mut self.names, &atoms[0], self.profile);
+        match &atoms[0] {
+            Atom::Write { .. } => {
+                self.pending.after.extend(self.last.get(&key));
+                if self.profile.copy_on_write {
+                    self.pending.after.extend(self.journal);
+                }
+                (key, false)
+            }
+            Atom::Len { ino, len, .. } if len.grown => self.edges_of_growth(*ino, len, key),
+            Atom::Len { ino, len, .. } => self.edges_of_set_len(*ino, len, key),
+            Atom::Name { version, .. } => {
+                if self.has_journal() {
+                    if version.replaces && self.profile.replace_flushes {
+                        self.edges_of_replacement(version.ino);
+                    }
+                    return (key, true);
+                }
+                for atom in atoms {
+                    let key = key_of(&mut self.names, atom, self.profile);
+                    self.pending.after.extend(self.last.get(&key));
+                }
+                // The old name of a rename; its new one is the node before.
+                if version.ino.is_none() && version.needs_pair {
+                    self.pending.after.push(self.pending.nodes.len() as u32 - 1);
+                }
+                (key, false)
+            }
+        }
+    }
+
+    /// A journal first writes the zeros at a cut file's new end.
+    fn edges_of_set_len(
+        &mut self,
+        ino: Ino,
+        len: &LenChange,
+        key: (Kind, Ino, u64),
+    ) -> ((Kind, Ino, u64), bool) {
+        if !self.has_journal() {
+            self.pending.after.extend(self.last.get(&key));
+            return (key, false);
+        }
+        let unit = len.to / u64::from(self.profile.unit);
+        let tail = self.last.get(&(Kind::Unit, ino, unit));
+        if let Some(&tail) = tail.filter(|&&tail| self.pending.nodes[tail as usize].seq == len.seq)
+        {
+            self.pending.after.push(tail);
+        }
+        (key, true)
+    }
+
+    fn edges_of_growth(
+        &mut self,
+        ino: Ino,
+        len: &LenChange,
+        key: (Kind, Ino, u64),
+    ) -> ((Kind, Ino, u64), bool) {
+        if self.profile.growth == Growth::Independent {
+            self.pending.after.extend(self.last.get(&key));
+            return (key, false);
+        }
+        if self.profile.data_before_len {
+            let unit = (len.to - 1) / u64::from(self.profile.unit);
+            self.pending.after.extend(self.last.get(&(Kind::Unit, ino, unit)));
+        }
+        if self.profile.growth == Growth::AtWrite {
+            return (key, true);
+        }
+        self.pending.after.extend(self.journal);
+        (key, false)
+    }
+
+    /// All that was written to the file that a rename puts in another's place.
+    fn edges_of_replacement(&mut self, ino: Option<Ino>) {
+        let of_file = |((kind, of, _), node): (&(Kind, Ino, u64), &u32)| {
+            (Some(*of) == ino && *kind != Kind::Name).then_some(*node)
+        };
+        self.pending.after.extend(self.last.iter().filter_map(of_file));
+    }
+}
+
+/// Under what an atom's versions are kept as a prefix. With delayed allocation each grown length
+/// stays or goes by itself.
+fn key_of<'a>(
+    names: &mut FxHashMap<(Ino, &'a str), u64>,
+    atom: &Atom<'a>,
+    profile: Profile,
+) -> (Kind, Ino, u64) {
+    match atom {
+        Atom::Write { ino, write, .. } => (Kind::Unit, *ino, u64::from(write.unit)),
+        Atom::Len { ino, index, len } if len.grown && profile.growth == Growth::Delayed => {
+            (Kind::Len, *ino, 1 + u64::from(*index))
+        }
+        Atom::Len { ino, .. } => (Kind::Len, *ino, 0),
+        Atom::Name { dir, name, .. } => {
+            let next = names.len() as u64;
+            (Kind::Name, *dir, *names.entry((*dir, name)).or_insert(next))
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What sets the file systems apart. Each rule was seen on Linux 6.18.
+
+use std::collections::BTreeSet;
+
+use seedbed_faults::Profile;
+
+use super::{RWC, content, durable, images, set, sync, sync_data, sync_dir, text};
+use crate::disk::{Disk, PAGE};
+
+const KERNEL: [Profile; 3] = [Profile::EXT4, Profile::XFS, Profile::BTRFS];
+
+/// A disk with the durable files `tgt` and `db`.
+fn base(profile: Profile) -> Disk {
+    let mut disk = Disk::with_profile(profile);
+    for (name, len) in [("tgt", 2 * PAGE), ("db", 4 * PAGE)] {
+        let ino = durable(&mut disk, name, &vec![b'o'; len]);
+        disk.close(ino);
+    }
+    assert!(disk.pending().is_empty(), "{profile}: the base is durable");
+    disk
+}
+
+fn open(disk: &mut Disk, path: &str) -> crate::disk::Ino {
+    disk.open(path, RWC).expect("open")
+}
+
+fn write(disk: &mut Disk, path: &str, bytes: &[u8], offset: u64) {
+    let ino = open(disk, path);
+    assert_eq!(disk.write_at(ino, bytes, offset).expect("write"), bytes.len());
+    disk.close(ino);
+}
+
+fn fsync(disk: &mut Disk, path: &str) {
+    let ino = open(disk, path);
+    sync(disk, ino);
+    disk.close(ino);
+}
+
+/// Another file is appended to and synced: commits the journal of ext4 and xfs.
+fn unrelated(disk: &mut Disk) {
+    let ino = open(disk, "unrelated");
+    let end = disk.len(ino);
+    disk.write_at(ino, b"x", end).expect("write");
+    sync(disk, ino);
+    disk.close(ino);
+}
+
+/// A file's length and whether it is all one byte: `-` absent, `0` empty, `8192o`, `8192?` mixed.
+fn shape(disk: &Disk, path: &str) -> String {
+    match content(disk, path) {
+        None => "-".into(),
+        Some(bytes) if bytes.is_empty() => "0".into(),
+        Some(bytes) => {
+            let same = bytes.iter().all(|byte| *byte == bytes[0]);
+            let fill = if bytes[0] == 0 { 'z' } else { bytes[0] as char };
+            format!("{}{}", bytes.len(), if same { fill } else { '?' })
+        }
+    }
+}
+
+#[test]
+fn a_synced_file_has_its_name_on_real_file_systems_only() {
+    for profile in Profile::ALL {
+        let mut disk = base(profile);
+        write(&mut disk, "new", b"x", 0);
+        fsync(&mut disk, "new");
+        let there = images(&disk, |d| text(d, "new"));
+        let promised = profile.sync_covers_names || profile == Profile::RAW;
+        let want = if promised { set(&["x"]) } else { set(&["-", "x"]) };
+        assert_eq!(there, want, "{profile}");
+    }
+}
+
+#[test]
+fn replacing_without_a_sync_leaves_an_empty_file_except_with_auto_da_alloc() {
+    for profile in [Profile::EXT4, Profile::EXT4_NOAUTO_DA_ALLOC, Profile::XFS, Profile::BTRFS] {
+        let mut disk = base(profile);
+        write(&mut disk, "tmp", b"new", 0);
+        disk.rename("tmp", "tgt").expect("rename");
+        let seen = images(&disk, |d| shape(d, "tgt"));
+        assert_eq!(seen.contains("0"), profile != Profile::EXT4, "{profile}: {seen:?}");
+        assert!(!seen.contains("-"), "{profile}: there is always a target");
+        assert!(seen.contains("3?"), "{profile}: {seen:?}");
+    }
+}
+
+#[test]
+fn a_fresh_name_may_be_empty_after_a_commit() {
+    for profile in KERNEL {
+        let mut disk = base(profile);
+        write(&mut disk, "new", b"x", 0);
+        disk.commit();
+        assert_eq!(images(&disk, |d| shape(d, "new")), set(&["0", "1x"]), "{profile}");
+    }
+}
+
+#[test]
+fn fdatasync_of_a_renamed_file_leaves_the_old_name_on_ext4_alone() {
+    for profile in KERNEL {
+        let mut disk = base(profile);
+        disk.rename("tgt", "renamed").expect("rename");
+        let ino = open(&mut disk, "renamed");
+        disk.write_at(ino, b"new", 0).expect("write");
+        sync_data(&mut disk, ino);
+        let seen = images(&disk, |d| text(d, "tgt").starts_with("new"));
+        let want = if profile == Profile::EXT4 { [false, true].into() } else { [false].into() };
+        assert_eq!(seen, want, "{profile}");
+        sync(&mut disk, ino);
+        let seen = images(&disk, |d| text(d, "renamed").starts_with("new"));
+        assert_eq!(seen, BTreeSet::from([true]), "{profile}: fsync takes the name along");
+    }
+}
+
+#[test]
+fn an_unrelated_sync_does_not_bring_an_append() {
+    for profile in KERNEL {
+        let mut disk = base(profile);
+        write(&mut disk, "db", b"new", 4 * PAGE as u64);
+        unrelated(&mut disk);
+        let lens = images(&disk, |d| content(d, "db").map(|bytes| bytes.len()));
+        assert_eq!(lens, [Some(4 * PAGE), Some(4 * PAGE + 3)].into(), "{profile}");
+    }
+    let mut disk = base(Profile::EXT4_NODELALLOC);
+    write(&mut disk, "db", b"new", 4 * PAGE as u64);
+    unrelated(&mut disk);
+    let lens = images(&disk, |d| content(d, "db").map(|bytes| bytes.len()));
+    assert_eq!(lens, [Some(4 * PAGE + 3)].into(), "nodelalloc: it is in the same transaction");
+}
+
+#[test]
+fn a_hole_of_zeros_before_a_later_append_is_legal_everywhere() {
+    for profile in KERNEL {
+        let mut disk = base(profile);
+        write(&mut disk, "db", b"1", 4 * PAGE as u64);
+        write(&mut disk, "db", b"2", 5 * PAGE as u64);
+        let hole = images(&disk, |d| {
+            let bytes = content(d, "db").expect("there");
+            bytes.len() == 5 * PAGE + 1 && bytes[4 * PAGE] == 0 && bytes[5 * PAGE] == b'2'
+        });
+        assert!(hole.contains(&true), "{profile}");
+        let bad = images(&disk, |d| {
+            let bytes = content(d, "db").expect("there");
+            bytes.len() == 5 * PAGE + 1 && bytes[5 * PAGE] == 0
+        });
+        assert!(!bad.contains(&true), "{profile}: a length never comes before its own data");
+    }
+}
+
+#[test]
+fn a_header_may_be_new_while_the_length_is_old() {
+    for profile in [Profile::EXT4, Profile::XFS] {
+        let mut disk = base(profile);
+        let ino = open(&mut disk, "db");
+        disk.set_len(ino, 8 * PAGE as u64).expect("set_len");
+        disk.write_at(ino, b"H", 0).expect("write");
+        let seen = images(&disk, |d| {
+            let bytes = content(d, "db").expect("there");
+            (bytes[0] == b'H', bytes.len() == 8 * PAGE)
+        });
+        assert!(seen.contains(&(true, false)), "{profile}: {seen:?}");
+    }
+}
+
+#[test]
+fn metadata_is_a_prefix_in_a_journal_and_free_in_posix() {
+    let seen = |profile| {
+        let mut disk = base(profile);
+        disk.remove_file("tgt").expect("remove");
+        write(&mut disk, "new", b"", 0);
+        disk.rename("db", "moved").expect("rename");
+        images(&disk, |d| {
+            ["tgt", "new", "moved"]
+                .map(|name| if content(d, name).is_some() { '1' } else { '0' })
+                .iter()
+                .collect::<String>()
+        })
+    };
+    assert_eq!(seen(Profile::EXT4), set(&["100", "000", "010", "011"]));
+    assert_eq!(seen(Profile::XFS), set(&["100", "000", "010", "011"]));
+    assert_eq!(seen(Profile::POSIX).len(), 8);
+}
+
+#[test]
+fn btrfs_forgets_an_unlink_although_another_file_was_synced() {
+    for (profile, back) in [(Profile::BTRFS, true), (Profile::EXT4, false), (Profile::XFS, false)] {
+        let mut disk = base(profile);
+        disk.remove_file("tgt").expect("remove");
+        unrelated(&mut disk);
+        let seen = images(&disk, |d| content(d, "tgt").is_some());
+        assert_eq!(seen.contains(&true), back, "{profile}");
+    }
+}
+
+#[test]
+fn btrfs_shows_an_overwrite_only_with_the_commit() {
+    let mut disk = base(Profile::BTRFS);
+    write(&mut disk, "new", b"", 0);
+    write(&mut disk, "db", b"n", 0);
+    let seen = images(&disk, |d| {
+        (content(d, "new").is_some(), content(d, "db").expect("there")[0] == b'n')
+    });
+    assert_eq!(seen, [(false, false), (true, false), (true, true)].into());
+}
+
+#[test]
+fn a_truncation_takes_its_place_in_the_journal() {
+    for profile in KERNEL {
+        let mut disk = base(profile);
+        let ino = open(&mut disk, "tgt");
+        disk.set_len(ino, 10).expect("set_len");
+        disk.write_at(ino, b"n", 10).expect("write");
+        fsync(&mut disk, "tgt");
+        assert_eq!(images(&disk, |d| shape(d, "tgt")), set(&["11?"]), "{profile}");
+        disk.set_len(ino, 0).expect("set_len");
+        write(&mut disk, "later", b"", 0);
+        let seen = images(&disk, |d| (shape(d, "tgt"), shape(d, "later")));
+        assert!(!seen.contains(&("11?".into(), "0".into())), "{profile}: {seen:?}");
+    }
+}
+
+#[test]
+fn the_adversary_may_lose_both_names_of_a_rename() {
+    let mut disk = base(Profile::ADVERSARIAL);
+    disk.rename("tgt", "new").expect("rename");
+    let seen = images(&disk, |d| (content(d, "tgt").is_some(), content(d, "new").is_some()));
+    assert!(seen.contains(&(false, false)), "{seen:?}");
+}
+
+#[test]
+fn a_raw_device_loses_sectors_and_nothing_else() {
+    let mut disk = base(Profile::RAW);
+    write(&mut disk, "db", &[b'n'; 1024], 0);
+    let seen = images(&disk, |d| {
+        let bytes = content(d, "db").expect("there");
+        format!("{}{}", bytes[0] as char, bytes[512] as char)
+    });
+    assert_eq!(seen, set(&["oo", "on", "no", "nn"]));
+}
+
+/// Four things that another simulator's disk gets wrong.
+#[test]
+fn renames_handles_and_links_are_by_inode() {
+    for profile in Profile::ALL {
+        let mut disk = base(profile);
+        disk.create_dir("a").expect("mkdir");
+        disk.create_dir("b").expect("mkdir");
+        sync_dir(&mut disk, "");
+        let ino = durable_in(&mut disk, "a/f");
+        disk.rename("a/f", "b/f").expect("rename");
+        if profile.rename_is_safe {
+            let names =
+                images(&disk, |d| (content(d, "a/f").is_some(), content(d, "b/f").is_some()));
+            assert!(!names.contains(&(false, false)), "{profile}: a rename lost both names");
+        }
+        // The handle was opened under the old name and still syncs the file.
+        disk.write_at(ino, b"n", 0).expect("write");
+        sync(&mut disk, ino);
+        let found = images(&disk, |d| {
+            let at = |path| content(d, path).map(|bytes| bytes[0]);
+            at("a/f").or(at("b/f")).unwrap_or(b'n')
+        });
+        assert_eq!(found, [b'n'].into(), "{profile}: the sync of a renamed handle is lost");
+        // Two names of one file never differ.
+        disk.hard_link("b/f", "b/g").expect("link");
+        disk.write_at(ino, b"m", 0).expect("write");
+        let differ = images(&disk, |d| match (content(d, "b/f"), content(d, "b/g")) {
+            (Some(f), Some(g)) => f != g,
+            _ => false,
+        });
+        assert_eq!(differ, [false].into(), "{profile}: hard links diverge");
+    }
+}
+
+#[test]
+fn an_unlink_that_nobody_synced_may_come_back() {
+    for profile in [Profile::EXT4, Profile::XFS, Profile::BTRFS, Profile::POSIX] {
+        let mut disk = base(profile);
+        disk.remove_file("tgt").expect("remove");
+        let seen = images(&disk, |d| shape(d, "tgt"));
+        assert_eq!(seen, set(&["-", "8192o"]), "{profile}");
+    }
+}
+
+/// A durable file of one byte in a directory of its own.
+fn durable_in(disk: &mut Disk, path: &str) -> crate::disk::Ino {
+    let ino = open(disk, path);
+    disk.write_at(ino, b"x", 0).expect("write");
+    sync(disk, ino);
+    let (dir, _) = path.split_once('/').expect("a directory");
+    sync_dir(disk, dir);
+    ino
+}
