@@ -82,6 +82,9 @@ impl World {
         let node = &mut self.nodes[index];
         node.disk.set_site(Some(call.site));
         node.ops += 1;
+        if node.film.is_some() {
+            node.expose();
+        }
         self.stats.ops += 1;
         if node.crash_at == Some(node.ops) {
             return self.crash_at(call, apply);

@@ -48,7 +48,8 @@ impl std::fmt::Display for Divergence {
 enum Answers {
     Seed,
     Complete { list: Arc<[Decision]>, diverged: Option<Divergence> },
-    Sparse(FxHashMap<(String, u64), u64>),
+    /// By label, then by count.
+    Sparse(FxHashMap<String, FxHashMap<u64, u64>>),
 }
 
 /// A stream of decisions; see the module's head.
@@ -70,9 +71,13 @@ impl Choices {
         let answers = match source {
             Source::Seed => Answers::Seed,
             Source::Complete(list) => Answers::Complete { list, diverged: None },
-            Source::Sparse(list) => Answers::Sparse(
-                list.iter().map(|d| ((d.label.to_string(), d.nth), d.value)).collect(),
-            ),
+            Source::Sparse(list) => {
+                let mut map = FxHashMap::<String, FxHashMap<u64, u64>>::default();
+                for d in list.iter() {
+                    map.entry(d.label.to_string()).or_default().insert(d.nth, d.value);
+                }
+                Answers::Sparse(map)
+            }
         };
         let fast = matches!(answers, Answers::Seed) && !record;
         Self {
@@ -101,6 +106,11 @@ impl Choices {
 
     #[inline(never)]
     fn choose_slowly(&mut self, label: &'static str, bound: u64) -> u64 {
+        if let (Answers::Sparse(map), None) = (&self.answers, &self.record)
+            && !map.contains_key(label)
+        {
+            return 0;
+        }
         let nth = self.next_nth(label);
         let number = self.count - 1;
         let value = match &mut self.answers {
@@ -110,7 +120,8 @@ impl Choices {
             }
             // A shrunk list may have been taken from a run with a larger bound.
             Answers::Sparse(map) => {
-                map.get(&(label.to_string(), nth)).map_or(0, |value| (*value).min(bound - 1))
+                let answer = map.get(label).and_then(|answers| answers.get(&nth));
+                answer.map_or(0, |value| (*value).min(bound - 1))
             }
         };
         if let Some(record) = &mut self.record {

@@ -8,6 +8,7 @@ mod digest;
 pub mod disk;
 mod env;
 mod executor;
+pub mod explore;
 mod node;
 mod panics;
 mod shrink;

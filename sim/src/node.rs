@@ -49,6 +49,11 @@ pub(crate) struct Node {
     pub ops: u64,
     /// The operation of this boot at which it crashes, if it does.
     pub crash_at: Option<u64>,
+    /// The operation at which the next boot crashes, whatever else is drawn.
+    pub crash_next_boot_at: Option<u64>,
+    /// The disk before every operation of this boot that found it changed; see
+    /// [`Sim::film`](crate::Sim::film).
+    pub film: Option<Vec<(u64, Disk)>>,
     /// The operation of this boot at which the node pauses or its clock steps, if it does.
     pub disturb_at: Option<u64>,
     /// World time before which none of its tasks runs.
@@ -65,8 +70,20 @@ impl Node {
             clock: NodeClock::default(),
             ops: 0,
             crash_at: None,
+            crash_next_boot_at: None,
+            film: None,
             disturb_at: None,
             paused_until: 0,
+        }
+    }
+
+    /// Keeps the disk as it is before the next operation, if that is to be kept and changed.
+    #[inline(never)]
+    pub(crate) fn expose(&mut self) {
+        let Some(film) = &mut self.film else { return };
+        let last = film.last().map(|(_, disk)| disk.revision());
+        if last != Some(self.disk.revision()) {
+            film.push((self.ops, self.disk.clone()));
         }
     }
 
@@ -79,6 +96,8 @@ impl Node {
         self.clock = NodeClock::default();
         self.ops = 0;
         self.crash_at = None;
+        self.crash_next_boot_at = None;
+        self.film = None;
         self.disturb_at = None;
         self.paused_until = 0;
     }

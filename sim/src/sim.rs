@@ -224,6 +224,26 @@ impl Sim {
         with(|world| world.crash_disk(node, kind));
     }
 
+    /// The next boot of a node crashes before its operation `op` (counted from 1) takes effect.
+    pub fn crash_next_boot_at(&mut self, node: NodeId, op: u64) {
+        with(|world| world.nodes[node.0 as usize].crash_next_boot_at = Some(op));
+    }
+
+    /// From now on keeps the node's disk as it is before each operation, where it changed.
+    pub(crate) fn film(&mut self, node: NodeId) {
+        with(|world| world.nodes[node.0 as usize].film = Some(Vec::new()));
+    }
+
+    /// What was kept: the number of each operation of the boot and the disk before it.
+    pub(crate) fn take_film(&mut self, node: NodeId) -> Vec<(u64, Disk)> {
+        with(|world| world.nodes[node.0 as usize].film.take().unwrap_or_default())
+    }
+
+    /// Disk operations of a node's last boot.
+    pub fn ops(&self, node: NodeId) -> u64 {
+        with(|world| world.nodes[node.0 as usize].ops)
+    }
+
     /// A copy of a node's disk, as its cache has it.
     pub fn disk(&self, node: NodeId) -> Disk {
         with(|world| world.nodes[node.0 as usize].disk.clone())

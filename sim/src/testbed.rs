@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::choices::Source;
+use crate::explore::CaseExplorer;
 use crate::panics;
 use crate::sim::{Finished, Sim};
 use crate::world::Stop;
@@ -124,6 +125,11 @@ pub trait Testbed: Send + Sync + 'static {
     /// # Errors
     /// The first violation, or why there is no verdict.
     fn drive(&self, sim: &mut Sim, ops: &[Self::Op], plant: Option<&str>) -> Result<(), Failure>;
+
+    /// For testbeds that are [`Explore`](crate::explore::Explore) as well: `Some(explorer(self))`.
+    fn explorer(&self) -> Option<Box<dyn CaseExplorer + '_>> {
+        None
+    }
 }
 
 /// What to run.
@@ -196,6 +202,8 @@ pub trait Scenario: Send + Sync {
     fn plants(&self) -> Vec<PlantInfo>;
     /// Runs one job on this thread.
     fn run(&self, job: &Job) -> Run;
+    /// Its cases, if all its crash images can be explored.
+    fn explorer(&self) -> Option<Box<dyn CaseExplorer + '_>>;
 }
 
 impl<T: Testbed> Scenario for T {
@@ -236,6 +244,10 @@ impl<T: Testbed> Scenario for T {
         sim.note_outcome(&outcome);
         Run { outcome, finished: sim.finish(), workload }
     }
+
+    fn explorer(&self) -> Option<Box<dyn CaseExplorer + '_>> {
+        Testbed::explorer(self)
+    }
 }
 
 fn outcome(result: Result<Result<(), Failure>, String>, sim: &Sim) -> Outcome {
@@ -252,7 +264,7 @@ fn outcome(result: Result<Result<(), Failure>, String>, sim: &Sim) -> Outcome {
 }
 
 /// A workload from a seed: the same for the same version of proptest, on every machine.
-fn generate<Op: Debug>(strategy: &BoxedStrategy<Vec<Op>>, seed: u64) -> Result<Vec<Op>, String> {
+pub(crate) fn generate<Op: Debug>(strategy: &BoxedStrategy<Vec<Op>>, seed: u64) -> Result<Vec<Op>, String> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
@@ -261,7 +273,7 @@ fn generate<Op: Debug>(strategy: &BoxedStrategy<Vec<Op>>, seed: u64) -> Result<V
     tree.map(|tree| tree.current()).map_err(|reason| format!("no workload: {reason}"))
 }
 
-fn encode_ops<Op: Debug + Serialize>(ops: &[Op]) -> Vec<OpText> {
+pub(crate) fn encode_ops<Op: Debug + Serialize>(ops: &[Op]) -> Vec<OpText> {
     let config = bincode::config::standard();
     let encode = |op: &Op| {
         let bytes = bincode::serde::encode_to_vec(op, config);

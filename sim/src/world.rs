@@ -231,7 +231,7 @@ impl World {
         node.life = self.lives;
         node.boot += 1;
         node.ops = 0;
-        node.crash_at = crash_at;
+        node.crash_at = node.crash_next_boot_at.take().or(crash_at);
         node.disturb_at = disturb_at;
         node.clock.boot(self.now);
         let boot = node.boot;

@@ -4,6 +4,7 @@ mod common_laws;
 mod conformance;
 mod corpus;
 mod determinism;
+mod explore;
 mod fencing;
 mod real_folder;
 mod tidy;

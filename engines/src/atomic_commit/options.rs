@@ -11,10 +11,11 @@ use super::plant::Plant;
 /// are written to the file before any acknowledgement. What a *power loss* (the cache is lost)
 /// can take is each mode's window. In every mode what is lost is a suffix of the commits, and
 /// `flush`, `checkpoint`, `close` and a ticket's `durable` leave nothing to lose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
     /// One write and one sync for each commit. Power loss: no acknowledged commit is lost.
+    #[default]
     Immediate,
     /// One write and one sync for all commits that wait together. Power loss: no acknowledged
     /// commit is lost.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use seedbed::seam::{Clock, Env, OsEnv};
+use seedbed::explore::{Boot, Goal, Setting};
 use seedbed::{CrashKind, Failure, FaultKind, NodeId, Sim, SimEnv, Stop, Violation};
 use seedbed_engines::atomic_commit::{Durability, Error, Options, Plant, Store, Ticket};
 
@@ -20,7 +21,8 @@ const OPEN_TRIES: usize = 3;
 const BOOTS_MAX: u64 = 10_000;
 
 /// What outlives the node: the clients' queues and what they were told.
-struct Bench {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bench {
     queues: Vec<VecDeque<Op>>,
     oracle: Oracle,
     /// The store of this boot stopped after a failure.
@@ -48,6 +50,13 @@ fn disk_failures(sim: &Sim) -> u64 {
     DISK_FAILURES.iter().map(|kind| stats.fault(*kind)).sum()
 }
 
+/// What an explorer clones: the clients, and how their store is set up.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    options: Options,
+    bench: Bench,
+}
+
 type Shared = Arc<Mutex<Bench>>;
 
 fn lock(bench: &Shared) -> MutexGuard<'_, Bench> {
@@ -65,47 +74,96 @@ enum LifeEnd {
 }
 
 pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(), Failure> {
-    let options = draw_options(sim, plant);
-    let bench = bench(ops, Oracle::new(options.durability, flush_ns_max(sim)));
+    let mut memory = begin(sim, ops, plant);
     let node = sim.add_node("store");
     let mut healed = false;
     for _ in 0..BOOTS_MAX {
-        let env = sim.boot(node);
-        let end = sim.run(env, life(env, options.clone(), Arc::clone(&bench)));
-        if let Some(violation) = lock(&bench).oracle.violation.take() {
-            return Err(violation.into());
-        }
+        let end = boot(sim, node, &mut memory, Goal::Work)?;
         match end {
             Ok(LifeEnd::Done) if healed => return Ok(()),
             Ok(LifeEnd::Done) => {
                 // Once more, on a healthy disk: all that was told must be there.
-                restart(sim, node, &bench);
+                restart(sim, node, &mut memory.bench);
                 heal(sim, &mut healed);
             }
             Ok(LifeEnd::Poisoned) => {
-                if disk_failures(sim) == lock(&bench).failures_before {
+                if disk_failures(sim) == memory.bench.failures_before {
                     return Err(unprovoked("it stopped").into());
                 }
-                restart(sim, node, &bench);
+                restart(sim, node, &mut memory.bench);
             }
             Ok(LifeEnd::NotOpened(error)) => {
-                if disk_failures(sim) == lock(&bench).failures_before
+                if disk_failures(sim) == memory.bench.failures_before
                     && matches!(error, Error::Io { .. })
                 {
                     return Err(unprovoked(&error.to_string()).into());
                 }
-                let rotten = lock(&bench).oracle.is_rotten();
+                let rotten = memory.bench.oracle.is_rotten();
                 if judge_open_error(&error, rotten, healed)? {
                     return Ok(());
                 }
-                restart(sim, node, &bench);
+                restart(sim, node, &mut memory.bench);
                 heal(sim, &mut healed);
             }
-            Err(Stop::Crashed(_, kind)) => after_crash(sim, kind, &bench),
+            Err(Stop::Crashed(_, kind)) => after_crash(sim, kind, &mut memory.bench),
             Err(stop) => return Err(stop.into()),
         }
     }
     Err(Failure::Inconclusive(format!("not over after {BOOTS_MAX} boots")))
+}
+
+pub(super) fn begin(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Memory {
+    let options = draw_options(sim, plant);
+    let oracle = Oracle::new(options.durability, flush_ns_max(sim));
+    Memory { options, bench: bench(ops, oracle) }
+}
+
+/// One boot. The outer error is a broken law.
+fn boot(
+    sim: &mut Sim,
+    node: NodeId,
+    memory: &mut Memory,
+    goal: Goal,
+) -> Result<Result<LifeEnd, Stop>, Violation> {
+    let env = sim.boot(node);
+    let shared = Arc::new(Mutex::new(std::mem::take(&mut memory.bench)));
+    let end = sim.run(env, life(env, memory.options.clone(), Arc::clone(&shared), goal));
+    memory.bench = std::mem::take(&mut *lock(&shared));
+    match memory.bench.oracle.violation.take() {
+        Some(violation) => Err(violation),
+        None => Ok(end),
+    }
+}
+
+/// One boot on a disk that does not fail, for an explorer.
+pub(super) fn explored_boot(
+    sim: &mut Sim,
+    node: NodeId,
+    memory: &mut Memory,
+    goal: Goal,
+) -> Result<Boot, Failure> {
+    match boot(sim, node, memory, goal)? {
+        Ok(LifeEnd::Done) => Ok(Boot::Done),
+        Ok(LifeEnd::Poisoned) => Err(unprovoked("it stopped").into()),
+        Ok(LifeEnd::NotOpened(error @ Error::Io { .. })) => {
+            Err(unprovoked(&error.to_string()).into())
+        }
+        Ok(LifeEnd::NotOpened(error)) => match judge_open_error(&error, false, true)? {
+            true => Ok(Boot::Done),
+            false => Err(unprovoked(&error.to_string()).into()),
+        },
+        Err(Stop::Crashed(..)) => Ok(Boot::Crashed),
+        Err(stop) => Err(stop.into()),
+    }
+}
+
+/// Tells the oracle of a crash.
+pub(super) fn explored_crash(sim: &Sim, memory: &mut Memory, kind: CrashKind) {
+    after_crash(sim, kind, &mut memory.bench);
+}
+
+pub(super) fn fingerprint(memory: &Memory) -> u64 {
+    memory.bench.oracle.fingerprint()
 }
 
 /// The store failed although the disk did not.
@@ -133,7 +191,7 @@ fn judge_open_error(error: &Error, rotten: bool, healed: bool) -> Result<bool, V
 }
 
 /// Ends a boot that did not crash by itself, in either way.
-fn restart(sim: &mut Sim, node: NodeId, bench: &Shared) {
+fn restart(sim: &mut Sim, node: NodeId, bench: &mut Bench) {
     let kind = match sim.choose("restart", 2) {
         0 => CrashKind::Process,
         _ => CrashKind::PowerLoss,
@@ -142,8 +200,7 @@ fn restart(sim: &mut Sim, node: NodeId, bench: &Shared) {
     after_crash(sim, kind, bench);
 }
 
-fn after_crash(sim: &mut Sim, kind: CrashKind, bench: &Shared) {
-    let mut bench = lock(bench);
+fn after_crash(sim: &Sim, kind: CrashKind, bench: &mut Bench) {
     let stats = sim.stats();
     let failures = disk_failures(sim);
     let pauses = stats.fault(FaultKind::Pause);
@@ -177,6 +234,24 @@ fn draw_options(sim: &mut Sim, plant: Option<Plant>) -> Options {
     options.gc_every_commits = [100, 1, 3][sim.choose("store.gc", 3) as usize];
     options.plant = plant;
     options
+}
+
+/// What an explorer goes through: the strict mode without and with checkpoints and garbage
+/// collection, and a mode of every other kind.
+pub(super) fn settings() -> Vec<Setting> {
+    let setting = |name, mode, wal, gc| Setting {
+        name,
+        answers: vec![("store.mode", mode), ("store.wal", wal), ("store.gc", gc)],
+    };
+    vec![
+        setting("immediate", 0, 0, 0),
+        setting("immediate_checkpoints", 0, 1, 1),
+        setting("group_checkpoints", 1, 1, 1),
+        setting("batch_checkpoints", 2, 1, 1),
+        setting("async_sync", 3, 1, 1),
+        setting("write_behind", 4, 1, 1),
+        setting("none_checkpoints", 5, 1, 1),
+    ]
 }
 
 /// The longest that a commit can take to become durable in the background, besides the mode's
@@ -236,9 +311,9 @@ pub(super) async fn drive_on_os(
     let mut options = Options::new(durability);
     options.checkpoint_every_bytes = 4000;
     let oracle = Oracle::new(durability, 0);
-    let bench = bench(ops, oracle);
+    let bench = Arc::new(Mutex::new(bench(ops, oracle)));
     for _ in 0..2 {
-        let end = life(env.clone(), options.clone(), Arc::clone(&bench)).await;
+        let end = life(env.clone(), options.clone(), Arc::clone(&bench), Goal::Work).await;
         if let Some(violation) = lock(&bench).oracle.violation.take() {
             return Err(violation);
         }
@@ -259,23 +334,16 @@ pub(super) async fn drive_on_os(
 }
 
 /// The clients' queues, full.
-fn bench(ops: &[Op], oracle: Oracle) -> Shared {
+fn bench(ops: &[Op], oracle: Oracle) -> Bench {
     let mut queues = vec![VecDeque::new(); CLIENTS as usize];
     for op in ops {
         queues[(op.client() % CLIENTS) as usize].push_back(op.clone());
     }
-    Arc::new(Mutex::new(Bench {
-        queues,
-        oracle,
-        poisoned: false,
-        failures_before: 0,
-        pauses_before: 0,
-        rotted_before: 0,
-    }))
+    Bench { queues, oracle, ..Bench::default() }
 }
 
 /// One boot: open, check, work, close.
-async fn life<E: Witness>(env: E, options: Options, bench: Shared) -> LifeEnd {
+async fn life<E: Witness>(env: E, options: Options, bench: Shared, goal: Goal) -> LifeEnd {
     let store = match open(&env, &options).await {
         Ok(store) => store,
         Err(error) => return LifeEnd::NotOpened(error),
@@ -286,7 +354,7 @@ async fn life<E: Witness>(env: E, options: Options, bench: Shared) -> LifeEnd {
     {
         let mut bench = lock(&bench);
         bench.oracle.recovered(&snapshot);
-        if bench.oracle.violation.is_some() {
+        if goal == Goal::Recover || bench.oracle.violation.is_some() {
             return LifeEnd::Done;
         }
     }

@@ -12,9 +12,11 @@ mod workload;
 
 use proptest::strategy::BoxedStrategy;
 use seedbed::seam::OsEnv;
-use seedbed::{Failure, Law, PlantInfo, Sim, Testbed, Violation};
+use seedbed::explore::{Boot, CaseExplorer, Explore, Goal, Setting, explorer};
+use seedbed::{CrashKind, Failure, Law, NodeId, PlantInfo, Sim, Testbed, Violation};
 use seedbed_engines::atomic_commit::{Durability, Plant};
 
+pub use driver::Memory;
 pub use workload::{Op, Write};
 
 /// The scenario `atomic_commit`.
@@ -124,10 +126,54 @@ impl Testbed for AtomicCommit {
     }
 
     fn drive(&self, sim: &mut Sim, ops: &[Op], plant: Option<&str>) -> Result<(), Failure> {
-        let plant = match plant.map(str::parse).transpose() {
-            Ok(plant) => plant,
-            Err(unknown) => return Err(Failure::Inconclusive(format!("{unknown}"))),
-        };
-        driver::drive(sim, ops, plant)
+        driver::drive(sim, ops, plant_of(plant)?)
+    }
+
+    fn explorer(&self) -> Option<Box<dyn CaseExplorer + '_>> {
+        Some(explorer(self))
+    }
+}
+
+fn plant_of(name: Option<&str>) -> Result<Option<Plant>, Failure> {
+    let plant = name.map(str::parse).transpose();
+    plant.map_err(|unknown| Failure::Inconclusive(format!("{unknown}")))
+}
+
+impl Explore for AtomicCommit {
+    type Memory = Memory;
+
+    fn settings(&self) -> Vec<Setting> {
+        driver::settings()
+    }
+
+    fn alphabet(&self) -> Vec<Op> {
+        workload::alphabet()
+    }
+
+    fn begin(
+        &self,
+        sim: &mut Sim,
+        ops: &[Op],
+        plant: Option<&str>,
+    ) -> Result<Self::Memory, Failure> {
+        Ok(driver::begin(sim, ops, plant_of(plant)?))
+    }
+
+    fn boot(
+        &self,
+        sim: &mut Sim,
+        node: NodeId,
+        memory: &mut Self::Memory,
+        goal: Goal,
+    ) -> Result<Boot, Failure> {
+        driver::explored_boot(sim, node, memory, goal)
+    }
+
+    fn crashed(&self, sim: &Sim, memory: &mut Self::Memory, kind: CrashKind) {
+        driver::explored_crash(sim, memory, kind);
+    }
+
+    fn fingerprint(&self, memory: &Self::Memory) -> u64 {
+        driver::fingerprint(memory)
     }
 }

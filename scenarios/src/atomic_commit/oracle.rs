@@ -6,8 +6,10 @@
 //! survived and what was submitted.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash as _, Hasher};
 use std::time::Duration;
 
+use seedbed::seam::map::FxHasher64;
 use seedbed::{CrashKind, Violation};
 use seedbed_engines::atomic_commit::{Batch, Durability, Hash, Snapshot, merkle};
 
@@ -20,6 +22,8 @@ type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 #[derive(Clone, Debug)]
 struct Issued {
     seq: u64,
+    /// Stands for the changes: no two commits have the same.
+    tag: u64,
     changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     answer: Answer,
     /// What was known to be durable when it was submitted: its record says so, and proves later
@@ -27,7 +31,7 @@ struct Issued {
     vouches_for: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Answer {
     /// None yet, or in doubt.
     Open,
@@ -37,7 +41,7 @@ enum Answer {
     Failed,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Oracle {
     mode: Durability,
     /// The longest that two background syncs, or one and a checkpoint, can take in this world.
@@ -78,7 +82,7 @@ pub(crate) struct LifeEnded {
 }
 
 /// The least that the next recovery must bring, and by which law.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 struct Floor {
     acknowledged: u64,
     observed: u64,
@@ -86,22 +90,18 @@ struct Floor {
 
 impl Oracle {
     pub(crate) fn new(mode: Durability, flush_ns_max: u64) -> Self {
-        Self {
-            mode,
-            flush_ns_max,
-            issued: Vec::new(),
-            recovered: 0,
-            tags: 0,
-            observed: 0,
-            durable: 0,
-            floor: Floor::default(),
-            power_lost: false,
-            disk_failed: false,
-            stopped_ns: None,
-            rotten: false,
-            rotted_bits: 0,
-            violation: None,
+        Self { mode, flush_ns_max, ..Self::default() }
+    }
+
+    /// Two oracles with the same number say the same of the same recovery.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut hash = FxHasher64::default();
+        for Issued { seq, tag, changes: _, answer, vouches_for } in &self.issued {
+            (seq, tag, answer, vouches_for).hash(&mut hash);
         }
+        (self.recovered, self.observed, self.durable, self.floor).hash(&mut hash);
+        (self.rotten, self.rotted_bits).hash(&mut hash);
+        hash.finish()
     }
 
     /// Keeps the first violation.
@@ -131,7 +131,7 @@ impl Oracle {
         }
         let changes = changes(tag, writes);
         let vouches_for = self.durable;
-        self.issued.push(Issued { seq, changes, answer: Answer::Open, vouches_for });
+        self.issued.push(Issued { seq, tag, changes, answer: Answer::Open, vouches_for });
     }
 
     /// The tag of the last made batch.

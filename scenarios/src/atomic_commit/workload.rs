@@ -88,6 +88,21 @@ pub struct Write {
     pub len: Option<u16>,
 }
 
+/// The operations that exhaustive sequences are made of: small and page-crossing commits, deletion,
+/// a second client's commit under way at the same time, and what works on the files.
+pub(crate) fn alphabet() -> Vec<Op> {
+    let put = |key, len| Write { key, len: Some(len) };
+    vec![
+        Op::Commit { client: 0, writes: vec![put(0, 8)] },
+        Op::Commit { client: 0, writes: vec![put(1, 5000), put(2, 1)] },
+        Op::Commit { client: 0, writes: vec![Write { key: 0, len: None }, put(1, 3)] },
+        Op::Submit { client: 0, writes: vec![put(3, 300)] },
+        Op::Commit { client: 1, writes: vec![put(0, 40)] },
+        Op::Flush { client: 0 },
+        Op::Checkpoint { client: 0 },
+    ]
+}
+
 pub(crate) fn strategy() -> BoxedStrategy<Vec<Op>> {
     vec(op(), 1..48).boxed()
 }

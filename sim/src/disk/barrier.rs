@@ -45,6 +45,7 @@ impl Disk {
     /// The barrier is reached: what it covers is durable.
     #[inline]
     pub fn complete(&mut self, barrier: Barrier) {
+        self.barriers += 1;
         // With nothing pending in the metadata order a file's sync is about that file alone.
         if self.journal_end > 0 && self.inodes.contains(barrier.ino as usize) {
             match self.profile.names {
@@ -64,6 +65,7 @@ impl Disk {
     /// The sync failed: the pages it covered are clean and not durable, and stay so until they are
     /// written again. Names stay pending.
     pub fn fail(&mut self, barrier: Barrier) {
+        self.barriers += 1;
         if let Some(Node::File(file)) =
             self.inodes.get_mut(barrier.ino as usize).map(|inode| &mut inode.node)
         {

@@ -99,6 +99,11 @@ impl FileData {
         !self.writes.is_empty() || !self.lens.is_empty()
     }
 
+    /// The length that no power loss takes.
+    pub(super) fn durable_len(&self) -> u64 {
+        self.durable_len
+    }
+
     pub(super) fn unit(&self) -> u32 {
         self.unit
     }
@@ -341,12 +346,11 @@ impl FileData {
             target[start as usize..start as usize + len as usize].copy_from_slice(old);
             return;
         }
-        let first = start as usize / SECTOR;
-        for (index, &byte) in old.iter().enumerate() {
-            let at = start as usize + index;
-            if keep >> (at / SECTOR - first) & 1 == 0 {
-                target[at] = byte;
-            }
+        let (start, end) = (start as usize, (start + len) as usize);
+        let first = start / SECTOR;
+        for sector in (first..end.div_ceil(SECTOR)).filter(|sector| keep >> (sector - first) & 1 == 0) {
+            let range = (sector * SECTOR).max(start)..((sector + 1) * SECTOR).min(end);
+            target[range.clone()].copy_from_slice(&old[range.start - start..range.end - start]);
         }
     }
 

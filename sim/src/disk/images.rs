@@ -17,10 +17,13 @@ pub struct Tear {
     pub sectors: u64,
 }
 
+/// Writes of at most so many sectors are torn in all ways.
+const SECTORS_EXHAUSTED: u32 = 3;
+
 /// How far [`Pending::images`] goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// More images than this are not all visited.
+    /// More legal sets than this are not all visited.
     pub images: u64,
     /// Then: how many nodes may differ from a prefix of the program order.
     pub flips: u32,
@@ -38,7 +41,8 @@ impl Default for Bounds {
 pub struct ImageCount {
     /// Images visited.
     pub visited: u64,
-    /// Whether these are all legal images.
+    /// Whether these are the images of all legal sets of persist nodes, each with all tears of one
+    /// write (of a write of more than three sectors: those at one sector boundary).
     pub exhaustive: bool,
 }
 
@@ -128,24 +132,27 @@ impl Pending<'_> {
         cut
     }
 
-    /// Visits legal images, the fullest first, until `visit` returns false. All of them if there
-    /// are at most `bounds.images`; else prefixes of the program order with at most `bounds.flips`
-    /// nodes more or less, and one tear at a time.
+    /// Visits legal images, the fullest first, until `visit` returns false: those of all legal
+    /// sets if these are at most `bounds.images`; else of prefixes of the program order with at
+    /// most `bounds.flips` nodes more or less. Sets that are known to leave the same image as
+    /// another one are left out. In each image no write or one is torn.
     pub fn images(
         &self,
         bounds: Bounds,
         mut visit: impl FnMut(&Kept, &[Tear]) -> bool,
     ) -> ImageCount {
+        let mut sets = 0;
+        let exhaustive = self.legal_sets(|_| {
+            sets += 1;
+            sets <= bounds.images
+        });
         let mut visited = 0;
-        let exhaustive = self.count_images(bounds.images) <= bounds.images;
         let mut each = |kept: &Kept| {
-            let mut go_on = true;
-            self.tears(kept, exhaustive, &mut |tears| {
-                visited += 1;
-                go_on = go_on && visit(kept, tears);
-                go_on
-            });
-            go_on
+            self.is_redundant(kept)
+                || self.tears(kept, |tears| {
+                    visited += 1;
+                    visit(kept, tears)
+                })
         };
         if exhaustive {
             self.legal_sets(&mut each);
@@ -155,57 +162,62 @@ impl Pending<'_> {
         ImageCount { visited, exhaustive }
     }
 
-    /// How many legal images there are, or more than `limit`.
-    fn count_images(&self, limit: u64) -> u64 {
-        let mut count = 0_u64;
-        self.legal_sets(|kept| {
-            let tears = self.first_lost(kept).into_iter();
-            let ways = tears.map(|node| (1_u64 << self.tearable(node)) - 1);
-            count = count.saturating_add(ways.fold(1, u64::saturating_mul));
-            count <= limit
-        });
-        count
+    /// The ways to tear a write. A short one in all ways; of a longer one some sectors at one end
+    /// stay or go, as when the transfer broke off there.
+    fn ways_to_tear(&self, node: usize) -> Vec<u64> {
+        let sectors = self.tearable(node);
+        let full = (1 << sectors) - 1;
+        if sectors <= SECTORS_EXHAUSTED {
+            return (1..full).collect();
+        }
+        let fronts = (1..sectors).map(|cut| (1 << cut) - 1);
+        fronts.flat_map(|front: u64| [front, full & !front]).collect()
     }
 
-    /// Visits the ways in which the lost writes may be torn, none first: every combination, or
-    /// (not `all`) one tear that keeps or loses sectors at one end.
-    fn tears(&self, kept: &Kept, all: bool, visit: &mut impl FnMut(&[Tear]) -> bool) {
-        let torn = self.first_lost(kept);
-        if !visit(&[]) || torn.is_empty() {
-            return;
+    /// Visits the image without a tear, then with each tear of one write.
+    fn tears(&self, kept: &Kept, mut visit: impl FnMut(&[Tear]) -> bool) -> bool {
+        if !visit(&[]) {
+            return false;
         }
-        if !all {
-            for node in torn {
-                let sectors = self.tearable(node);
-                for cut in 1..sectors {
-                    let front = (1 << cut) - 1;
-                    let back = ((1 << sectors) - 1) & !front;
-                    for sectors in [front, back] {
-                        if !visit(&[Tear { node, sectors }]) {
-                            return;
-                        }
-                    }
+        for node in self.first_lost(kept) {
+            for sectors in self.ways_to_tear(node) {
+                if !visit(&[Tear { node, sectors }]) {
+                    return false;
                 }
             }
-            return;
         }
-        // An odometer: sector set 0 is "not torn".
-        let mut sets = vec![0_u64; torn.len()];
-        loop {
-            let full = |at: usize| (1_u64 << self.tearable(torn[at])) - 2;
-            let Some(at) = (0..sets.len()).find(|&at| sets[at] < full(at)) else { return };
-            sets[at] += 1;
-            sets[..at].fill(0);
-            let tears: Vec<Tear> = torn
-                .iter()
-                .zip(&sets)
-                .filter(|(_, sectors)| **sectors > 0)
-                .map(|(&node, &sectors)| Tear { node, sectors })
-                .collect();
-            if !visit(&tears) {
-                return;
+        true
+    }
+
+    /// Whether a write stays that nobody can see, because the length it needs does not: then
+    /// another legal set leaves the same image.
+    fn is_redundant(&self, kept: &[bool]) -> bool {
+        let mut lens: Vec<(Ino, u64)> = Vec::new();
+        for (ino, inode) in &self.disk.inodes {
+            if let Node::File(file) = &inode.node
+                && !file.lens().is_empty()
+            {
+                lens.push((ino as Ino, file.durable_len()));
             }
         }
+        let kept_atoms = || {
+            let nodes = kept.iter().enumerate().filter(|(_, kept)| **kept);
+            nodes.flat_map(|(node, _)| self.atoms(node))
+        };
+        for atom in kept_atoms() {
+            if let Atom::Len { ino, len, .. } = atom
+                && let Some((_, now)) = lens.iter_mut().find(|(known, _)| known == ino)
+            {
+                *now = if len.grown { len.to.max(*now) } else { len.to };
+            }
+        }
+        kept_atoms().any(|atom| match atom {
+            Atom::Write { ino, write, .. } if !write.cuts => {
+                let len = lens.iter().find(|(known, _)| known == ino).map(|(_, len)| *len);
+                len.is_some_and(|len| write.range(self.disk.profile.unit).0 >= len)
+            }
+            _ => false,
+        })
     }
 
     /// Visits the prefixes of the program order, and those with up to `flips` nodes flipped (with

@@ -43,6 +43,7 @@ impl Disk {
     /// Takes the power away: open handles are gone, and of everything not durable a legal part
     /// stays, picked by `chooser`.
     pub fn power_loss(&mut self, chooser: &mut dyn Chooser) -> Lost {
+        self.close_all();
         // Two of the answers mean "mixed", so that half of all power losses are.
         match if self.is_dirty() { chooser.choose("loss.mode", MODES) } else { KEEP_ALL } {
             KEEP_ALL => {
@@ -202,6 +203,29 @@ impl Pending<'_> {
             }
         }
         (kept, tears)
+    }
+
+    /// The questions of a power loss that leaves exactly this, with their answers.
+    pub fn answers(&self, kept: &[bool], tears: &[Tear]) -> Vec<(&'static str, u64)> {
+        let mut answers = Vec::new();
+        if self.is_empty() {
+            return answers;
+        }
+        answers.push(("loss.mode", MODES - 1));
+        let mut asked = vec![false; self.lanes()];
+        for node in self.nodes() {
+            let lane = node.lane;
+            if !std::mem::replace(&mut asked[lane as usize], true) {
+                let lost = self.nodes().iter().zip(kept).filter(|(n, kept)| n.lane == lane && !**kept);
+                answers.push((node.kind.label(), lost.count() as u64));
+            }
+        }
+        for node in self.first_lost(kept) {
+            let torn = tears.iter().find(|tear| tear.node == node);
+            answers.push(("loss.torn", u64::from(torn.is_some())));
+            answers.extend(torn.map(|tear| ("loss.sectors", tear.sectors - 1)));
+        }
+        answers
     }
 }
 

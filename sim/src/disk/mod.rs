@@ -81,6 +81,8 @@ pub struct Disk {
     journal_end: u64,
     /// Who is calling.
     site: Site,
+    /// Barriers completed or failed so far.
+    barriers: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -154,6 +156,7 @@ impl Disk {
             profile,
             journal_end: 0,
             site: None,
+            barriers: 0,
         };
         disk.format(profile);
         disk
@@ -164,6 +167,7 @@ impl Disk {
         self.profile = profile;
         self.journal_end = 0;
         self.site = None;
+        self.barriers = 0;
         // Every change is numbered: without one the root is as it was made.
         if self.seq > 0 || self.inodes.is_empty() {
             self.inodes.clear();
@@ -183,6 +187,11 @@ impl Disk {
     /// What the file system promises.
     pub fn profile(&self) -> Profile {
         self.profile
+    }
+
+    /// Grows with everything that changes what is there or what is durable.
+    pub(crate) fn revision(&self) -> (u64, u64) {
+        (self.seq, self.barriers)
     }
 
     /// Whose the next changes are, for reports.

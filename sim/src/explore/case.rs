@@ -1,0 +1,391 @@
+//! One case: a workload in one setting under one profile, at every crash point, with every legal
+//! image, down to crashes inside the recovery of a recovery.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use seedbed_env::map::{FxHashSet, FxHasher64};
+use seedbed_faults::{Faults, Plan};
+use seedbed_traces::{Decision, OpText};
+
+use super::{Boot, Case, Explore, Goal, Sequence, Setting, Tally};
+use crate::choices::Source;
+use crate::disk::{Disk, Pending, Tear};
+use crate::node::{CrashKind, NodeId};
+use crate::panics;
+use crate::sim::Sim;
+use crate::testbed::{Failure, Violation, encode_ops, generate};
+
+/// A testbed whose cases can be explored; made from any [`Explore`] by [`explorer`].
+pub trait CaseExplorer: Send + Sync {
+    /// The settings to explore.
+    fn settings(&self) -> Vec<Setting>;
+    /// How many operations the exhaustive sequences are made of.
+    fn letters(&self) -> usize;
+    /// A sequence's operations.
+    ///
+    /// # Errors
+    /// If no workload can be made.
+    fn workload(&self, sequence: &Sequence) -> Result<Vec<OpText>, String>;
+    /// Explores a case; adds to `tally`. `go_on` is asked now and then and stops it by false.
+    fn explore(&self, case: &Case, tally: &mut Tally, go_on: &dyn Fn() -> bool) -> CaseEnd;
+}
+
+/// How a case ended.
+#[derive(Debug)]
+pub enum CaseEnd {
+    /// All images were looked at, within the bounds.
+    Done,
+    /// It was stopped.
+    Stopped,
+    /// A law was broken by the image that these answers lead to.
+    Broken {
+        /// The law and how.
+        violation: Violation,
+        /// Answers that are not 0, as in a shrunk trace.
+        answers: Vec<Decision>,
+        /// What the last power loss kept and lost, for people.
+        story: Vec<String>,
+    },
+    /// There is no verdict, and why.
+    Inconclusive(String),
+}
+
+/// Makes a testbed's cases explorable.
+pub fn explorer<T: Explore>(testbed: &T) -> Box<dyn CaseExplorer + '_> {
+    Box::new(Explorer(testbed))
+}
+
+struct Explorer<'a, T>(&'a T);
+
+impl<T: Explore> CaseExplorer for Explorer<'_, T> {
+    fn settings(&self) -> Vec<Setting> {
+        self.0.settings()
+    }
+
+    fn letters(&self) -> usize {
+        self.0.alphabet().len()
+    }
+
+    fn workload(&self, sequence: &Sequence) -> Result<Vec<OpText>, String> {
+        Ok(encode_ops(&self.ops(sequence)?))
+    }
+
+    fn explore(&self, case: &Case, tally: &mut Tally, go_on: &dyn Fn() -> bool) -> CaseEnd {
+        panics::hook();
+        let ops = match self.ops(&case.sequence) {
+            Ok(ops) => ops,
+            Err(reason) => return CaseEnd::Inconclusive(reason),
+        };
+        let plan = case.plan();
+        let faults = plan.draw(&mut |_, _| 0);
+        let seen = FxHashSet::default();
+        let mut run = CaseRun { testbed: self.0, case, ops, faults, seen, tally, go_on };
+        let ended = panics::catch(|| run.explore());
+        match ended {
+            Ok(Ok(())) => CaseEnd::Done,
+            Ok(Err(end)) => *end,
+            Err(panic) => CaseEnd::Inconclusive(format!("the testbed panicked: {panic}")),
+        }
+    }
+}
+
+impl<T: Explore> Explorer<'_, T> {
+    fn ops(&self, sequence: &Sequence) -> Result<Vec<T::Op>, String> {
+        match sequence {
+            Sequence::Letters(letters) => {
+                let alphabet = self.0.alphabet();
+                Ok(letters.iter().map(|&letter| alphabet[letter].clone()).collect())
+            }
+            Sequence::Seed(seed) => generate(&self.0.workload(), *seed),
+        }
+    }
+}
+
+/// A recorded step towards an image: where it crashed and what the crash left.
+#[derive(Clone, Debug)]
+struct Step {
+    /// The operation of its boot before which it crashed; `None`: after its last one.
+    at_op: Option<u64>,
+    loss: Loss,
+}
+
+#[derive(Clone, Debug)]
+enum Loss {
+    /// A process crash: the cache stays.
+    Process,
+    /// A power loss that asks these questions and gets these answers.
+    Power { answers: Vec<(&'static str, u64)>, story: Vec<String> },
+}
+
+struct CaseRun<'a, T: Explore> {
+    testbed: &'a T,
+    case: &'a Case,
+    ops: Vec<T::Op>,
+    faults: Faults,
+    /// Images seen, with what was known of them.
+    seen: FxHashSet<(u128, u64)>,
+    tally: &'a mut Tally,
+    go_on: &'a dyn Fn() -> bool,
+}
+
+/// What is known when a crash is over.
+struct Told<M> {
+    process: M,
+    power: M,
+    fingerprints: (u64, u64),
+}
+
+type Stop = Box<CaseEnd>;
+
+impl<T: Explore> CaseRun<'_, T> {
+    /// The workload once without a crash, to count its operations; then with a crash before each.
+    fn explore(&mut self) -> Result<(), Stop> {
+        let last = self.work(None)?;
+        (1..=last).try_for_each(|op| self.work(Some(op)).map(drop))
+    }
+
+    /// A world with this case's faults (left-out syncs) and no others.
+    fn world(&self, source: Source) -> (Sim, NodeId) {
+        let mut sim = Sim::with_source(0, source, false);
+        sim.set_faults(self.faults.clone());
+        let node = sim.add_node("node");
+        (sim, node)
+    }
+
+    /// Runs the workload up to a crash before operation `at_op`, or to its end, then looks at what
+    /// may be left. Gives the number of operations.
+    fn work(&mut self, at_op: Option<u64>) -> Result<u64, Stop> {
+        let source = Source::Sparse(Arc::from(self.case.setting.answers()));
+        let (mut sim, node) = self.world(source);
+        let mut memory = self
+            .testbed
+            .begin(&mut sim, &self.ops, self.case.plant.as_deref())
+            .map_err(|failure| self.end(failure, &[]))?;
+        if let Some(op) = at_op {
+            sim.crash_next_boot_at(node, op);
+        }
+        let boot = self.testbed.boot(&mut sim, node, &mut memory, Goal::Work);
+        match boot.map_err(|failure| self.end(failure, &[]))? {
+            Boot::Done => sim.crash(node, CrashKind::Process),
+            Boot::Crashed => {}
+        }
+        let (ops, disk) = (sim.ops(node), sim.disk(node));
+        let told = self.crashed(&sim, memory);
+        drop(sim);
+        self.after_crash(&disk, &told, (at_op, &mut Vec::new()))?;
+        Ok(ops)
+    }
+
+    /// The image must recover and satisfy the laws; so must what is left of crashes in between.
+    fn check(&mut self, image: &Disk, memory: &T::Memory, path: &mut Vec<Step>) -> Result<(), Stop> {
+        if !(self.go_on)() {
+            return Err(Box::new(CaseEnd::Stopped));
+        }
+        self.tally.checked += 1;
+        let deeper = (path.len() as u32) < self.case.depth;
+        let (mut sim, node) = self.world(Source::Sparse(Arc::from([])));
+        sim.set_disk(node, image.clone());
+        if deeper {
+            sim.film(node);
+        }
+        let mut recovered = memory.clone();
+        let boot = self.testbed.boot(&mut sim, node, &mut recovered, Goal::Recover);
+        if let Err(failure) = boot {
+            return Err(self.end(failure, path));
+        }
+        if !deeper {
+            return Ok(());
+        }
+        sim.crash(node, CrashKind::Process);
+        let (last, film, disk) = (sim.ops(node), sim.take_film(node), sim.disk(node));
+        let inside = self.crashed(&sim, memory.clone());
+        let after = self.crashed(&sim, recovered);
+        drop(sim);
+        for (op, mut disk) in film {
+            disk.process_crash();
+            self.after_crash(&disk, &inside, (Some(op), path))?;
+        }
+        // What follows a recovery is a crash before the next operation.
+        self.after_crash(&disk, &after, (Some(last + 1), path))
+    }
+
+    /// What is known after a process crash, and after a power loss.
+    fn crashed(&self, sim: &Sim, memory: T::Memory) -> Told<T::Memory> {
+        let (mut process, mut power) = (memory.clone(), memory);
+        self.testbed.crashed(sim, &mut process, CrashKind::Process);
+        self.testbed.crashed(sim, &mut power, CrashKind::PowerLoss);
+        let fingerprints = (self.testbed.fingerprint(&process), self.testbed.fingerprint(&power));
+        Told { process, power, fingerprints }
+    }
+
+    /// A crash left this disk in the kernel's cache: goes through what may be left of it.
+    fn after_crash(
+        &mut self,
+        disk: &Disk,
+        told: &Told<T::Memory>,
+        (at_op, path): (Option<u64>, &mut Vec<Step>),
+    ) -> Result<(), Stop> {
+        self.tally.points += 1;
+        self.tally.found += 1;
+        let (process, power) = told.fingerprints;
+        // Where nothing changed since an earlier crash point, nothing new can be left.
+        if !self.is_new(disk, process ^ power.rotate_left(1), path.len() + 1) {
+            return Ok(());
+        }
+        path.push(Step { at_op, loss: Loss::Process });
+        let result = self.check(disk, &told.process, path);
+        let result = result.and_then(|()| self.images(disk, told, path));
+        path.pop();
+        result
+    }
+
+    fn images(
+        &mut self,
+        disk: &Disk,
+        told: &Told<T::Memory>,
+        path: &mut Vec<Step>,
+    ) -> Result<(), Stop> {
+        let pending = disk.pending();
+        let mut stop = None;
+        let count = pending.images(self.case.bounds, |kept, tears| {
+            let image = pending.image(kept, tears);
+            self.tally.found += 1;
+            if !self.is_new(&image, told.fingerprints.1, path.len()) {
+                return true;
+            }
+            let loss = power_loss(&pending, kept, tears);
+            if let Some(step) = path.last_mut() {
+                step.loss = loss;
+            }
+            stop = self.check(&image, &told.power, path).err();
+            stop.is_none()
+        });
+        self.tally.exhaustive &= count.exhaustive;
+        stop.map_or(Ok(()), Err)
+    }
+
+    /// Whether this image was not looked at yet with clients that were told the same. With
+    /// something pending it is another image than without.
+    fn is_new(&mut self, image: &Disk, told: u64, depth: usize) -> bool {
+        let mut rest = FxHasher64::default();
+        (told, depth).hash(&mut rest);
+        image.pending().nodes().iter().for_each(|node| node.seq.hash(&mut rest));
+        let new = self.seen.insert((image.content_hash(), rest.finish()));
+        self.tally.pruned += u64::from(!new);
+        new
+    }
+
+    fn end(&self, failure: Failure, path: &[Step]) -> Stop {
+        Box::new(match failure {
+            Failure::Inconclusive(reason) => CaseEnd::Inconclusive(reason),
+            Failure::Violation(violation) => CaseEnd::Broken {
+                violation,
+                answers: answers(&self.case.setting, path),
+                story: story(path),
+            },
+        })
+    }
+}
+
+/// A power loss that leaves this image, as questions and answers.
+fn power_loss(pending: &Pending<'_>, kept: &[bool], tears: &[Tear]) -> Loss {
+    let answers = pending.answers(kept, tears);
+    let lost = |node: &usize| !kept[*node];
+    let mut story: Vec<String> = Vec::new();
+    for node in (0..pending.len()).filter(lost) {
+        let torn = tears.iter().find(|tear| tear.node == node);
+        let how = if torn.is_some() { "torn" } else { "lost" };
+        story.push(format!("{how}: {}", pending.describe(node)));
+    }
+    // What stayed although something older did not: the order that the engine did not ask for.
+    let first_lost = kept.iter().position(|kept| !kept).unwrap_or(kept.len());
+    for node in (first_lost..pending.len()).filter(|node| kept[*node]) {
+        story.push(format!("kept: {}", pending.describe(node)));
+    }
+    Loss::Power { answers, story }
+}
+
+/// The decisions of a run that crashes and loses power like this; 0 is left out.
+fn answers(setting: &Setting, path: &[Step]) -> Vec<Decision> {
+    let mut asked: Vec<(&'static str, u64)> = setting.answers.clone();
+    for step in path {
+        match step.at_op {
+            Some(op) => {
+                asked.push(("crash.op", op));
+                asked.push(("crash.power_loss", u64::from(matches!(step.loss, Loss::Power { .. }))));
+            }
+            None => {
+                asked.push(("crash.op", 0));
+                asked.push(("restart", u64::from(matches!(step.loss, Loss::Power { .. }))));
+            }
+        }
+        if let Loss::Power { answers, .. } = &step.loss {
+            asked.extend(answers);
+        }
+    }
+    let mut counts: Vec<(&str, u64)> = Vec::new();
+    let mut decisions = Vec::new();
+    for (label, value) in asked {
+        let nth = match counts.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, count)) => {
+                *count += 1;
+                *count - 1
+            }
+            None => {
+                counts.push((label, 1));
+                0
+            }
+        };
+        if value > 0 {
+            decisions.push(Decision { label: label.into(), nth, bound: value + 1, value });
+        }
+    }
+    decisions
+}
+
+fn story(path: &[Step]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for step in path {
+        let when = match step.at_op {
+            Some(op) => format!("before operation {op} of its boot"),
+            None => "after its last operation".to_owned(),
+        };
+        match &step.loss {
+            Loss::Process => lines.push(format!("process crash {when}")),
+            Loss::Power { story, .. } => {
+                lines.push(format!("power loss {when}"));
+                lines.extend(story.iter().map(|line| format!("  {line}")));
+            }
+        }
+    }
+    lines
+}
+
+impl Case {
+    /// The plan under which this case's answers mean what they say.
+    pub fn plan(&self) -> Plan {
+        use seedbed_faults::{CountRange, DiskPlan, NodePlan, Ratio, RatioRange};
+        let half = Ratio::new(1, 2);
+        Plan {
+            name: "explore".to_owned(),
+            about: "one explored crash image".to_owned(),
+            disk: DiskPlan {
+                profiles: vec![self.profile],
+                torn_page_probability: RatioRange::just(half),
+                ..DiskPlan::default()
+            },
+            node: NodePlan {
+                crash_count: CountRange::new(u64::from(self.depth), u64::from(self.depth)),
+                crash_after_ops: CountRange::new(1, OPS_MAX),
+                power_loss_probability: RatioRange::just(half),
+                ..NodePlan::default()
+            },
+            rules: self.rules.clone(),
+            ..Plan::default()
+        }
+    }
+}
+
+/// More operations of one boot than any explored workload has.
+const OPS_MAX: u64 = 1 << 20;

@@ -1,0 +1,288 @@
+//! Many cases on all cores, in a fixed order, so that an exploration can be stopped and resumed.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use seedbed_faults::{Profile, Rule};
+use seedbed_traces::Trace;
+
+use super::{Case, CaseEnd, CaseExplorer, Sequence, Setting, Tally};
+use crate::choices::Source;
+use crate::disk::Bounds;
+use crate::testbed::{Job, Outcome, Scenario, Violation};
+use crate::trace::record;
+
+/// What to explore.
+#[derive(Clone, Debug)]
+pub struct Exploration {
+    /// Lengths of the exhaustive sequences, from 1 up to this; 0 = none.
+    pub length_max: u32,
+    /// Seeds of longer workloads.
+    pub seeds: std::ops::Range<u64>,
+    /// Settings, by name; empty = all.
+    pub settings: Vec<String>,
+    /// What file systems promise.
+    pub profiles: Vec<Profile>,
+    /// Crashes in a row, for sequences up to `deep_length_max`; others get 1.
+    pub depth: u32,
+    /// The longest sequences that are crashed inside recovery as well.
+    pub deep_length_max: u32,
+    /// When a crash point is not exhausted any more.
+    pub bounds: Bounds,
+    /// Threads.
+    pub jobs: usize,
+    /// The deviation to switch on.
+    pub plant: Option<String>,
+    /// Syncs to leave out or weaken.
+    pub rules: Vec<Rule>,
+    /// Stop after this many violations; 0 = never.
+    pub violations_max: usize,
+    /// Cases before this one are done already.
+    pub first_case: u64,
+}
+
+impl Default for Exploration {
+    fn default() -> Self {
+        Self {
+            length_max: 2,
+            seeds: 0..0,
+            settings: Vec::new(),
+            profiles: Profile::FIVE.to_vec(),
+            depth: 2,
+            deep_length_max: 2,
+            bounds: Bounds::default(),
+            jobs: 1,
+            plant: None,
+            rules: Vec::new(),
+            violations_max: 1,
+            first_case: 0,
+        }
+    }
+}
+
+/// A broken law.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The case's number.
+    pub number: u64,
+    /// The case.
+    pub case: Case,
+    /// The law and how.
+    pub violation: Violation,
+    /// What the power losses kept and lost, a line each.
+    pub story: Vec<String>,
+    /// The run as a trace, which replays. `None` if the ordinary run does not break the same law.
+    pub trace: Option<Box<Trace>>,
+}
+
+/// What an exploration came to.
+#[derive(Clone, Debug, Default)]
+pub struct Explored {
+    /// Cases there are.
+    pub cases: u64,
+    /// All cases before this one are done.
+    pub done: u64,
+    /// Counts over the cases that were done.
+    pub tally: Tally,
+    /// Violations in the order of the cases.
+    pub found: Vec<Finding>,
+    /// Cases without a verdict, with the reason.
+    pub inconclusive: Vec<(u64, String)>,
+    /// Whether it was stopped from outside.
+    pub interrupted: bool,
+}
+
+impl Explored {
+    /// Whether every legal image of every case was looked at.
+    pub fn is_exhaustive(&self) -> bool {
+        self.tally.exhaustive && self.done == self.cases && self.inconclusive.is_empty()
+    }
+}
+
+/// How far an exploration is; read by a progress display while it runs.
+#[derive(Debug, Default)]
+pub struct ExploreProgress {
+    /// Cases done.
+    pub cases: AtomicU64,
+    /// Cases there are.
+    pub cases_total: AtomicU64,
+    /// Legal images so far.
+    pub found: AtomicU64,
+    /// Images recovered and judged.
+    pub checked: AtomicU64,
+    /// Violations.
+    pub violations: AtomicU64,
+    /// Set it to stop soon.
+    pub stop: AtomicBool,
+}
+
+/// Explores a scenario on this and further threads; `None` if it cannot be explored.
+pub fn explore(
+    scenario: &dyn Scenario,
+    what: &Exploration,
+    progress: &ExploreProgress,
+) -> Option<Explored> {
+    let explorer = scenario.explorer()?;
+    let space = Space::new(&*explorer, what);
+    progress.cases_total.store(space.len(), Ordering::Relaxed);
+    let shared = Shared {
+        scenario,
+        explorer: &*explorer,
+        what,
+        space,
+        progress,
+        next: AtomicU64::new(what.first_case),
+        ends: Mutex::default(),
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..what.jobs.max(1) {
+            scope.spawn(|| shared.work());
+        }
+        shared.work();
+    });
+    Some(shared.into_explored())
+}
+
+/// All cases in order: shortest sequences first, then by setting, then by profile.
+struct Space {
+    sequences: Vec<Sequence>,
+    settings: Vec<Setting>,
+    profiles: Vec<Profile>,
+}
+
+impl Space {
+    fn new(explorer: &dyn CaseExplorer, what: &Exploration) -> Self {
+        let mut sequences = Vec::new();
+        for length in 1..=what.length_max {
+            let letters = explorer.letters();
+            let mut word = vec![0; length as usize];
+            loop {
+                sequences.push(Sequence::Letters(word.clone()));
+                let Some(at) = word.iter().rposition(|letter| letter + 1 < letters) else { break };
+                word[at] += 1;
+                word[at + 1..].fill(0);
+            }
+        }
+        sequences.extend(what.seeds.clone().map(Sequence::Seed));
+        let wanted = |setting: &Setting| {
+            what.settings.is_empty() || what.settings.iter().any(|name| name == setting.name)
+        };
+        let settings = explorer.settings().into_iter().filter(wanted).collect();
+        Self { sequences, settings, profiles: what.profiles.clone() }
+    }
+
+    fn len(&self) -> u64 {
+        (self.sequences.len() * self.settings.len() * self.profiles.len()) as u64
+    }
+
+    fn case(&self, number: u64, what: &Exploration) -> Case {
+        let (profiles, settings) = (self.profiles.len(), self.settings.len());
+        let number = number as usize;
+        let sequence = self.sequences[number / (profiles * settings)].clone();
+        let deep = match &sequence {
+            Sequence::Letters(letters) => letters.len() as u32 <= what.deep_length_max,
+            Sequence::Seed(_) => false,
+        };
+        Case {
+            setting: self.settings[number / profiles % settings].clone(),
+            profile: self.profiles[number % profiles],
+            sequence,
+            depth: if deep { what.depth.max(1) } else { 1 },
+            bounds: what.bounds,
+            plant: what.plant.clone(),
+            rules: what.rules.clone(),
+        }
+    }
+}
+
+struct Shared<'a> {
+    scenario: &'a dyn Scenario,
+    explorer: &'a dyn CaseExplorer,
+    what: &'a Exploration,
+    space: Space,
+    progress: &'a ExploreProgress,
+    /// The next case to hand out.
+    next: AtomicU64,
+    ends: Mutex<Vec<(u64, Tally, CaseEnd)>>,
+}
+
+impl Shared<'_> {
+    fn work(&self) {
+        let stop = || self.progress.stop.load(Ordering::Relaxed);
+        while !stop() {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= self.space.len() {
+                return;
+            }
+            let case = self.space.case(number, self.what);
+            let mut tally = Tally::default();
+            let end = self.explorer.explore(&case, &mut tally, &|| !stop());
+            let progress = self.progress;
+            progress.found.fetch_add(tally.found, Ordering::Relaxed);
+            progress.checked.fetch_add(tally.checked, Ordering::Relaxed);
+            match end {
+                CaseEnd::Stopped => return,
+                CaseEnd::Broken { .. } => {
+                    let found = 1 + progress.violations.fetch_add(1, Ordering::Relaxed);
+                    let max = self.what.violations_max as u64;
+                    if max > 0 && found >= max {
+                        // Cases that were handed out before this one are finished all the same.
+                        self.next.store(u64::MAX / 2, Ordering::Relaxed);
+                    }
+                }
+                CaseEnd::Done | CaseEnd::Inconclusive(_) => {}
+            }
+            progress.cases.fetch_add(1, Ordering::Relaxed);
+            self.ends.lock().unwrap_or_else(|poison| poison.into_inner()).push((number, tally, end));
+        }
+    }
+
+    fn into_explored(self) -> Explored {
+        let mut ends =
+            std::mem::take(&mut *self.ends.lock().unwrap_or_else(|poison| poison.into_inner()));
+        ends.sort_by_key(|(number, ..)| *number);
+        let mut explored =
+            Explored { cases: self.space.len(), done: self.what.first_case, ..Explored::default() };
+        explored.interrupted = self.progress.stop.load(Ordering::Relaxed);
+        for (number, tally, end) in ends {
+            // After an interruption later cases may be done already: they are done again.
+            if number != explored.done {
+                break;
+            }
+            explored.done += 1;
+            explored.tally.add(&tally);
+            match end {
+                CaseEnd::Done | CaseEnd::Stopped => {}
+                CaseEnd::Inconclusive(reason) => explored.inconclusive.push((number, reason)),
+                CaseEnd::Broken { violation, answers, story } => {
+                    let case = self.space.case(number, self.what);
+                    let trace = self.trace_of(&case, &violation, answers);
+                    explored.found.push(Finding { number, case, violation, story, trace });
+                    let max = self.what.violations_max;
+                    if max > 0 && explored.found.len() >= max {
+                        break;
+                    }
+                }
+            }
+        }
+        explored
+    }
+
+    /// The ordinary run that these answers lead to.
+    fn trace_of(
+        &self,
+        case: &Case,
+        violation: &Violation,
+        answers: Vec<seedbed_traces::Decision>,
+    ) -> Option<Box<Trace>> {
+        let job = Job {
+            plant: case.plant.clone(),
+            workload: Some(self.explorer.workload(&case.sequence).ok()?),
+            source: Source::Sparse(answers.into()),
+            ..Job::new(0, case.plan().into())
+        };
+        let law = |outcome: &Outcome| outcome.violation().map(|violation| violation.law.clone());
+        let reproduced = law(&self.scenario.run(&job).outcome)? == violation.law;
+        reproduced.then(|| Box::new(record(self.scenario, &job)))
+    }
+}

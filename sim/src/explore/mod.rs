@@ -1,0 +1,168 @@
+//! Exploration: not a sample of what crashes can leave, but all of it.
+//!
+//! A *case* is a workload in one setting of the engine under one persistence profile. For every
+//! operation of the workload the node is crashed before it takes effect; the disk at that point is
+//! cloned, and every legal image of it is recovered and judged, at acknowledgements with the
+//! knowledge that they were given. Recoveries are crashed in turn, to a given depth. Images that
+//! were looked at before, with clients that knew the same, are skipped.
+//!
+//! While a disk has at most [`Bounds::images`] legal images the answer is **exhaustive** for that
+//! crash point; beyond, prefixes of the program order with a few deviations are looked at, and the
+//! result says so. A broken law comes as answers to the world's decisions: an ordinary trace, which
+//! replays and shrinks like any other.
+
+mod case;
+mod cases;
+
+use seedbed_faults::{Profile, Rule};
+use seedbed_traces::Decision;
+
+use crate::disk::Bounds;
+use crate::node::{CrashKind, NodeId};
+use crate::sim::Sim;
+use crate::testbed::{Failure, Testbed};
+
+pub use case::{CaseEnd, CaseExplorer, explorer};
+pub use cases::{ExploreProgress, Explored, Exploration, Finding, explore};
+
+/// A testbed whose parts can be run one by one, on clones of its disk.
+pub trait Explore: Testbed {
+    /// What outlives the node: what clients were told, and what they still want to do.
+    type Memory: Clone;
+
+    /// Settings of the engine to explore one after the other.
+    fn settings(&self) -> Vec<Setting>;
+
+    /// The operations that exhaustive sequences are made of.
+    fn alphabet(&self) -> Vec<Self::Op>;
+
+    /// Prepares a workload.
+    ///
+    /// # Errors
+    /// Why there is no verdict, for example an unknown plant.
+    fn begin(
+        &self,
+        sim: &mut Sim,
+        ops: &[Self::Op],
+        plant: Option<&str>,
+    ) -> Result<Self::Memory, Failure>;
+
+    /// Boots the node, recovers, checks the laws, and works if that is the goal. While it recovers
+    /// `memory` must not change: an explorer takes it as it was before for crashes inside.
+    ///
+    /// # Errors
+    /// The first violation, or why there is no verdict.
+    fn boot(
+        &self,
+        sim: &mut Sim,
+        node: NodeId,
+        memory: &mut Self::Memory,
+        goal: Goal,
+    ) -> Result<Boot, Failure>;
+
+    /// The last boot ended in this way.
+    fn crashed(&self, sim: &Sim, memory: &mut Self::Memory, kind: CrashKind);
+
+    /// Two memories with the same number make the laws say the same of the same image.
+    fn fingerprint(&self, memory: &Self::Memory) -> u64;
+}
+
+/// What a boot is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Recover, check, go on with the workload to its end.
+    Work,
+    /// Recover and check.
+    Recover,
+}
+
+/// How a boot ended, if no law was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// By itself; the node is up.
+    Done,
+    /// By its crash.
+    Crashed,
+}
+
+/// A setting of the engine: answers to the decisions that draw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Label and answer, in the order in which they are asked.
+    pub answers: Vec<(&'static str, u64)>,
+}
+
+impl Setting {
+    /// The answers as decisions, for [`Source::Sparse`](crate::Source::Sparse).
+    fn answers(&self) -> Vec<Decision> {
+        let decision = |&(label, value): &(&'static str, u64)| Decision {
+            label: label.into(),
+            nth: 0,
+            bound: value + 1,
+            value,
+        };
+        self.answers.iter().map(decision).collect()
+    }
+}
+
+/// A workload to explore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sequence {
+    /// Operations of the alphabet, by number.
+    Letters(Vec<usize>),
+    /// The workload of a seed.
+    Seed(u64),
+}
+
+/// What to explore in one go.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The engine's setting.
+    pub setting: Setting,
+    /// What the file system promises.
+    pub profile: Profile,
+    /// The workload.
+    pub sequence: Sequence,
+    /// How many crashes in a row; 1 is none inside recovery.
+    pub depth: u32,
+    /// When a crash point is not exhausted any more.
+    pub bounds: Bounds,
+    /// The deviation to switch on.
+    pub plant: Option<String>,
+    /// Syncs to leave out or weaken.
+    pub rules: Vec<Rule>,
+}
+
+/// Counts of an exploration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Tally {
+    /// Crash points.
+    pub points: u64,
+    /// Legal images.
+    pub found: u64,
+    /// Of these, images that had been looked at before.
+    pub pruned: u64,
+    /// Of these, images that were recovered and judged.
+    pub checked: u64,
+    /// Every crash point was exhausted.
+    pub exhaustive: bool,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { points: 0, found: 0, pruned: 0, checked: 0, exhaustive: true }
+    }
+}
+
+impl Tally {
+    /// Adds another one's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.points += other.points;
+        self.found += other.found;
+        self.pruned += other.pruned;
+        self.checked += other.checked;
+        self.exhaustive &= other.exhaustive;
+    }
+}
