@@ -160,6 +160,8 @@ pub enum Then {
     Short,
     /// Reports success and does nothing.
     Omit,
+    /// A `sync_all` does what a `sync_data` does.
+    Weaken,
     /// The process dies here; the page cache lives.
     Crash,
     /// The power goes here; the page cache is lost.
@@ -176,6 +178,7 @@ impl Then {
             Self::NoSpace => "no_space",
             Self::Short => "short",
             Self::Omit => "omit",
+            Self::Weaken => "weaken",
             Self::Crash => "crash",
             Self::PowerLoss => "power_loss",
             Self::Stall => "stall",
@@ -187,6 +190,7 @@ impl Then {
         match self {
             Self::Eio | Self::Crash | Self::PowerLoss | Self::Stall => true,
             Self::Short => matches!(op, OpKind::Read | OpKind::Write),
+            Self::Weaken => matches!(op, OpKind::SyncAll),
             Self::Omit => !matches!(op, OpKind::Open | OpKind::Read | OpKind::ReadDir),
             Self::NoSpace => !matches!(
                 op,
@@ -241,6 +245,11 @@ impl Rule {
     /// Leaves out the sync at a source location: it reports success and makes nothing durable.
     pub fn omit_sync(site: impl Into<String>) -> Self {
         Self { site: Some(site.into()), ..Self::new(On::Sync, Then::Omit) }
+    }
+
+    /// Makes the `sync_all` at a source location a `sync_data`.
+    pub fn weaken_sync(site: impl Into<String>) -> Self {
+        Self { site: Some(site.into()), ..Self::new(On::Op(OpKind::SyncAll), Then::Weaken) }
     }
 
     /// Checks the rule and prepares it for matching.

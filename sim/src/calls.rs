@@ -48,6 +48,8 @@ enum Fate {
     Short(FaultKind),
     /// Reports success and does nothing.
     Omit,
+    /// A sync of everything covers data only.
+    Weaken,
 }
 
 /// How much of a call takes effect.
@@ -61,6 +63,8 @@ pub(crate) enum Effect {
     Omitted,
     /// A sync that fails.
     Failed,
+    /// A sync of data only, whatever was asked for.
+    Weakened,
 }
 
 impl World {
@@ -120,6 +124,9 @@ impl World {
             Fate::Normal => (apply(&mut self.nodes[index].disk, Effect::Full), None),
             Fate::Omit => {
                 (apply(&mut self.nodes[index].disk, Effect::Omitted), Some(FaultKind::Omitted))
+            }
+            Fate::Weaken => {
+                (apply(&mut self.nodes[index].disk, Effect::Weakened), Some(FaultKind::Omitted))
             }
             Fate::Short(kind) => {
                 let bytes =
@@ -197,8 +204,10 @@ impl World {
 
     /// How much of an operation took effect when the node crashed in it: of a write, any part.
     fn effect_at_crash(&mut self, call: Call<'_>) -> Effect {
-        if matches!(self.rule_fate(call), Some(Ruled::Fate(Fate::Omit))) {
-            return Effect::Omitted;
+        match self.rule_fate(call) {
+            Some(Ruled::Fate(Fate::Omit)) => return Effect::Omitted,
+            Some(Ruled::Fate(Fate::Weaken)) => return Effect::Weakened,
+            _ => {}
         }
         if call.op != OpKind::Write || call.len < 2 {
             return Effect::Full;
@@ -268,6 +277,7 @@ impl World {
             Then::Short if call.len > 1 => Ruled::Fate(Fate::Short(short_kind(call.op))),
             Then::Short => Ruled::Fate(Fate::Normal),
             Then::Omit => Ruled::Fate(Fate::Omit),
+            Then::Weaken => Ruled::Fate(Fate::Weaken),
             Then::Crash => Ruled::Crash(CrashKind::Process),
             Then::PowerLoss => Ruled::Crash(CrashKind::PowerLoss),
             Then::Stall => {

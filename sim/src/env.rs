@@ -142,9 +142,11 @@ impl SimFile {
         site: &'static Location<'static>,
     ) -> Submitted<Option<Barrier>> {
         let call = self.call(op, 0, 0, site);
-        let kind = if op == OpKind::SyncAll { SyncKind::All } else { SyncKind::Data };
+        let all = op == OpKind::SyncAll;
         with(|world| {
             world.call(call, |disk, effect| {
+                let weak = !all || effect == Effect::Weakened;
+                let kind = if weak { SyncKind::Data } else { SyncKind::All };
                 Ok(barrier(disk, disk.begin_sync(self.ino, kind), effect))
             })
         })

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use seedbed_faults::{Faults, Plan};
+use seedbed_faults::{Faults, Plan, Rule, Then};
 use seedbed_traces::{Decision, Digest, Event};
 
 use crate::choices::{Divergence, Source};
@@ -105,7 +105,7 @@ impl Sim {
             faults.disk.metadata_latency = disk.metadata_latency;
             world.crashes_left = 0;
             // Planted omissions are part of the engine under test, not of the weather.
-            let omits = |rule: &seedbed_faults::Rule| rule.then == seedbed_faults::Then::Omit;
+            let omits = |rule: &Rule| matches!(rule.then, Then::Omit | Then::Weaken);
             faults.rules = world.faults.rules.iter().filter(|rule| omits(rule)).cloned().collect();
             world.set_faults(faults);
             world.nodes.iter_mut().for_each(|node| node.crash_at = None);

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use super::pages::{self, Page};
 use super::{PAGE, SECTOR, Site};
 
+/// For comparing: a slice of it is faster than a look at every byte.
+static ZEROS: Page = [0; PAGE];
+
 /// A file's content; see the parent module for the model.
 #[derive(Clone, Debug)]
 pub(super) struct FileData {
@@ -360,7 +363,7 @@ impl FileData {
         self.pages.truncate(len.div_ceil(PAGE));
         if !len.is_multiple_of(PAGE)
             && let Some(Some(page)) = self.pages.get_mut(len / PAGE)
-            && page[len % PAGE..].iter().any(|&byte| byte != 0)
+            && page[len % PAGE..] != ZEROS[len % PAGE..]
         {
             Arc::make_mut(page)[len % PAGE..].fill(0);
         }

@@ -44,11 +44,25 @@ pub enum CaseEnd {
         violation: Violation,
         /// Answers that are not 0, as in a shrunk trace.
         answers: Vec<Decision>,
-        /// What the last power loss kept and lost, for people.
-        story: Vec<String>,
+        /// What the power losses kept and lost.
+        story: Vec<Lost>,
     },
     /// There is no verdict, and why.
     Inconclusive(String),
+}
+
+/// What one crash on the way to a broken law left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The operation of its boot before which it crashed; `None`: after its last one.
+    pub at_op: Option<u64>,
+    /// The power went; else only the process died.
+    pub power: bool,
+    /// Persist nodes that are lost, with their source locations, and whether they are torn. Each
+    /// is needed for the violation.
+    pub lost: Vec<(String, bool)>,
+    /// Persist nodes that stayed although something older is lost.
+    pub kept: Vec<String>,
 }
 
 /// Makes a testbed's cases explorable.
@@ -115,7 +129,13 @@ enum Loss {
     /// A process crash: the cache stays.
     Process,
     /// A power loss that asks these questions and gets these answers.
-    Power { answers: Vec<(&'static str, u64)>, story: Vec<String> },
+    Power {
+        answers: Vec<(&'static str, u64)>,
+        /// What is lost, and whether it is torn.
+        lost: Vec<(String, bool)>,
+        /// What stayed although something older is lost.
+        kept: Vec<String>,
+    },
 }
 
 struct CaseRun<'a, T: Explore> {
@@ -234,8 +254,12 @@ impl<T: Explore> CaseRun<'_, T> {
             return Ok(());
         }
         path.push(Step { at_op, loss: Loss::Process });
-        let result = self.check(disk, &told.process, path);
-        let result = result.and_then(|()| self.images(disk, told, path));
+        // Power losses first: what they break is shorter told than what a crash in between does.
+        let result = self.images(disk, told, path);
+        if let Some(step) = path.last_mut() {
+            step.loss = Loss::Process;
+        }
+        let result = result.and_then(|()| self.check(disk, &told.process, path));
         path.pop();
         result
     }
@@ -254,15 +278,72 @@ impl<T: Explore> CaseRun<'_, T> {
             if !self.is_new(&image, told.fingerprints.1, path.len()) {
                 return true;
             }
-            let loss = power_loss(&pending, kept, tears);
-            if let Some(step) = path.last_mut() {
-                step.loss = loss;
+            match self.check(&image, &told.power, path).map_err(|end| *end) {
+                Ok(()) => true,
+                Err(CaseEnd::Broken { violation, .. }) => {
+                    stop = Some(self.smallest(&pending, (kept, tears), &violation, told, path));
+                    false
+                }
+                Err(other) => {
+                    stop = Some(Box::new(other));
+                    false
+                }
             }
-            stop = self.check(&image, &told.power, path).err();
-            stop.is_none()
         });
         self.tally.exhaustive &= count.exhaustive;
         stop.map_or(Ok(()), Err)
+    }
+
+    /// Gives back to the image whatever the violation does not need to be lost: what remains lost
+    /// must, each alone, have been durable.
+    fn smallest(
+        &mut self,
+        pending: &Pending<'_>,
+        (kept, tears): (&[bool], &[Tear]),
+        violation: &Violation,
+        told: &Told<T::Memory>,
+        path: &mut Vec<Step>,
+    ) -> Stop {
+        let (mut kept, mut tears) = (kept.to_vec(), tears.to_vec());
+        let mut broken = self.broken(pending, (&kept, &tears), told, path);
+        // Newest first: older nodes are what newer ones need.
+        let mut rest: Vec<usize> = (0..pending.len()).filter(|&node| !kept[node]).collect();
+        while let Some(node) = rest.pop() {
+            if kept[node] {
+                continue;
+            }
+            let mut fuller = kept.clone();
+            fuller[node] = true;
+            pending.close_up(&mut fuller);
+            let fewer: Vec<Tear> =
+                tears.iter().copied().filter(|tear| !fuller[tear.node]).collect();
+            let still = self.broken(pending, (&fuller, &fewer), told, path);
+            if let Some(CaseEnd::Broken { violation: other, .. }) = still.as_deref()
+                && other.law == violation.law
+            {
+                (kept, tears, broken) = (fuller, fewer, still);
+                rest = (0..pending.len()).filter(|&node| !kept[node]).collect();
+            }
+        }
+        broken.unwrap_or_else(|| {
+            let reason = format!("a broken law ({}) did not show again", violation.law);
+            Box::new(CaseEnd::Inconclusive(reason))
+        })
+    }
+
+    /// Checks one image afresh.
+    fn broken(
+        &mut self,
+        pending: &Pending<'_>,
+        (kept, tears): (&[bool], &[Tear]),
+        told: &Told<T::Memory>,
+        path: &mut Vec<Step>,
+    ) -> Option<Stop> {
+        if let Some(step) = path.last_mut() {
+            step.loss = power_loss(pending, kept, tears);
+        }
+        self.seen.clear();
+        self.check(&pending.image(kept, tears), &told.power, path).err()
     }
 
     /// Whether this image was not looked at yet with clients that were told the same. With
@@ -291,19 +372,14 @@ impl<T: Explore> CaseRun<'_, T> {
 /// A power loss that leaves this image, as questions and answers.
 fn power_loss(pending: &Pending<'_>, kept: &[bool], tears: &[Tear]) -> Loss {
     let answers = pending.answers(kept, tears);
-    let lost = |node: &usize| !kept[*node];
-    let mut story: Vec<String> = Vec::new();
-    for node in (0..pending.len()).filter(lost) {
-        let torn = tears.iter().find(|tear| tear.node == node);
-        let how = if torn.is_some() { "torn" } else { "lost" };
-        story.push(format!("{how}: {}", pending.describe(node)));
-    }
-    // What stayed although something older did not: the order that the engine did not ask for.
+    let is_torn = |node: usize| tears.iter().any(|tear| tear.node == node);
+    let lost = (0..pending.len()).filter(|&node| !kept[node]);
+    let lost: Vec<(String, bool)> =
+        lost.map(|node| (pending.describe(node), is_torn(node))).collect();
+    // What stayed although something older did not.
     let first_lost = kept.iter().position(|kept| !kept).unwrap_or(kept.len());
-    for node in (first_lost..pending.len()).filter(|node| kept[*node]) {
-        story.push(format!("kept: {}", pending.describe(node)));
-    }
-    Loss::Power { answers, story }
+    let later = (first_lost..pending.len()).filter(|&node| kept[node]);
+    Loss::Power { answers, lost, kept: later.map(|node| pending.describe(node)).collect() }
 }
 
 /// The decisions of a run that crashes and loses power like this; 0 is left out.
@@ -344,22 +420,15 @@ fn answers(setting: &Setting, path: &[Step]) -> Vec<Decision> {
     decisions
 }
 
-fn story(path: &[Step]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for step in path {
-        let when = match step.at_op {
-            Some(op) => format!("before operation {op} of its boot"),
-            None => "after its last operation".to_owned(),
+fn story(path: &[Step]) -> Vec<Lost> {
+    let lost = |step: &Step| {
+        let (power, lost, kept) = match &step.loss {
+            Loss::Process => (false, Vec::new(), Vec::new()),
+            Loss::Power { lost, kept, .. } => (true, lost.clone(), kept.clone()),
         };
-        match &step.loss {
-            Loss::Process => lines.push(format!("process crash {when}")),
-            Loss::Power { story, .. } => {
-                lines.push(format!("power loss {when}"));
-                lines.extend(story.iter().map(|line| format!("  {line}")));
-            }
-        }
-    }
-    lines
+        Lost { at_op: step.at_op, power, lost, kept }
+    };
+    path.iter().map(lost).collect()
 }
 
 impl Case {

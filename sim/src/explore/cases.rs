@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use seedbed_faults::{Profile, Rule};
 use seedbed_traces::Trace;
 
-use super::{Case, CaseEnd, CaseExplorer, Sequence, Setting, Tally};
+use super::{Case, CaseEnd, CaseExplorer, Lost, Sequence, Setting, Tally};
 use crate::choices::Source;
 use crate::disk::Bounds;
 use crate::testbed::{Job, Outcome, Scenario, Violation};
@@ -69,8 +69,8 @@ pub struct Finding {
     pub case: Case,
     /// The law and how.
     pub violation: Violation,
-    /// What the power losses kept and lost, a line each.
-    pub story: Vec<String>,
+    /// What the crashes on the way left, in order.
+    pub story: Vec<Lost>,
     /// The run as a trace, which replays. `None` if the ordinary run does not break the same law.
     pub trace: Option<Box<Trace>>,
 }
@@ -96,6 +96,25 @@ impl Explored {
     /// Whether every legal image of every case was looked at.
     pub fn is_exhaustive(&self) -> bool {
         self.tally.exhaustive && self.done == self.cases && self.inconclusive.is_empty()
+    }
+}
+
+impl Finding {
+    /// The order that was missing, in a sentence: what must be durable before what.
+    pub fn ordering(&self) -> Option<String> {
+        let last = self.story.iter().rev().find(|step| !step.lost.is_empty())?;
+        let lost: Vec<&str> = last.lost.iter().map(|(what, _)| what.as_str()).collect();
+        let before = match (last.kept.last(), last.at_op) {
+            (Some(kept), _) => kept.clone(),
+            (None, Some(op)) => format!("what was told before operation {op} of that boot"),
+            (None, None) => "what was told at the end of that boot".to_owned(),
+        };
+        Some(format!("{} must persist before {before}", lost.join(" and ")))
+    }
+
+    /// Persist nodes in the report.
+    pub fn nodes(&self) -> usize {
+        self.story.iter().map(|step| step.lost.len()).sum()
     }
 }
 

@@ -22,7 +22,7 @@ use crate::node::{CrashKind, NodeId};
 use crate::sim::Sim;
 use crate::testbed::{Failure, Testbed};
 
-pub use case::{CaseEnd, CaseExplorer, explorer};
+pub use case::{CaseEnd, CaseExplorer, Lost, explorer};
 pub use cases::{ExploreProgress, Explored, Exploration, Finding, explore};
 
 /// A testbed whose parts can be run one by one, on clones of its disk.
