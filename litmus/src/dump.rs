@@ -112,11 +112,7 @@ impl Dump {
     }
 }
 
-fn list(
-    root: &Path,
-    below: &str,
-    paths: &mut BTreeMap<String, fs::Metadata>,
-) -> io::Result<()> {
+fn list(root: &Path, below: &str, paths: &mut BTreeMap<String, fs::Metadata>) -> io::Result<()> {
     for entry in fs::read_dir(root.join(below))? {
         let entry = entry?;
         let name = entry.file_name().into_string().map_err(|name| {
@@ -254,7 +250,8 @@ impl Dump {
 
     /// Sets every file's links to the given number, or to the number of its paths.
     fn count_links(&mut self, counted: &BTreeMap<String, u64>) {
-        let names: Vec<_> = self.entries.keys().map(|path| (path.clone(), self.names(path))).collect();
+        let names: Vec<_> =
+            self.entries.keys().map(|path| (path.clone(), self.names(path))).collect();
         for (path, names) in names {
             if let Some(Entry::File { nlink, .. }) = self.entries.get_mut(&path) {
                 *nlink = counted.get(&path).copied().unwrap_or(names);

@@ -79,7 +79,7 @@ pub struct ErrorCells {
     /// `fsync` through the first handle when the device has healed.
     pub healed_fsync: String,
     /// Overwriting the first page of the file and syncing it then.
-    pub healed_elsewhere: String,
+    pub healed_write: String,
     /// The content after unmounting and mounting again.
     pub remounted: String,
 }
@@ -129,7 +129,7 @@ fn trouble(setup: &Setup, row: &ErrorRow, outer: &Outer) -> io::Result<ErrorCell
     cells.dropped = content(&path)?;
     outer.heal()?;
     cells.healed_fsync = call("fsync w")?;
-    cells.healed_elsewhere = call("write w 0+4096 e; fsync w")?;
+    cells.healed_write = call("write w 0+4096 e; fsync w")?;
     Ok(cells)
 }
 

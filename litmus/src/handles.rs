@@ -11,9 +11,7 @@ use rustix::fs::{FallocateFlags, fallocate, syncfs};
 use crate::errno::Errno;
 use crate::mount::Mount;
 use crate::setup::FsKind;
-use crate::steps::{
-    Flag, PAGE, Step, StepResult, UNRELATED_BYTE, UNRELATED_LEN, UNRELATED_PATH,
-};
+use crate::steps::{Flag, PAGE, Step, StepResult, UNRELATED_BYTE, UNRELATED_LEN, UNRELATED_PATH};
 use crate::sys;
 
 /// Alignment of buffers and extents that any `O_DIRECT` is content with.
@@ -64,7 +62,7 @@ impl<'a> Handles<'a> {
             }
             Step::Close(handle) => {
                 let closed = self.open.remove(handle);
-                closed.map(drop).ok_or_else(|| bad_handle())
+                closed.map(drop).ok_or_else(bad_handle)
             }
             Step::FsyncDir(path) => File::open(self.at(path))?.sync_all(),
             Step::Mkdir(path) => fs::create_dir(self.at(path)),
@@ -93,7 +91,7 @@ impl<'a> Handles<'a> {
     }
 
     fn file(&self, handle: &str) -> io::Result<&File> {
-        self.open.get(handle).ok_or_else(|| bad_handle())
+        self.open.get(handle).ok_or_else(bad_handle)
     }
 }
 

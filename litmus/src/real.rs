@@ -9,7 +9,9 @@
 //! run is unmounted before its copies are mounted, since they all have the same identity.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,14 +34,49 @@ pub enum Crashes {
     EveryStep,
 }
 
-/// What there is after a crash.
+/// What there is after a crash. In text a dump is itself, and the other case is `refused` with the
+/// error.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", into = "String")]
 pub enum Recovered {
     /// The file system could be mounted and read.
     Mounted(Dump),
     /// It could not.
     Refused(Errno),
+}
+
+impl fmt::Display for Recovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mounted(dump) => dump.fmt(f),
+            Self::Refused(errno) => write!(f, "refused {errno}"),
+        }
+    }
+}
+
+impl FromStr for Recovered {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("refused ") {
+            Some(errno) => Ok(Self::Refused(errno.parse()?)),
+            None => text.parse().map(Self::Mounted).map_err(|error| format!("{error}")),
+        }
+    }
+}
+
+impl From<Recovered> for String {
+    fn from(recovered: Recovered) -> Self {
+        recovered.to_string()
+    }
+}
+
+impl TryFrom<String> for Recovered {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 /// One crash of a run.
@@ -88,7 +125,7 @@ impl Runner {
         let image = self.base(setup, &workload.base)?.snapshot()?;
         let mut film = Film { image: &image, shots: Vec::new(), crashes: Vec::new() };
         let mut results = Vec::new();
-        let mount = mount(setup, &image, &[]).map_err(|error| mounting(setup, &error))?;
+        let mount = mount(setup, &image).map_err(|error| mounting(setup, &error))?;
         let mut handles = Handles::new(&mount, setup.kind);
         if crashes == Crashes::EveryStep {
             film.shoot(0)?;
@@ -120,7 +157,7 @@ impl Runner {
 /// A new file system with a base state in it, cleanly unmounted.
 fn make_base(setup: &Setup, base: &[Step]) -> io::Result<Image> {
     let image = setup.make()?;
-    let mount = mount(setup, &image, &[]).map_err(|error| mounting(setup, &error))?;
+    let mount = mount(setup, &image).map_err(|error| mounting(setup, &error))?;
     let mut handles = Handles::new(&mount, setup.kind);
     for step in base {
         handles.step(step).map_err(|errno| {
@@ -132,9 +169,8 @@ fn make_base(setup: &Setup, base: &[Step]) -> io::Result<Image> {
     image.snapshot()
 }
 
-fn mount(setup: &Setup, image: &Image, more: &[&str]) -> io::Result<Mount> {
-    let options: Vec<&str> = setup.mount.iter().chain(more).copied().collect();
-    Mount::device(setup.kind.name(), image.file(), &options)
+fn mount(setup: &Setup, image: &Image) -> io::Result<Mount> {
+    Mount::device(setup.kind.name(), image.file(), setup.mount)
 }
 
 fn mounting(setup: &Setup, error: &io::Error) -> io::Error {
@@ -166,16 +202,16 @@ impl Film<'_> {
     fn develop(self, setup: &Setup) -> io::Result<Vec<Crash>> {
         let recovered = self.shots.iter().map(|image| recover(setup, image));
         let recovered: Vec<_> = recovered.collect::<io::Result<_>>()?;
-        let crash = |(after, shot): (usize, usize)| Crash {
-            after,
-            recovered: recovered[shot].clone(),
-        };
+        let crash =
+            |(after, shot): (usize, usize)| Crash { after, recovered: recovered[shot].clone() };
         Ok(self.crashes.into_iter().map(crash).collect())
     }
 }
 
+/// Mounts for writing, as a machine does that comes up again: ext4 does not replay fast commits
+/// otherwise.
 fn recover(setup: &Setup, image: &Image) -> io::Result<Recovered> {
-    match mount(setup, image, &["ro"]) {
+    match mount(setup, image) {
         Ok(mount) => Ok(Recovered::Mounted(Dump::read(&mount.path())?)),
         Err(error) => match error.raw_os_error() {
             Some(number) => Ok(Recovered::Refused(Errno(number))),

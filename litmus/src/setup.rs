@@ -56,9 +56,14 @@ impl FsKind {
     /// Options of mkfs that keep images small and quiet: no zeroing in the background later.
     const fn mkfs_options(self) -> &'static [&'static str] {
         match self {
-            Self::Ext4 => {
-                &["-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"]
-            }
+            Self::Ext4 => &[
+                "-q",
+                "-F",
+                "-b",
+                "4096",
+                "-E",
+                "lazy_itable_init=0,lazy_journal_init=0,nodiscard",
+            ],
             Self::Xfs => &["-q", "-f", "-K"],
             Self::Btrfs => &["-q", "-f", "-K"],
         }
@@ -105,6 +110,11 @@ impl Setup {
         ext4("ext4-fast_commit", &["-O", "fast_commit"], &[]),
         ext4("ext4-abort", &[], &["data_err=abort"]),
     ];
+
+    /// The setups on which the power fails: all but those whose options are about errors only.
+    pub fn with_power_losses() -> impl Iterator<Item = &'static Self> {
+        Self::ALL.iter().filter(|setup| setup.name != "ext4-abort")
+    }
 
     /// The setups on which writes are refused: those whose options change what becomes of them.
     pub fn with_refused_writes() -> impl Iterator<Item = &'static Self> {

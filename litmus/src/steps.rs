@@ -47,14 +47,8 @@ pub enum Flag {
 
 impl Flag {
     /// Every flag.
-    pub const ALL: [Self; 6] = [
-        Self::Create,
-        Self::Exclusive,
-        Self::Truncate,
-        Self::Append,
-        Self::Direct,
-        Self::Dsync,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Create, Self::Exclusive, Self::Truncate, Self::Append, Self::Direct, Self::Dsync];
 
     /// Its word in the text form.
     pub const fn word(self) -> &'static str {
@@ -273,9 +267,7 @@ fn parse(text: &str) -> Result<Step, String> {
             let (offset, len) = parse_range(range)?;
             Step::SyncRange { handle: own(handle), offset, len }
         }
-        ["writeback", handle, page] => {
-            Step::Writeback { handle: own(handle), page: number(page)? }
-        }
+        ["writeback", handle, page] => Step::Writeback { handle: own(handle), page: number(page)? },
         ["close", handle] => Step::Close(own(handle)),
         ["fsync_dir", name] => Step::FsyncDir(path(name)?),
         ["mkdir", name] => Step::Mkdir(path(name)?),

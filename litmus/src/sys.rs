@@ -29,9 +29,8 @@ pub(crate) fn attach(device: &File, backing: &File) -> io::Result<()> {
     config.fd = u32::try_from(backing.as_raw_fd()).map_err(io::Error::other)?;
     config.info.lo_flags = loops::LO_FLAGS_AUTOCLEAR as u32;
     // SAFETY: the request reads a `loop_config`.
-    let failed = unsafe {
-        libc::ioctl(device.as_raw_fd(), loops::LOOP_CONFIGURE.into(), &raw const config)
-    };
+    let failed =
+        unsafe { libc::ioctl(device.as_raw_fd(), loops::LOOP_CONFIGURE.into(), &raw const config) };
     result(failed)
 }
 
@@ -40,13 +39,9 @@ pub(crate) fn commit_btrfs(root: impl AsFd) -> io::Result<()> {
     let fd = root.as_fd().as_raw_fd();
     let mut transaction = 0_u64;
     // SAFETY: the request writes a `u64`.
-    result(unsafe {
-        libc::ioctl(fd, numbers::BTRFS_IOC_START_SYNC.into(), &raw mut transaction)
-    })?;
+    result(unsafe { libc::ioctl(fd, numbers::BTRFS_IOC_START_SYNC.into(), &raw mut transaction) })?;
     // SAFETY: the request reads a `u64`.
-    result(unsafe {
-        libc::ioctl(fd, numbers::BTRFS_IOC_WAIT_SYNC.into(), &raw const transaction)
-    })
+    result(unsafe { libc::ioctl(fd, numbers::BTRFS_IOC_WAIT_SYNC.into(), &raw const transaction) })
 }
 
 /// Writes the pages of a range of a file and waits for them, and does nothing else.
