@@ -16,9 +16,10 @@ Examples:
 
 Exit codes:
   0   fine: everything was done, and all laws held
-  1   violation: a law was broken (diff: the traces differ; zoo: a plant escaped)
+  1   violation: a law was broken (diff: the traces differ; zoo: a plant escaped; litmus: an outcome
+      is not a recorded one)
   2   usage: the command line, a setting, an input file or an output place is wrong
-  3   inconclusive: interrupted, or a run went on for too long
+  3   inconclusive: interrupted, a run went on for too long, or litmus could not run
   4   nothing selected: no seeds, or a sync that is never called
   5   diverged: a replay is not the run that was recorded
   70  internal error: the tool or a testbed failed, not the engine under test

@@ -41,8 +41,7 @@ pub use random::{RANDOM_BASE, random_workload};
 pub use real::{Crash, Crashes, Observed, Recovered, Runner};
 pub use setup::{FsKind, Setup, Unavailable};
 pub use steps::{
-    Flag, Handle, PAGE, ParseStepError, Path, Step, StepResult, UNRELATED_BYTE, UNRELATED_LEN,
-    UNRELATED_PATH,
+    Flag, PAGE, ParseStepError, Step, StepResult, UNRELATED_BYTE, UNRELATED_LEN, UNRELATED_PATH,
 };
 pub use table::{Recorded, Row, error_rows, kernel, rows};
 pub use workload::{STANDARD_BASE, Workload, parse_steps, standard_base, steps_text};

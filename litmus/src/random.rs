@@ -1,7 +1,7 @@
 //! Small random workloads, a function of their seed.
 //!
-//! They reach what no table thinks of: combinations. Each has a few steps over two or three files in
-//! two directories. Every write has a byte of its own, so a dump tells which writes it shows. Steps
+//! They reach what no table thinks of: combinations. Each has a few steps over two or three files
+//! in two directories. Every write has a byte of its own, so a dump tells which writes it shows. Steps
 //! succeed as far as names, handles and alignment go: the generator keeps track of these.
 //!
 //! Invariant: the same seed gives the same workload on every machine.
@@ -128,8 +128,8 @@ impl Generator {
         }
     }
 
-    /// A name of a file, preferring the file that a step was about last: what goes wrong, goes wrong
-    /// between steps about one file.
+    /// A name of a file, preferring the file that a step was about last: most trouble is between
+    /// steps about one file.
     fn path(&mut self) -> Option<String> {
         let all: Vec<_> = self.names.keys().cloned().collect();
         let is_recent = |path: &&String| self.names[*path] == self.recent;

@@ -1,12 +1,12 @@
-//! The vocabulary of a litmus workload: file operations as plain data, with a text form of one line.
+//! The vocabulary of a litmus workload: file operations as plain data, with a text form of a line.
 //!
 //! ```text
 //! open t A/tmp create; write t 0+8192 n; fsync t; rename A/tmp A/tgt; crash
 //! ```
 //!
 //! Handles are short names chosen by the workload, files are named by their path below the root of
-//! the file system, and contents are one byte repeated, so that a dump tells at a glance which write
-//! it shows.
+//! the file system (the root itself is `.`), and contents are one byte repeated, so that a dump
+//! tells at a glance which write it shows.
 //!
 //! Invariant: parsing what is printed gives the same steps.
 
@@ -63,12 +63,6 @@ impl Flag {
     }
 }
 
-/// A name of an open file within one workload.
-pub type Handle = String;
-
-/// A path below the root of the file system, without a leading slash; the root itself is `.`.
-pub type Path = String;
-
 /// One operation of a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -76,16 +70,16 @@ pub enum Step {
     /// Opens a file for reading and writing.
     Open {
         /// Its name from now on.
-        handle: Handle,
+        handle: String,
         /// The file.
-        path: Path,
+        path: String,
         /// Further flags.
         flags: BTreeSet<Flag>,
     },
     /// Writes one byte over and over at an offset.
     Write {
         /// The file.
-        handle: Handle,
+        handle: String,
         /// First byte.
         offset: u64,
         /// Number of bytes.
@@ -96,7 +90,7 @@ pub enum Step {
     /// Writes at the present end of the file.
     Append {
         /// The file.
-        handle: Handle,
+        handle: String,
         /// Number of bytes.
         len: u64,
         /// The byte.
@@ -105,14 +99,14 @@ pub enum Step {
     /// `ftruncate`, to a smaller or a larger length.
     SetLen {
         /// The file.
-        handle: Handle,
+        handle: String,
         /// Its new length.
         len: u64,
     },
     /// `fallocate`.
     Allocate {
         /// The file.
-        handle: Handle,
+        handle: String,
         /// First byte.
         offset: u64,
         /// Number of bytes.
@@ -121,13 +115,13 @@ pub enum Step {
         keep_size: bool,
     },
     /// `fsync` of a file.
-    Fsync(Handle),
+    Fsync(String),
     /// `fdatasync` of a file.
-    Fdatasync(Handle),
+    Fdatasync(String),
     /// `sync_file_range`: writes the pages of a range and waits for them.
     SyncRange {
         /// The file.
-        handle: Handle,
+        handle: String,
         /// First byte.
         offset: u64,
         /// Number of bytes.
@@ -136,24 +130,24 @@ pub enum Step {
     /// The kernel's background writeback happens to write this one page.
     Writeback {
         /// The file.
-        handle: Handle,
+        handle: String,
         /// Number of the page within the file.
         page: u64,
     },
     /// Closes a file.
-    Close(Handle),
+    Close(String),
     /// `fsync` of a directory.
-    FsyncDir(Path),
+    FsyncDir(String),
     /// `mkdir`
-    Mkdir(Path),
+    Mkdir(String),
     /// `rmdir`
-    Rmdir(Path),
+    Rmdir(String),
     /// `rename`
-    Rename(Path, Path),
+    Rename(String, String),
     /// `link`: the second path becomes another name of the first.
-    Link(Path, Path),
+    Link(String, String),
     /// `unlink`
-    Unlink(Path),
+    Unlink(String),
     /// Appends a page to [`UNRELATED_PATH`] and syncs that file.
     Unrelated,
     /// The file system commits its metadata, without writing data that nobody synced: on ext4 and
@@ -305,7 +299,7 @@ fn parse_range(text: &str) -> Result<(u64, u64), String> {
 }
 
 /// Paths stay below the root: nothing outside the file system under test can be named.
-fn path(text: &str) -> Result<Path, String> {
+fn path(text: &str) -> Result<String, String> {
     let parts_are_plain = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
     let characters_are_plain = !text.contains(['=', ';', '|', '*', ',']);
     match text == "." || (parts_are_plain && characters_are_plain) {
