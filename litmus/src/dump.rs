@@ -66,7 +66,7 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Reads everything below a folder. Where reading a file fails, the page is noted as unreadable.
+    /// Reads everything below a folder. Where reading a file fails, the page counts as unreadable.
     ///
     /// # Errors
     ///

@@ -1,10 +1,10 @@
 //! What happens to a write that the device refuses: who hears of it, what readers see, and what is
 //! on disk in the end.
 //!
-//! The file system lies in a file on another file system, an XFS that is full. One page of that file
-//! is shared with a second file, so that overwriting it needs new space: there is none, and the loop
-//! device reports `ENOSPC`, as thin provisioning does. All other pages are the file's own and can be
-//! written. Deleting what fills the outer file system heals the device.
+//! The file system lies in a file on another file system, an XFS that is full. One page of that
+//! file is shared with a second file, so that overwriting it needs new space: there is none, and the
+//! loop device reports `ENOSPC`, as thin provisioning does. All other pages are the file's own and
+//! can be written. Deleting what fills the outer file system heals the device.
 
 use std::fs::{self, File};
 use std::io;
@@ -92,7 +92,8 @@ pub struct ErrorCells {
 pub fn run_error_row(setup: &'static Setup, row: &ErrorRow) -> io::Result<ErrorCells> {
     let outer = Outer::new(setup)?;
     let steps = parse_steps(&row.base).map_err(io::Error::other)?;
-    let guest = outer.mount(setup)?;
+    // Without options: a journal for data would hold a second copy of the marked page.
+    let guest = outer.mount(setup.kind, &[])?;
     let mut handles = Handles::new(&guest, setup.kind);
     for step in steps.iter().chain([&Step::Syncfs]) {
         let made = handles.step(step);
@@ -102,14 +103,14 @@ pub fn run_error_row(setup: &'static Setup, row: &ErrorRow) -> io::Result<ErrorC
     drop(guest);
     outer.refuse(setup.kind, row.refused)?;
     let mut cells = trouble(setup, row, &outer)?;
-    let guest = outer.mount(setup)?;
+    let guest = outer.mount(setup.kind, setup.mount)?;
     cells.remounted = content(&guest.path().join(FILE))?;
     Ok(cells)
 }
 
 /// Everything between the two mounts.
 fn trouble(setup: &Setup, row: &ErrorRow, outer: &Outer) -> io::Result<ErrorCells> {
-    let guest = outer.mount(setup)?;
+    let guest = outer.mount(setup.kind, setup.mount)?;
     let path = guest.path().join(FILE);
     let mut cells = ErrorCells::default();
     let mut handles = Handles::new(&guest, setup.kind);
@@ -162,9 +163,9 @@ impl Outer {
     }
 
     /// Mounts the file system under test.
-    fn mount(&self, setup: &Setup) -> io::Result<Mount> {
-        let mounted = Mount::device(setup.kind.name(), &self.image, setup.mount);
-        mounted.map_err(|error| because(&format!("mounting {}", setup.name), &error))
+    fn mount(&self, kind: FsKind, options: &[&str]) -> io::Result<Mount> {
+        let mounted = Mount::device(kind.name(), &self.image, options);
+        mounted.map_err(|error| because(&format!("mounting {}", kind.name()), &error))
     }
 
     /// From now on the page cannot be written.

@@ -4,8 +4,8 @@
 //!
 //! * [`Workload`] is what is done: [`Step`]s on a base state. [`rows`] are the workloads of the
 //!   table, [`random_workload`] makes more.
-//! * [`Runner`] does it on a real file system, a [`Setup`], and gives an [`Observed`]: what each step
-//!   returned, and for each [`Crash`] a [`Dump`] of what was left. [`run_all`] runs many.
+//! * [`Runner`] does it on a real file system, a [`Setup`], and gives an [`Observed`]: what each
+//!   step returned, and for each [`Crash`] a [`Dump`] of what was left. [`run_all`] runs many.
 //! * [`Recorded`] is what kernels made of the table so far, [`verdict`] compares.
 //!
 //! It takes root, loop devices and the programs that make file systems; [`Setup::available`] says

@@ -1,7 +1,7 @@
 //! Runs many workloads on several threads, each with file systems of its own.
 //!
-//! Most of a run is waiting, since mounting and unmounting wait for the kernel, so more threads than
-//! cores are of use.
+//! Most of a run is waiting, since mounting and unmounting wait for the kernel, so more threads
+//! than cores are of use.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

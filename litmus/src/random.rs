@@ -1,8 +1,8 @@
 //! Small random workloads, a function of their seed.
 //!
 //! They reach what no table thinks of: combinations. Each has a few steps over two or three files
-//! in two directories. Every write has a byte of its own, so a dump tells which writes it shows. Steps
-//! succeed as far as names, handles and alignment go: the generator keeps track of these.
+//! in two directories. Every write has a byte of its own, so a dump tells which writes it shows.
+//! Steps succeed as far as names, handles and alignment go: the generator keeps track of these.
 //!
 //! Invariant: the same seed gives the same workload on every machine.
 
