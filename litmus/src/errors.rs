@@ -2,9 +2,9 @@
 //! on disk in the end.
 //!
 //! The file system lies in a file on another file system, an XFS that is full. One page of that
-//! file is shared with a second file, so that overwriting it needs new space: there is none, and the
-//! loop device reports `ENOSPC`, as thin provisioning does. All other pages are the file's own and
-//! can be written. Deleting what fills the outer file system heals the device.
+//! file is shared with a second file, so that overwriting it needs new space: there is none, and
+//! the loop device reports `ENOSPC`, as thin provisioning does. All other pages are the file's own
+//! and can be written. Deleting what fills the outer file system heals the device.
 
 use std::fs::{self, File};
 use std::io;

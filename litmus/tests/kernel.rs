@@ -2,8 +2,8 @@
 //! cannot.
 //!
 //! `UPDATE_LITMUS=1 cargo test -p seedbed-litmus --test kernel` measures every row on every setup
-//! and adds what is new to the file of recorded outcomes. Some outcomes are races that are rarely lost,
-//! so it forgets none; `UPDATE_LITMUS=fresh` begins anew.
+//! and adds what is new to the file of recorded outcomes. Some outcomes are races that are rarely
+//! lost, so it forgets none; `UPDATE_LITMUS=fresh` begins anew.
 
 #![cfg(target_os = "linux")]
 
