@@ -16,9 +16,10 @@ Examples:
 
 Exit codes:
   0   fine: everything was done, and all laws held
-  1   violation: a law was broken (diff: the traces differ; zoo: a plant escaped)
+  1   violation: a law was broken (diff: the traces differ; zoo: a plant escaped; litmus: an outcome
+      is not a recorded one)
   2   usage: the command line, a setting, an input file or an output place is wrong
-  3   inconclusive: interrupted, or a run went on for too long
+  3   inconclusive: interrupted, a run went on for too long, or litmus could not run
   4   nothing selected: no seeds, or a sync that is never called
   5   diverged: a replay is not the run that was recorded
   70  internal error: the tool or a testbed failed, not the engine under test
@@ -89,6 +90,9 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Measures how soon the laws catch each planted bug and each left-out sync.
     Zoo(ZooArgs),
+    /// Asks the kernel what ext4, xfs and btrfs leave after a power loss; takes root.
+    #[cfg(target_os = "linux")]
+    Litmus(LitmusArgs),
 }
 
 /// How to sweep.
@@ -290,6 +294,46 @@ pub(crate) struct ZooArgs {
     /// No progress.
     #[arg(short, long, env = "SEEDBED_QUIET", hide_env_values = true)]
     pub quiet: bool,
+}
+
+#[cfg(target_os = "linux")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed litmus
+  seedbed litmus --fs xfs,ext4-nodelalloc --row 34
+  seedbed litmus --fs btrfs --random 2000 --seed 1 --json
+
+File systems are made in memory and mounted from loop devices; no disk and no other mount is
+touched, and nothing is left behind. A crash is a copy of the device at an instant.
+
+Exit code 0 means that everything came out as recorded, 1 that something did not, 3 that something
+could not be run: it takes root, loop devices, and the mkfs of each file system.
+
+JSON: {kernel, recorded_kernel, rows: [{id, about, steps, setup, outcome, verdict}], error_rows:
+[{id, about, setup, cells, verdict}], random: [{seed, steps, setup, results, crashes: [{after,
+recovered}]}], skipped: [{setup, reason}], different, interrupted, exit_code}.")]
+pub(crate) struct LitmusArgs {
+    /// Only these: ext4, xfs, btrfs, or one of them with options [default: all].
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub fs: Vec<String>,
+    /// Only this row of the table: 01 and so on, E1 and so on.
+    #[arg(long, value_name = "ID", conflicts_with = "random")]
+    pub row: Option<String>,
+    /// Run so many random workloads instead of the table, with a crash at every step, on each file
+    /// system without options or on those of --fs.
+    #[arg(long, value_name = "N")]
+    pub random: Option<u64>,
+    /// Seed of the first of them; the others follow.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Threads; most of a run is waiting [default: three per core].
+    #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX as i64))]
+    pub jobs: Option<u16>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A window of event numbers; either end may be left out.

@@ -9,6 +9,8 @@ use crate::progress::Show;
 
 pub(crate) mod diff;
 pub(crate) mod list;
+#[cfg(target_os = "linux")]
+pub(crate) mod litmus;
 pub(crate) mod replay;
 pub(crate) mod show;
 pub(crate) mod shrink;

@@ -9,11 +9,13 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Everything that was asked for was done, and all laws held.
     Fine = 0,
-    /// A law was broken (`diff`: the traces differ; `zoo`: a plant escaped or a twin alarmed).
+    /// A law was broken (`diff`: the traces differ; `zoo`: a plant escaped or a twin alarmed;
+    /// `litmus`: an outcome is not a recorded one).
     Violation = 1,
     /// The command line, a setting, an input file or an output place is wrong.
     Usage = 2,
-    /// There is no verdict: interrupted, or a run went on for too long.
+    /// There is no verdict: interrupted, a run went on for too long, or a file system cannot be
+    /// mounted here.
     Inconclusive = 3,
     /// Nothing was selected: no seeds, a sync that is never called, nothing to shrink.
     NothingSelected = 4,

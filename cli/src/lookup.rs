@@ -26,7 +26,8 @@ pub(crate) fn plant(scenario: &dyn Scenario, name: &str) -> Result<PlantInfo, Fa
     })
 }
 
-fn unknown(kind: &str, name: &str, known: &[&str]) -> Failure {
+/// A refusal that names what there is.
+pub(crate) fn unknown(kind: &str, name: &str, known: &[&str]) -> Failure {
     let hint = match nearest(name, known) {
         Some(word) => format!(" (did you mean \"{word}\"?)"),
         None => String::new(),

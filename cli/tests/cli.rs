@@ -349,7 +349,7 @@ fn colours_come_only_when_asked_for() {
 
 #[test]
 fn every_help_has_an_example_and_the_first_lists_the_exit_codes() {
-    let commands = ["", "run", "list", "replay", "shrink", "show", "diff", "zoo"];
+    let commands = ["", "run", "list", "replay", "shrink", "show", "diff", "zoo", "litmus"];
     for command in commands {
         let help = run(&format!("{command} --help")).expect(Exit::Fine, &["Example", "Usage:"]);
         assert!(help.out.contains(format!("seedbed {command}").trim_end()), "{}", help.out);
@@ -359,6 +359,34 @@ fn every_help_has_an_example_and_the_first_lists_the_exit_codes() {
         assert!(help.contains(&format!("\n  {:<3} ", exit.code())), "{exit:?} in {help}");
     }
     run("--version").expect(Exit::Fine, &[env!("CARGO_PKG_VERSION")]);
+}
+
+#[test]
+fn litmus_refuses_what_it_does_not_know() {
+    run("litmus --fs xsf").expect(Exit::Usage, &["did you mean \"xfs\"", "ext4-nodelalloc"]);
+    run("litmus --row 99").expect(Exit::Usage, &["no row is named \"99\"", "E1"]);
+    run("litmus --row 01 --random 3").expect(Exit::Usage, &["cannot be used with"]);
+}
+
+#[test]
+fn litmus_runs_or_says_what_it_takes() {
+    let ran = run("litmus --fs ext4 --row 07 --json");
+    let json = ran.json();
+    if ran.exit == Exit::Inconclusive {
+        let reason = json["skipped"][0]["reason"].as_str().unwrap();
+        println!("skipped: {reason}");
+        assert!(json["rows"].as_array().unwrap().is_empty());
+        return;
+    }
+    let row = &json["rows"][0];
+    assert_eq!((&row["setup"], &row["id"]), (&"ext4".into(), &"07".into()));
+    let outcome = row["outcome"].as_str().unwrap();
+    assert!(outcome.contains("A/tgt=o*8192 A/tmp=n*8192"), "{outcome}");
+    run("litmus --fs ext4 --row 07").expect(Exit::Fine, &["A/tmp=n*8192", "1 runs"]);
+    let random = run("litmus --fs ext4 --random 2 --seed 5 --json").expect(Exit::Fine, &[]).json();
+    let seeds: Vec<_> =
+        random["random"].as_array().unwrap().iter().map(|run| run["seed"].clone()).collect();
+    assert_eq!(seeds, [5, 6]);
 }
 
 /// A scenario that does not even catch its own mistakes.
