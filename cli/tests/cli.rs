@@ -251,6 +251,19 @@ fn a_trace_of_another_testbed_is_a_usage_error() {
 }
 
 #[test]
+fn a_workload_of_another_version_is_a_usage_error() {
+    let (_dir, path) = violation();
+    let mut trace = seedbed::traces::Trace::read(Path::new(&path)).unwrap();
+    trace.workload.ops[0].bytes.extend([1, 2]);
+    trace.workload.ops[0].text = "Seven(7)".to_owned();
+    trace.write(Path::new(&path)).unwrap();
+    for command in ["replay", "shrink"] {
+        let texts = [&*path, "operation 0, Seven(7)", "another version"];
+        run(&format!("{command} {path}")).expect(Exit::Usage, &texts);
+    }
+}
+
+#[test]
 fn shrinking_writes_a_small_trace_that_breaks_the_same_law() {
     let (dir, path) = violation();
     let ran = run(&format!("shrink {path}")).expect(Exit::Fine, &["acknowledged is durable"]);
