@@ -219,7 +219,7 @@ fn no_verdict_and_internal_errors_have_their_codes() {
 fn nondeterminism_is_a_violation_when_looked_for() {
     run("run odd --plant ambient --seeds 3").expect(Exit::Fine, &[]);
     run("run odd --plant ambient --seeds 3 --check-determinism --traces /dev/null/x")
-        .expect(Exit::Violation, &["violation: deterministic"]);
+        .expect(Exit::Violation, &["violation: deterministic", "what the law says"]);
 }
 
 #[test]
@@ -267,8 +267,10 @@ fn a_workload_of_another_version_is_a_usage_error() {
 fn shrinking_writes_a_small_trace_that_breaks_the_same_law() {
     let (dir, path) = violation();
     let ran = run(&format!("shrink {path}")).expect(Exit::Fine, &["acknowledged is durable"]);
-    assert!(ran.out.contains("operations  "), "{}", ran.out);
+    assert!(ran.out.contains("operations  ") && ran.out.contains("faults  "), "{}", ran.out);
+    assert!(!ran.out.contains("#0000"), "the trace itself is for `show`: {}", ran.out);
     let small = path.replace(".trace", ".shrunk.trace");
+    assert!(ran.out.contains(&format!("seedbed show {small}")), "{}", ran.out);
     run(&format!("replay {small}")).expect(Exit::Violation, &["reproduced: same digest"]);
     let other = dir.path().join("o.trace").display().to_string();
     run(&format!("shrink {path} -o {other} --runs 3")).expect(Exit::Fine, &["not finished"]);

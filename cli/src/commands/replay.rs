@@ -91,7 +91,7 @@ fn diverged(cx: &mut Context<'_>, replayed: &Replayed) {
 
 /// Prints how a run ended.
 fn verdict(cx: &mut Context<'_>, trace: &Trace) -> Exit {
-    finding::ending(&mut cx.out, trace);
+    finding::ending(cx, trace);
     exit_of(&trace.end.verdict)
 }
 
