@@ -213,6 +213,11 @@ fn no_verdict_and_internal_errors_have_their_codes() {
     run("replay --scenario odd --plant endless --seed 1").expect(Exit::Inconclusive, &["polls"]);
     run("replay --scenario odd --plant broken --seed 1").expect(Exit::Internal, &["is broken"]);
     run("replay --scenario log --seed 1").expect(Exit::Fine, &["all laws held"]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("endless.trace").display().to_string();
+    run(&format!("replay --scenario odd --plant endless --seed 1 --trace {file}"));
+    let texts = ["reproduced", "inconclusive: still running after 200 polls"];
+    run(&format!("replay {file}")).expect(Exit::Inconclusive, &texts);
 }
 
 #[test]
