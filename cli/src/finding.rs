@@ -195,8 +195,9 @@ pub(crate) fn event_line(event: &Event) -> String {
 pub(crate) fn ending(cx: &mut Context<'_>, trace: &Trace) {
     let mut end = trace.end.clone();
     if let Verdict::Violation { law, expected, .. } = &mut end.verdict {
-        let of_trace = |scenario: &&Box<dyn Scenario>| scenario.name() == trace.header.scenario;
-        let laws = cx.scenarios.iter().find(of_trace).map(|scenario| scenario.laws());
+        let name = &trace.header.scenario;
+        let laws = cx.scenarios.iter().find(|scenario| scenario.name() == name);
+        let laws = laws.map(|scenario| scenario.laws());
         *expected = demanded(laws.unwrap_or_default(), law, expected);
     }
     cx.out.text(render_end(&end));
