@@ -570,8 +570,7 @@ impl Future for SleepUntil {
         let this = &mut *self;
         with(|world| match this.timer {
             Some(timer) if !world.exec.timers.has_fired(timer, cx.waker()) => Poll::Pending,
-            Some(timer) => {
-                world.exec.timers.remove(timer);
+            Some(_) => {
                 this.timer = None;
                 Poll::Ready(())
             }
