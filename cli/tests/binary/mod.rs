@@ -1,8 +1,7 @@
 //! The binary: what needs an environment, a pipe or a signal of its own.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -112,25 +111,24 @@ fn an_interrupted_sweep_says_so_and_keeps_what_it_has() {
 #[cfg(unix)]
 #[test]
 fn a_second_interrupt_ends_the_process_at_once() {
-    let (unread, mut full) = std::io::pipe().unwrap();
-    let stdout = full.try_clone().unwrap();
-    let filler = std::thread::spawn(move || while full.write_all(&[0; 4096]).is_ok() {});
+    let (unread, full) = std::io::pipe().unwrap();
+    let mut filler = Command::new("yes").stdout(full.try_clone().unwrap()).spawn().unwrap();
     let args = ["run", &scenario(), "--seeds", "0..1000000000", "--faults", "none", "--json"];
-    let mut child = seedbed(&args).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = seedbed(&args).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
     // Two signals that arrive together are one: more of them until the process is gone.
     let mut status = None;
-    for _ in 0..1000 {
+    for _ in 0..10_000 {
         interrupt(&child);
         status = child.try_wait().unwrap();
         if status.is_some() {
             break;
         }
-        std::thread::sleep(Duration::from_millis(10));
     }
     child.kill().unwrap();
+    filler.kill().unwrap();
+    filler.wait().unwrap();
     drop(unread);
-    filler.join().unwrap();
     assert_eq!(status.expect("it ended by itself").code(), Some(130));
 }
