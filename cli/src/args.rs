@@ -23,6 +23,7 @@ Exit codes:
   4   nothing selected: no seeds, or a sync that is never called
   5   diverged: a replay is not the run that was recorded
   70  internal error: the tool or a testbed failed, not the engine under test
+  130 killed: a second Ctrl-C ended it at once, without a result
 
 Every setting is a flag, an environment variable, or a key of the [run] table of a plan file; the
 first of these that is given counts.";

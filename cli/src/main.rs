@@ -15,3 +15,17 @@ fn main() -> ExitCode {
     }
     cli.run()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_scenario_has_seeds_of_its_own_in_the_main_job() {
+        let scenarios = seedbed_scenarios::all();
+        let known: BTreeSet<_> = scenarios.iter().map(|scenario| scenario.name()).collect();
+        let measured: BTreeSet<_> = super::MAIN_SEEDS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(measured, known, "measure what fills its share of the main job");
+        assert_eq!(measured.len(), super::MAIN_SEEDS.len(), "a scenario is named twice");
+    }
+}

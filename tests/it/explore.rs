@@ -1,10 +1,7 @@
 //! Exploration: all legal crash images of short workloads, and what it must catch.
 
-use std::sync::atomic::Ordering;
-
+use seedbed::Scenario;
 use seedbed::explore::{Exploration, ExploreProgress, Explored, explore};
-use seedbed::faults::{Profile, Rule};
-use seedbed::{Scenario, replay};
 
 fn run(scenario: &dyn Scenario, what: &Exploration) -> Explored {
     explore(scenario, what, &ExploreProgress::default()).expect("it can be explored")

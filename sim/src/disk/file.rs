@@ -351,7 +351,9 @@ impl FileData {
         }
         let (start, end) = (start as usize, (start + len) as usize);
         let first = start / SECTOR;
-        for sector in (first..end.div_ceil(SECTOR)).filter(|sector| keep >> (sector - first) & 1 == 0) {
+        for sector in
+            (first..end.div_ceil(SECTOR)).filter(|sector| keep >> (sector - first) & 1 == 0)
+        {
             let range = (sector * SECTOR).max(start)..((sector + 1) * SECTOR).min(end);
             target[range.clone()].copy_from_slice(&old[range.start - start..range.end - start]);
         }
