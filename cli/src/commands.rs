@@ -7,7 +7,9 @@ use seedbed::Scenario;
 use crate::output::Output;
 use crate::progress::Show;
 
+pub(crate) mod audit;
 pub(crate) mod diff;
+pub(crate) mod explore;
 pub(crate) mod list;
 #[cfg(target_os = "linux")]
 pub(crate) mod litmus;
