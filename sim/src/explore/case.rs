@@ -409,6 +409,10 @@ fn answers(setting: &Setting, path: &[Step]) -> Vec<Decision> {
             asked.extend(answers);
         }
     }
+    // After a recovery there may be no next operation to crash at: then the boot ends by itself.
+    if let Some(Step { at_op: Some(_), loss }) = path.last() {
+        asked.push(("restart", u64::from(matches!(loss, Loss::Power { .. }))));
+    }
     let mut counts: Vec<(&str, u64)> = Vec::new();
     let mut decisions = Vec::new();
     for (label, value) in asked {
