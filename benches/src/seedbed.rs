@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seedbed::blocking::BlockingFs;
-use seedbed::disk::Disk;
+use seedbed::disk::{Disk, SyncKind};
 use seedbed::seam::sync::{Notify, mpsc};
 use seedbed::seam::{Clock, File, Fs, OpenOptions, Spawn};
 use seedbed::{CrashKind, Sim, SimEnv};
@@ -145,7 +145,7 @@ fn append_to_disk(records: u64) {
     let file = disk.open("log", OpenOptions::read_write_create()).expect("opens");
     for nth in 0..records {
         disk.write_at(file, &record_of(nth), nth * RECORD as u64).expect("writes");
-        let barrier = disk.begin_sync(file);
+        let barrier = disk.begin_sync(file, SyncKind::Data);
         disk.complete(barrier);
     }
 }
