@@ -222,7 +222,7 @@ whether that was exhaustive. A violation is minimal: of what it lists as lost no
 back. It is written as a trace, which replays and shrinks like any other.
 
 JSON: {scenario, plant, omit_sync, weaken_sync, profiles, cases, done, points, images, pruned,
-checked, exhaustive, wall_ms, violations: [{case, profile, setting, law, expected, got, ordering,
+checked, exhaustive, never_exercised, wall_ms, violations: [{case, profile, setting, law, expected, got, ordering,
 crashes: [{at_op, power, lost: [[what, torn]], kept}], trace}], inconclusive: [[case, reason]],
 interrupted, exit_code}.")]
 pub(crate) struct ExploreArgs {

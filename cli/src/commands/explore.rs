@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use seedbed::Scenario;
-use seedbed::disk::Bounds;
+use seedbed::disk::{Bounds, NodeOp};
 use seedbed::explore::{
-    Exploration, ExploreProgress, Explored, Finding, Lost, Sequence, Tally, explore as go,
+    Coverage, Exploration, ExploreProgress, Explored, Finding, Lost, Phase, Relaxation, Sequence,
+    Tally, explore as go,
 };
 use seedbed::faults::{Profile, Rule};
 use seedbed::traces::escape;
@@ -289,6 +290,40 @@ fn tell(cx: &mut Context<'_>, explored: &Explored, wall: Duration) {
     ]);
     numbers(&mut rows, &[]);
     print(&mut cx.out, &rows);
+    tell_coverage(cx, &explored.tally.coverage);
+}
+
+/// How many images exercised each operation in each way, and which cells are empty.
+fn tell_coverage(cx: &mut Context<'_>, coverage: &Coverage) {
+    let columns = || {
+        let phases = Phase::ALL.into_iter();
+        phases.flat_map(|phase| Relaxation::ALL.map(|how| (how, phase)))
+    };
+    let names: Vec<_> =
+        columns().map(|(how, phase)| format!("{} in {}", how.name(), phase.name())).collect();
+    let header: Vec<_> =
+        ["operation"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let mut cells = table(&header);
+    for op in NodeOp::ALL {
+        let counts = columns().map(|(how, phase)| coverage.count(op, how, phase));
+        let shown = |count| if count == 0 { "-".to_owned() } else { grouped(count) };
+        let row: Vec<_> = [op.name().to_owned()].into_iter().chain(counts.map(shown)).collect();
+        cells.add_row(row);
+    }
+    numbers(&mut cells, &[0]);
+    print(&mut cx.out, &cells);
+    let empty = empty_cells(coverage);
+    if !empty.is_empty() {
+        cx.out.line(format_args!("never exercised: {}", empty.join(", ")));
+    }
+}
+
+/// What no image exercised.
+fn empty_cells(coverage: &Coverage) -> Vec<String> {
+    let cell = |(op, how, phase): (NodeOp, Relaxation, Phase)| {
+        format!("{} {} in {}", op.name(), how.name(), phase.name())
+    };
+    coverage.empty().map(cell).collect()
 }
 
 fn conclude(cx: &mut Context<'_>, explored: &Explored, what: &Exploration, args: &ExploreArgs) {
@@ -409,6 +444,7 @@ struct ExploreJson<'a> {
     pruned: u64,
     checked: u64,
     exhaustive: bool,
+    never_exercised: Vec<String>,
     wall_ms: u64,
     violations: Vec<FoundJson<'a>>,
     inconclusive: &'a [(u64, String)],
@@ -461,6 +497,7 @@ impl<'a> ExploreJson<'a> {
             pruned: explored.tally.pruned,
             checked: explored.tally.checked,
             exhaustive: explored.is_exhaustive(),
+            never_exercised: empty_cells(&explored.tally.coverage),
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
             violations: explored.found.iter().zip(traces).map(found).collect(),
             inconclusive: &explored.inconclusive,

@@ -48,7 +48,7 @@ use names::{DirData, NameVersion, Place};
 pub use barrier::{Barrier, SyncKind};
 pub use images::{Bounds, ImageCount, Tear};
 pub use loss::{Chooser, Lost};
-pub use pending::{Kept, Pending, PersistNode};
+pub use pending::{Kept, NodeOp, Pending, PersistNode};
 
 /// Where in the engine's source a change came from, if that is known.
 pub type Site = Option<&'static Location<'static>>;

@@ -50,6 +50,55 @@ pub struct PersistNode {
     pub(super) kind: Kind,
 }
 
+/// Which operation made a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeOp {
+    /// Bytes of a file.
+    Write,
+    /// A length that grew by writing.
+    Grow,
+    /// A length that was set.
+    SetLen,
+    /// The name of a new file.
+    Create,
+    /// The name of a new directory.
+    CreateDir,
+    /// A rename, or half of one.
+    Rename,
+    /// A name that is gone.
+    Remove,
+    /// One more name.
+    Link,
+}
+
+impl NodeOp {
+    /// All, in declaration order.
+    pub const ALL: [Self; 8] = [
+        Self::Write,
+        Self::Grow,
+        Self::SetLen,
+        Self::Create,
+        Self::CreateDir,
+        Self::Rename,
+        Self::Remove,
+        Self::Link,
+    ];
+
+    /// The name in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Grow => "grow",
+            Self::SetLen => "set_len",
+            Self::Create => "create",
+            Self::CreateDir => "create_dir",
+            Self::Rename => "rename",
+            Self::Remove => "remove",
+            Self::Link => "link",
+        }
+    }
+}
+
 /// What a power loss asks about a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
@@ -191,6 +240,23 @@ impl<'a> Pending<'a> {
             for node in last + 1..self.len() {
                 kept[node] = self.after(node).all(|below| kept[below]);
             }
+        }
+    }
+
+    /// Which operation made a node.
+    pub fn op(&self, node: usize) -> NodeOp {
+        match self.atoms(node)[0] {
+            Atom::Write { write, .. } if write.cuts => NodeOp::SetLen,
+            Atom::Write { .. } => NodeOp::Write,
+            Atom::Len { len, .. } if len.grown => NodeOp::Grow,
+            Atom::Len { .. } => NodeOp::SetLen,
+            Atom::Name { version, .. } => match version.ino {
+                _ if version.pair.is_some() => NodeOp::Rename,
+                None => NodeOp::Remove,
+                Some(_) if !version.creates => NodeOp::Link,
+                Some(ino) if self.disk.is_dir(ino) => NodeOp::CreateDir,
+                Some(_) => NodeOp::Create,
+            },
         }
     }
 

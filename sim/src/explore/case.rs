@@ -8,7 +8,7 @@ use seedbed_env::map::{FxHashSet, FxHasher64};
 use seedbed_faults::{Faults, Plan};
 use seedbed_traces::{Decision, OpText};
 
-use super::{Boot, Case, Explore, Goal, Sequence, Setting, Tally};
+use super::{Boot, Case, Explore, Goal, Phase, Sequence, Setting, Tally};
 use crate::choices::Source;
 use crate::disk::{Disk, Pending, Tear};
 use crate::node::{CrashKind, NodeId};
@@ -283,6 +283,8 @@ impl<T: Explore> CaseRun<'_, T> {
         let count = pending.images(self.case.bounds, |kept, tears| {
             let image = pending.image(kept, tears);
             self.tally.found += 1;
+            let phase = if path.len() > 1 { Phase::Recovery } else { Phase::Work };
+            self.tally.coverage.note(&pending, kept, tears, phase);
             if !self.is_new(&image, told.fingerprints.1, path.len()) {
                 return true;
             }

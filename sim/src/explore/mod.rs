@@ -13,6 +13,7 @@
 
 mod case;
 mod cases;
+mod coverage;
 
 use seedbed_faults::{Profile, Rule};
 use seedbed_traces::Decision;
@@ -24,6 +25,7 @@ use crate::testbed::{Failure, Testbed};
 
 pub use case::{CaseEnd, CaseExplorer, Lost, explorer};
 pub use cases::{Exploration, ExploreProgress, Explored, Finding, explore};
+pub use coverage::{Coverage, Phase, Relaxation};
 
 /// A testbed whose parts can be run one by one, on clones of its disk.
 pub trait Explore: Testbed {
@@ -150,11 +152,14 @@ pub struct Tally {
     pub omitted: u64,
     /// Every crash point was exhausted.
     pub exhaustive: bool,
+    /// What the images of power losses exercised.
+    pub coverage: Coverage,
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { points: 0, found: 0, pruned: 0, checked: 0, omitted: 0, exhaustive: true }
+        let coverage = Coverage::default();
+        Self { points: 0, found: 0, pruned: 0, checked: 0, omitted: 0, exhaustive: true, coverage }
     }
 }
 
@@ -167,5 +172,6 @@ impl Tally {
         self.checked += other.checked;
         self.omitted += other.omitted;
         self.exhaustive &= other.exhaustive;
+        self.coverage.add(&other.coverage);
     }
 }
