@@ -65,8 +65,8 @@ pub(super) async fn create<F: Fs>(fs: &F, path: &str) -> io::Result<F::File> {
     }
 }
 
-/// Opens a file that has to exist; if it does not, creates it with these bytes and zeros up to `len`,
-/// whole or not at all.
+/// Opens a file that has to exist; if it does not, creates it with these bytes and zeros up to
+/// `len`, whole or not at all.
 pub(super) async fn open_or_create<F: Fs>(
     fs: &F,
     path: &str,

@@ -2,11 +2,11 @@
 //! over the records of the former round. Their checksums stay valid. A record of zeros behind the
 //! last one marks the end.
 //!
-//! Met in stores that recycle WAL files to save allocations: a power loss kept a new record and lost
-//! the end mark behind it, which lies in the next page, and recovery went on with what it found
-//! there: old records, replayed over newer content. Records that carry the number of their round
-//! end the WAL by themselves. It needs no particular file system: two pages of one write persist
-//! each by itself everywhere.
+//! Met in stores that recycle WAL files to save allocations. A power loss keeps a new record and
+//! loses the end mark behind it, which lies in the next page; or it keeps the mark and loses the
+//! record. Recovery goes on with what it finds there: some of the old records, replayed over newer
+//! content. Records that carry the number of their round end the WAL by themselves. It needs no
+//! particular file system: two pages of one write persist each by itself.
 
 use std::io;
 

@@ -1,10 +1,10 @@
-//! **No sync after compaction.** Every put becomes a table file. Compaction merges all tables into a
-//! new one and removes the inputs, and syncs neither the output nor its name before.
+//! **No sync after compaction.** Every put becomes a table file. Compaction merges all tables into
+//! a new one and removes the inputs, and syncs neither the output nor its name before.
 //!
-//! Met in log-structured stores: after a power loss the inputs were gone and the output was an empty
-//! file, or not there at all, so that old, long acknowledged content was lost, not only the latest.
-//! ext4 shows it too: a rename to a fresh name writes nothing back, and the journal keeps the
-//! removals.
+//! Met in log-structured stores: after a power loss the inputs were gone and the output was an
+//! empty file, or not there at all, so that old, long acknowledged content was lost, not only the
+//! latest. ext4 shows it too: a rename to a fresh name writes nothing back, and the journal keeps
+//! the removals. Where space is allocated at the write (`nodelalloc`) the data comes before them.
 //!
 //! Tables are merged in the order of their numbers, so an input that came back does no harm.
 

@@ -1,5 +1,5 @@
-//! **Unsynced WAL frames checkpointed.** Puts go to a WAL that is synced at the checkpoint only. The
-//! checkpoint writes the pages into the main file, but does not sync the WAL first.
+//! **Unsynced WAL frames checkpointed.** Puts go to a WAL that is synced at the checkpoint only.
+//! The checkpoint writes the pages into the main file, but does not sync the WAL first.
 //!
 //! Met in an embedded SQL engine: pages of a transaction were in the main file after a power loss,
 //! and its frames were not in the WAL, so that nothing could complete it: stealing without forcing

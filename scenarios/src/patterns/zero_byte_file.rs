@@ -1,6 +1,6 @@
-//! **Zero-byte file.** Every change writes the whole content to a temporary file and renames it over
-//! the old one. The temporary is not synced before the rename; and a file without a byte counts as
-//! a new database.
+//! **Zero-byte file.** Every change writes the whole content to a temporary file and renames it
+//! over the old one. The temporary is not synced before the rename; and a file without a byte
+//! counts as a new database.
 //!
 //! Met in stores that keep a small file of their own, again and again: after a power loss the new
 //! name stands for a file whose data was never written back. It has no bytes, the next start takes
