@@ -59,7 +59,7 @@ impl<F: Fs> Engine for Tree<F> {
         name: "pattern_grown_header",
         about: "a file of pages whose header records its size",
         plant: "header_before_size",
-        deviation: "the header with the grown size is written without a sync of the size",
+        deviation: "The header with the grown size is written without a sync of the size.",
         puts_are_durable: true,
     };
 

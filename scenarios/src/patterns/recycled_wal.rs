@@ -53,7 +53,7 @@ impl<F: Fs> Engine for Log<F> {
         name: "pattern_recycled_wal",
         about: "a WAL that is written again from its start after each checkpoint",
         plant: "no_generation",
-        deviation: "records do not carry the number of their round",
+        deviation: "Records do not carry the number of their round.",
         puts_are_durable: true,
     };
 

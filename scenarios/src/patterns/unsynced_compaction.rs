@@ -57,7 +57,7 @@ impl<F: Fs> Engine for Tables<F> {
         name: "pattern_unsynced_compaction",
         about: "table files that compaction merges into one",
         plant: "output_unsynced",
-        deviation: "compaction removes its inputs before its output and the name of it are synced",
+        deviation: "Compaction removes its inputs before its output and the name of it are synced.",
         puts_are_durable: true,
     };
 

@@ -65,7 +65,7 @@ impl<F: Fs> Engine for Pager<F> {
         name: "pattern_wal_after_pages",
         about: "a file of pages with a WAL that is synced at checkpoints",
         plant: "wal_unsynced",
-        deviation: "the checkpoint writes pages whose WAL frames are not synced",
+        deviation: "The checkpoint writes pages whose WAL frames are not synced.",
         puts_are_durable: false,
     };
 

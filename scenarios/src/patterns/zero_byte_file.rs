@@ -29,7 +29,7 @@ impl<F: Fs> Engine for Store<F> {
         name: "pattern_zero_byte_file",
         about: "a small file that every change replaces by a rename",
         plant: "rename_unsynced",
-        deviation: "the temporary file is renamed without having been synced",
+        deviation: "The temporary file is renamed without having been synced.",
         puts_are_durable: true,
     };
 
