@@ -193,6 +193,9 @@ pub(crate) struct BoundArgs {
     /// The longest sequences that are crashed inside recovery as well.
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub deep_length: u32,
+    /// The longest sequences that go on after a crash and are crashed again at work.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub work_length: u32,
     /// Crash points with more legal sets than this are not exhausted.
     #[arg(long, default_value_t = 1 << 14, value_name = "N")]
     pub images: u64,

@@ -1,4 +1,4 @@
-//! The binary `seedbed`: the command line over the built-in scenarios.
+//! The binary `seedbed`: the command line over the built-in scenarios and the patterns.
 
 use std::process::ExitCode;
 
@@ -7,13 +7,18 @@ use seedbed_cli::Cli;
 /// Seeds of each scenario in the main job, measured so that on two cores each takes an equal share
 /// of about half a minute.
 const MAIN_SEEDS: [(&str, u64); 1] = [("atomic_commit", 120_000)];
+/// Seeds of each pattern there: only to show that their right variants are silent.
+const PATTERN_SEEDS: u64 = 2_000;
 
 fn main() -> ExitCode {
     let mut cli = Cli::new("seedbed").scenarios(seedbed_scenarios::all());
     for (scenario, seeds) in MAIN_SEEDS {
         cli = cli.main_seeds_of(scenario, seeds);
     }
-    cli.run()
+    for pattern in seedbed_scenarios::patterns() {
+        cli = cli.main_seeds_of(pattern.name(), PATTERN_SEEDS);
+    }
+    cli.scenarios(seedbed_scenarios::patterns()).run()
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Profile {
     /// What POSIX promises and no more.
     pub const POSIX: Self = Self {
         name: "posix",
-        about: "strict POSIX: only what a sync was asked for is durable, names need their directory",
+        about: "strict POSIX: durable is what a sync was asked for; names need their directory",
         names: NameOrder::Unordered,
         growth: Growth::Independent,
         data_before_len: false,
@@ -203,8 +203,8 @@ impl FromStr for Profile {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const KNOWN: &str = "posix, ext4, ext4_noauto_da_alloc, ext4_nodelalloc, ext4_writeback, xfs, \
-                             btrfs, raw or adversarial";
+        const KNOWN: &str = "posix, ext4, ext4_noauto_da_alloc, ext4_nodelalloc, ext4_writeback, \
+                             xfs, btrfs, raw or adversarial";
         let known = Self::ALL.into_iter().find(|profile| profile.name == text);
         known.ok_or_else(|| ParseError::new("disk profile", text, "nobody knows it", KNOWN))
     }

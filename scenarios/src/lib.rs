@@ -2,10 +2,17 @@
 //! the command line, the tests and the benchmarks share.
 
 pub mod atomic_commit;
+mod patterns;
 
 use seedbed::Scenario;
 
 /// Every built-in scenario.
 pub fn all() -> Vec<Box<dyn Scenario>> {
     vec![Box::new(atomic_commit::AtomicCommit)]
+}
+
+/// Models of known crash bugs, each small and with one plant. They are not part of a main job: they
+/// show what the simulator can see, not whether an engine holds.
+pub fn patterns() -> Vec<Box<dyn Scenario>> {
+    patterns::all()
 }

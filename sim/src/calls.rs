@@ -10,7 +10,7 @@ use std::panic::Location;
 use seedbed_faults::{DurationRange, OpKind, Ratio, Then};
 use seedbed_traces::Outcome;
 
-use crate::disk::{Disk, os_code};
+use crate::disk::{Disk, PAGE, os_code};
 use crate::env::SimEnv;
 use crate::node::{CrashKind, NodeId};
 use crate::stats::FaultKind;
@@ -202,19 +202,26 @@ impl World {
         Submitted { at: self.now, result: None }
     }
 
-    /// How much of an operation took effect when the node crashed in it: of a write, any part.
+    /// How much of an operation took effect when the node crashed in it: of a write, any of its first
+    /// pages.
     fn effect_at_crash(&mut self, call: Call<'_>) -> Effect {
         match self.rule_fate(call) {
             Some(Ruled::Fate(Fate::Omit)) => return Effect::Omitted,
             Some(Ruled::Fate(Fate::Weaken)) => return Effect::Weakened,
             _ => {}
         }
-        if call.op != OpKind::Write || call.len < 2 {
+        if call.op != OpKind::Write {
             return Effect::Full;
         }
-        match self.choices.choose("crash.missing_bytes", call.len as u64) as usize {
+        // The kernel copies a write page by page, and dies between two of them.
+        let first = PAGE as u64 - call.at % PAGE as u64;
+        let pages = 1 + (call.len as u64).saturating_sub(first).div_ceil(PAGE as u64);
+        match self.choices.choose("crash.missing_pages", pages) {
             0 => Effect::Full,
-            missing => Effect::Bytes(call.len - missing),
+            missing => {
+                let whole = (pages - missing - 1) * PAGE as u64;
+                Effect::Bytes((first + whole) as usize)
+            }
         }
     }
 

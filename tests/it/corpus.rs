@@ -33,7 +33,8 @@ fn every_trace_of_the_corpus_still_breaks_its_law() {
     }
     let files = files();
     assert!(files.len() >= 14, "the corpus has only {} traces", files.len());
-    let scenarios = seedbed_scenarios::all();
+    let mut scenarios = seedbed_scenarios::all();
+    scenarios.extend(seedbed_scenarios::patterns());
     for path in files {
         let trace = Trace::read(&path).unwrap_or_else(|error| panic!("{error}"));
         let scenario = scenarios.iter().find(|s| s.name() == trace.header.scenario);
@@ -64,6 +65,12 @@ fn update() {
         let mut plan = Plan::preset("crashes").expect("a preset");
         plan.rules.push(Rule::omit_sync("checkpoint.rs"));
         write(&*scenario, plan, None, "no_sync_in_checkpoint");
+    }
+    for pattern in seedbed_scenarios::patterns() {
+        let plan = crate::patterns::corpus_plan(pattern.name());
+        for plant in pattern.plants() {
+            write(&*pattern, plan.clone(), Some(plant.name), plant.name);
+        }
     }
 }
 

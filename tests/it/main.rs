@@ -6,6 +6,7 @@ mod corpus;
 mod determinism;
 mod explore;
 mod fencing;
+mod patterns;
 mod real_folder;
 mod tidy;
 mod zoo;

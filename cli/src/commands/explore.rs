@@ -113,6 +113,7 @@ pub(crate) fn bounded(
         profiles,
         depth: args.depth,
         deep_length_max: args.deep_length,
+        work_length_max: args.work_length,
         bounds: Bounds { images: args.images, ..Bounds::default() },
         jobs: jobs(args.jobs)?,
         ..Exploration::default()
@@ -363,10 +364,11 @@ pub(crate) fn bound(what: &Exploration) -> String {
     format!(
         "every legal set of persist nodes, with each tear of one write, before every disk \
          operation; all sequences of up to {} operations{seeds}; {} crashes in a row up to length \
-         {}; profiles {}",
+         {}, going on with the work in between up to length {}; profiles {}",
         what.length_max,
         what.depth,
         what.deep_length_max,
+        what.work_length_max,
         profiles.join(", ")
     )
 }

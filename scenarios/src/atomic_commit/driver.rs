@@ -166,7 +166,8 @@ pub(super) fn explored_crash(sim: &Sim, memory: &mut Memory, kind: CrashKind) {
 }
 
 pub(super) fn fingerprint(memory: &Memory) -> u64 {
-    memory.bench.oracle.fingerprint()
+    let left = memory.bench.queues.iter().map(|queue| queue.len() as u64);
+    left.fold(memory.bench.oracle.fingerprint(), |hash, left| hash.rotate_left(7) ^ left)
 }
 
 /// The store failed although the disk did not.

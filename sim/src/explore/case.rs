@@ -179,23 +179,35 @@ impl<T: Explore> CaseRun<'_, T> {
     fn work(&mut self, at_op: Option<u64>) -> Result<u64, Stop> {
         let source = Source::Sparse(Arc::from(self.case.setting.answers()));
         let (mut sim, node) = self.world(source);
-        let mut memory = self
+        let memory = self
             .testbed
             .begin(&mut sim, &self.ops, self.case.plant.as_deref())
             .map_err(|failure| self.end(failure, &[]))?;
+        self.crash_point(sim, node, memory, (at_op, &mut Vec::new()))
+    }
+
+    /// Boots and works up to a crash before operation `at_op`, or to the end, then looks at what
+    /// may be left. Gives the number of operations.
+    fn crash_point(
+        &mut self,
+        mut sim: Sim,
+        node: NodeId,
+        mut memory: T::Memory,
+        (at_op, path): (Option<u64>, &mut Vec<Step>),
+    ) -> Result<u64, Stop> {
         if let Some(op) = at_op {
             sim.crash_next_boot_at(node, op);
         }
         let boot = self.testbed.boot(&mut sim, node, &mut memory, Goal::Work);
         self.tally.omitted += sim.stats().fault(FaultKind::Omitted);
-        match boot.map_err(|failure| self.end(failure, &[]))? {
+        match boot.map_err(|failure| self.end(failure, path))? {
             Boot::Done => sim.crash(node, CrashKind::Process),
             Boot::Crashed => {}
         }
         let (ops, disk) = (sim.ops(node), sim.disk(node));
         let told = self.crashed(&sim, memory);
         drop(sim);
-        self.after_crash(&disk, &told, (at_op, &mut Vec::new()))?;
+        self.after_crash(&disk, &told, (at_op, path))?;
         Ok(ops)
     }
 
@@ -234,8 +246,38 @@ impl<T: Explore> CaseRun<'_, T> {
             disk.process_crash();
             self.after_crash(&disk, &inside, (Some(op), path))?;
         }
+        if self.case.goes_on {
+            return self.work_on(image, memory, last, path);
+        }
         // What follows a recovery is a crash before the next operation.
         self.after_crash(&disk, &after, (Some(last + 1), path))
+    }
+
+    /// The recovered node goes on with the workload: crashes before each operation after those of
+    /// the recovery, and at the end.
+    fn work_on(
+        &mut self,
+        image: &Disk,
+        memory: &T::Memory,
+        recovered: u64,
+        path: &mut Vec<Step>,
+    ) -> Result<(), Stop> {
+        let last = self.work_from(image, memory, None, path)?;
+        (recovered + 1..=last)
+            .try_for_each(|op| self.work_from(image, memory, Some(op), path).map(drop))
+    }
+
+    /// Like [`CaseRun::work`], from an image.
+    fn work_from(
+        &mut self,
+        image: &Disk,
+        memory: &T::Memory,
+        at_op: Option<u64>,
+        path: &mut Vec<Step>,
+    ) -> Result<u64, Stop> {
+        let (mut sim, node) = self.world(Source::Sparse(Arc::from([])));
+        sim.set_disk(node, image.clone());
+        self.crash_point(sim, node, memory.clone(), (at_op, path))
     }
 
     /// What is known after a process crash, and after a power loss.

@@ -27,6 +27,8 @@ pub struct Exploration {
     pub depth: u32,
     /// The longest sequences that are crashed inside recovery as well.
     pub deep_length_max: u32,
+    /// The longest sequences that go on after a crash and are crashed again at work.
+    pub work_length_max: u32,
     /// When a crash point is not exhausted any more.
     pub bounds: Bounds,
     /// Threads.
@@ -52,6 +54,7 @@ impl Default for Exploration {
             profiles: Profile::FIVE.to_vec(),
             depth: 2,
             deep_length_max: 2,
+            work_length_max: 2,
             bounds: Bounds::default(),
             jobs: 1,
             plant: None,
@@ -201,15 +204,16 @@ impl Space {
         let (profiles, settings) = (self.profiles.len(), self.settings.len());
         let number = number as usize;
         let sequence = self.sequences[number / (profiles * settings)].clone();
-        let deep = match &sequence {
-            Sequence::Letters(letters) => letters.len() as u32 <= what.deep_length_max,
-            Sequence::Seed(_) => false,
+        let length = match &sequence {
+            Sequence::Letters(letters) => letters.len() as u32,
+            Sequence::Seed(_) => u32::MAX,
         };
         Case {
             setting: self.settings[number / profiles % settings].clone(),
             profile: self.profiles[number % profiles],
             sequence,
-            depth: if deep { what.depth.max(1) } else { 1 },
+            depth: if length <= what.deep_length_max { what.depth.max(1) } else { 1 },
+            goes_on: length <= what.work_length_max,
             bounds: what.bounds,
             plant: what.plant.clone(),
             rules: what.rules.clone(),

@@ -3,8 +3,9 @@
 //! A *case* is a workload in one setting of the engine under one persistence profile. For every
 //! operation of the workload the node is crashed before it takes effect; the disk at that point is
 //! cloned, and every legal image of it is recovered and judged, at acknowledgements with the
-//! knowledge that they were given. Recoveries are crashed in turn, to a given depth. Images that
-//! were looked at before, with clients that knew the same, are skipped.
+//! knowledge that they were given. Recoveries are crashed in turn, to a given depth, and so is the
+//! work that goes on after them. Images that were looked at before, with clients that knew the
+//! same, are skipped.
 //!
 //! While a disk has at most [`Bounds::images`] legal images the answer is **exhaustive** for that
 //! crash point; beyond, prefixes of the program order with a few deviations are looked at, and the
@@ -65,7 +66,8 @@ pub trait Explore: Testbed {
     /// The last boot ended in this way.
     fn crashed(&self, sim: &Sim, memory: &mut Self::Memory, kind: CrashKind);
 
-    /// Two memories with the same number make the laws say the same of the same image.
+    /// Two memories with the same number make the laws say the same of the same image, and the
+    /// work go on in the same way.
     fn fingerprint(&self, memory: &Self::Memory) -> u64;
 }
 
@@ -129,6 +131,8 @@ pub struct Case {
     pub sequence: Sequence,
     /// How many crashes in a row; 1 is none inside recovery.
     pub depth: u32,
+    /// After a crash the node goes on with the workload, and is crashed there too.
+    pub goes_on: bool,
     /// When a crash point is not exhausted any more.
     pub bounds: Bounds,
     /// The deviation to switch on.
