@@ -1,9 +1,10 @@
 //! One file: pages as readers see them, and the undo bytes of what is not durable yet.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::pages::{self, Page};
-use super::{PAGE, SECTOR, Site};
+use super::{FILE_LEN_MAX, PAGE, SECTOR, Site};
 
 /// For comparing: a slice of it is faster than a look at every byte.
 static ZEROS: Page = [0; PAGE];
@@ -265,6 +266,15 @@ impl FileData {
         self.persist(|_| false, |l| last.is_some_and(|last| l.seq <= last));
     }
 
+    /// Makes the data of a range durable, set lengths, and what the length grew to up to its end.
+    pub(super) fn make_extent_durable(&mut self, upto: u64, (start, end): (u64, u64)) {
+        let units = units_of(self.unit, (start, end));
+        self.persist(
+            |write| write.seq <= upto && !write.failed && units.contains(&write.unit),
+            |len| len.seq <= upto && !len.failed && (!len.grown || len.to <= end),
+        );
+    }
+
     /// Makes exactly some changes durable. A write takes the earlier ones of its unit with it, a
     /// set length whatever length was before.
     pub(super) fn persist(
@@ -291,8 +301,10 @@ impl FileData {
         }
     }
 
-    pub(super) fn fail_sync(&mut self, upto: u64) {
-        self.writes.iter_mut().filter(|w| w.seq <= upto).for_each(|w| w.failed = true);
+    pub(super) fn fail_sync(&mut self, upto: u64, extent: Option<(u64, u64)>) {
+        let units = units_of(self.unit, extent.unwrap_or((0, FILE_LEN_MAX)));
+        let covered = |w: &&mut UnitWrite| w.seq <= upto && units.contains(&w.unit);
+        self.writes.iter_mut().filter(covered).for_each(|w| w.failed = true);
         self.lens.iter_mut().filter(|l| l.seq <= upto).for_each(|l| l.failed = true);
     }
 
@@ -369,6 +381,50 @@ impl FileData {
         }
     }
 
+    /// All versions of a unit, the durable one first and the one that readers see last.
+    pub(super) fn versions(&self, unit: u32) -> Vec<Vec<u8>> {
+        let at = unit as usize * self.unit as usize;
+        let (page, start) = (at / PAGE, at % PAGE);
+        let mut bytes = match self.pages.get(page) {
+            Some(Some(page)) => page[start..start + self.unit as usize].to_vec(),
+            _ => vec![0; self.unit as usize],
+        };
+        let mut versions = vec![bytes.clone()];
+        for write in self.writes.iter().rev().filter(|write| write.unit == unit) {
+            let old = &self.undo[write.undo_at as usize..][..write.len as usize];
+            let start = write.start as usize - start;
+            bytes[start..start + old.len()].copy_from_slice(old);
+            versions.push(bytes.clone());
+        }
+        versions.reverse();
+        versions
+    }
+
+    /// Whether a unit is overwritten in place: bytes of it are durable, and nothing pending cuts
+    /// them off. One that is durably zeros may be a hole.
+    pub(super) fn is_in_place(&self, unit: u32) -> bool {
+        let is_cut = self.writes.iter().any(|write| write.unit == unit && write.cuts);
+        !is_cut && self.has_durable_bytes(unit)
+    }
+
+    /// Whether a pending write made the file longer by a block of its own, which was not there
+    /// before.
+    pub(super) fn allocates(&self, write: &UnitWrite) -> bool {
+        let is_first = |other: &UnitWrite| other.unit == write.unit && other.seq < write.seq;
+        let end = u64::from(write.unit + 1) * u64::from(self.unit);
+        let grows = |len: &LenChange| {
+            len.grown && len.seq == write.seq && len.to.div_ceil(u64::from(self.unit)) * u64::from(self.unit) == end
+        };
+        self.lens.iter().any(grows)
+            && !self.writes.iter().any(is_first)
+            && !self.has_durable_bytes(write.unit)
+    }
+
+    /// Whether there are bytes of a unit on the device for sure.
+    pub(super) fn has_durable_bytes(&self, unit: u32) -> bool {
+        self.versions(unit)[0].iter().any(|byte| *byte != 0)
+    }
+
     /// Changes one durable bit. The caller picks a byte below the length.
     pub(super) fn flip_bit(&mut self, offset: u64, bit: u8) {
         assert!(offset < self.len && bit < 8, "bit rot outside the file");
@@ -378,6 +434,11 @@ impl FileData {
 }
 
 impl UnitWrite {
+    /// The first sector of its unit that it touches.
+    pub(super) fn first_sector(&self, unit: u32) -> usize {
+        self.start as usize % unit as usize / SECTOR
+    }
+
     /// How many sectors it touches.
     pub(super) fn sectors(&self) -> u32 {
         let (start, end) = (self.start as usize, self.start as usize + self.len as usize);
@@ -394,6 +455,12 @@ impl UnitWrite {
         let page = u64::from(self.unit) * u64::from(unit) / PAGE as u64;
         (page * PAGE as u64 + u64::from(self.start), u64::from(self.len))
     }
+}
+
+/// The units that a range touches.
+fn units_of(unit: u32, (start, end): (u64, u64)) -> Range<u32> {
+    let unit = u64::from(unit);
+    (start / unit) as u32..end.div_ceil(unit) as u32
 }
 
 /// The page, made if it is missing and copied if a clone of the disk shares it.

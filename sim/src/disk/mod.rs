@@ -26,12 +26,14 @@
 //! order of persist nodes is worked out only when the power goes.
 
 mod barrier;
+mod extent;
 mod file;
 mod images;
 mod loss;
 mod names;
 mod pages;
 mod pending;
+mod reach;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +51,7 @@ pub use barrier::{Barrier, SyncKind};
 pub use images::{Bounds, ImageCount, Tear};
 pub use loss::{Chooser, Lost};
 pub use pending::{Kept, Pending, PersistNode};
+pub use reach::Witness;
 
 /// Where in the engine's source a change came from, if that is known.
 pub type Site = Option<&'static Location<'static>>;

@@ -12,8 +12,9 @@
 //! * With delayed allocation a grown length enters the journal when its page is written back: any
 //!   time after the write, so it needs what was in the journal before, and nothing later needs it.
 //!   That is why a hole of zeros before later data is legal.
-//! * `data=ordered` makes such a length need its own page's data, not other pages'.
-//! * `auto_da_alloc` makes a replacing rename need the new file's data and length.
+//! * On xfs and btrfs, and on ext4 without delayed allocation, such a length needs its own page's
+//!   data, not other pages'.
+//! * `auto_da_alloc` makes a replacing rename need the new file's length, not its data.
 //! * Copy on write makes overwritten data need the journal before it.
 
 use seedbed_env::map::FxHashMap;
@@ -353,7 +354,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A journal first writes the zeros at a cut file's new end.
+    /// A journal first writes the zeros at a cut file's new end, if there are bytes on the device
+    /// that they hide. A block that is not there yet has none.
     fn edges_of_set_len(
         &mut self,
         ino: Ino,
@@ -366,6 +368,10 @@ impl<'a> Builder<'a> {
         }
         let unit = len.to / u64::from(self.profile.unit);
         let tail = self.last.get(&(Kind::Unit, ino, unit));
+        let is_there = || self.pending.disk.has_durable_bytes(ino, unit as u32);
+        let hides =
+            self.profile.zeros_before_cut && (self.profile.data_before_len || is_there());
+        let tail = tail.filter(|_| hides);
         if let Some(&tail) = tail.filter(|&&tail| self.pending.nodes[tail as usize].seq == len.seq)
         {
             self.pending.after.push(tail);
@@ -383,8 +389,10 @@ impl<'a> Builder<'a> {
             self.pending.after.extend(self.last.get(&key));
             return (key, false);
         }
-        if self.profile.data_before_len {
-            let unit = (len.to - 1) / u64::from(self.profile.unit);
+        let unit = (len.to - 1) / u64::from(self.profile.unit);
+        if self.profile.data_before_len
+            && (self.profile.growth != Growth::AtWrite || self.allocates(ino, len.seq, unit as u32))
+        {
             self.pending.after.extend(self.last.get(&(Kind::Unit, ino, unit)));
         }
         if self.profile.growth == Growth::AtWrite {
@@ -394,10 +402,18 @@ impl<'a> Builder<'a> {
         (key, false)
     }
 
-    /// All that was written to the file that a rename puts in another's place.
+    /// Whether an operation was the first to write to a unit that is not on the device.
+    fn allocates(&self, ino: Ino, seq: u64, unit: u32) -> bool {
+        let Node::File(file) = &self.pending.disk.inodes[ino as usize].node else { return false };
+        let mut writes = file.writes().iter().filter(|write| write.unit == unit);
+        writes.find(|write| write.seq == seq).is_some_and(|write| file.allocates(write))
+    }
+
+    /// The length of the file that a rename puts in another's place: the blocks for it were
+    /// allocated, but nobody waited for the data.
     fn edges_of_replacement(&mut self, ino: Option<Ino>) {
         let of_file = |((kind, of, _), node): (&(Kind, Ino, u64), &u32)| {
-            (Some(*of) == ino && *kind != Kind::Name).then_some(*node)
+            (Some(*of) == ino && *kind == Kind::Len).then_some(*node)
         };
         self.pending.after.extend(self.last.iter().filter_map(of_file));
     }
