@@ -150,6 +150,7 @@ impl Profile {
         about: "btrfs: copy on write, whole commits, and a log of the files that were synced",
         names: NameOrder::LogTree,
         data_before_len: true,
+        zeros_before_cut: false,
         copy_on_write: true,
         replace_flushes: false,
         sync_data_covers_names: true,

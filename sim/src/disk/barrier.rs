@@ -60,15 +60,26 @@ impl Disk {
         if self.journal_end > 0 && self.inodes.contains(barrier.ino as usize) {
             match self.profile.names {
                 NameOrder::Journal => self.commit_journal(self.journal_cut(barrier)),
-                NameOrder::LogTree => self.log_inode(barrier),
+                NameOrder::LogTree => self.log(barrier.ino, barrier.upto),
                 NameOrder::Unordered | NameOrder::Immediate => {}
             }
         }
+        if self.profile.names == NameOrder::LogTree && self.is_nameless(barrier.ino) {
+            return self.log_nameless(barrier.ino, barrier.upto);
+        }
+        let is_logged = self.profile.names == NameOrder::LogTree;
         match self.inodes.get_mut(barrier.ino as usize).map(|inode| &mut inode.node) {
             Some(Node::File(file)) => match barrier.extent {
                 None => self.used -= file.make_durable(barrier.upto),
-                Some(extent) => file.make_extent_durable(barrier.upto, extent),
+                Some(extent) => {
+                    file.make_extent_durable(barrier.upto, extent);
+                    // btrfs' log may take along whatever of the file is there.
+                    if is_logged {
+                        file.loosen(barrier.upto);
+                    }
+                }
             },
+            Some(Node::Dir(_)) if is_logged => {}
             Some(Node::Dir(_)) => self.make_names_durable(barrier.ino, barrier.upto),
             // Removed, and every handle closed, while the sync was under way.
             None => {}
@@ -164,6 +175,7 @@ impl Disk {
         }
         if cut >= self.journal_end {
             self.journal_end = 0;
+            self.inodes.iter_mut().for_each(|(_, inode)| inode.logged = false);
         }
     }
 
@@ -182,26 +194,5 @@ impl Disk {
                 file.persist(|_| false, |len| len.seq <= op);
             }
         }
-    }
-
-    /// btrfs' fsync: the inode's own names, and the directories above them, become durable out of
-    /// order; other files do not. Of a directory: its names.
-    fn log_inode(&mut self, barrier: Barrier) {
-        let Barrier { ino, upto, .. } = barrier;
-        let mut work: Vec<(Place, u64)> = Vec::new();
-        let mut inos = vec![ino];
-        while let Some(ino) = inos.pop() {
-            for (dir, name, version) in self.pending_names() {
-                let place = Place { dir, name: name.into() };
-                let known = work.iter().any(|(known, _)| *known == place);
-                if version.ino == Some(ino) && version.op <= upto && !known {
-                    work.push((place, version.op));
-                    inos.push(dir);
-                }
-            }
-        }
-        let below = self.pending_names().filter(|(dir, _, v)| *dir == ino && v.op <= upto);
-        work.extend(below.map(|(dir, name, v)| (Place { dir, name: name.into() }, v.op)));
-        self.make_places_durable(work, |_| true);
     }
 }

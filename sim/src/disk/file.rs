@@ -45,6 +45,8 @@ pub(super) struct UnitWrite {
     failed: bool,
     /// The zeros that a shorter length puts in place of what it cuts off.
     pub cuts: bool,
+    /// It may persist without what was in the metadata order before it.
+    pub free: bool,
 }
 
 /// A new length.
@@ -55,6 +57,8 @@ pub(super) struct LenChange {
     pub to: u64,
     /// By writing at the end; else by setting it.
     pub grown: bool,
+    /// It may persist without what was in the metadata order before it.
+    pub free: bool,
     failed: bool,
 }
 
@@ -180,7 +184,7 @@ impl FileData {
         if self.fixed_len {
             self.durable_len = to;
         } else {
-            self.lens.push(LenChange { seq, site, to, grown: true, failed: false });
+            self.lens.push(LenChange { seq, site, to, grown: true, free: false, failed: false });
         }
     }
 
@@ -201,6 +205,7 @@ impl FileData {
             len: bytes.len() as u16,
             failed: false,
             cuts,
+            free: false,
         });
     }
 
@@ -223,7 +228,7 @@ impl FileData {
         if self.fixed_len {
             self.durable_len = len;
         } else {
-            self.lens.push(LenChange { seq, site, to: len, grown: false, failed: false });
+            self.lens.push(LenChange { seq, site, to: len, grown: false, free: false, failed: false });
         }
         true
     }
@@ -273,6 +278,13 @@ impl FileData {
             |write| write.seq <= upto && !write.failed && units.contains(&write.unit),
             |len| len.seq <= upto && !len.failed && (!len.grown || len.to <= end),
         );
+    }
+
+    /// Lets data, and lengths that grew, persist out of the metadata order.
+    pub(super) fn loosen(&mut self, upto: u64) {
+        self.writes.iter_mut().filter(|write| write.seq <= upto).for_each(|write| write.free = true);
+        let grown = |len: &&mut LenChange| len.grown && len.seq <= upto;
+        self.lens.iter_mut().filter(grown).for_each(|len| len.free = true);
     }
 
     /// Makes exactly some changes durable. A write takes the earlier ones of its unit with it, a

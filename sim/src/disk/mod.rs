@@ -29,6 +29,7 @@ mod barrier;
 mod extent;
 mod file;
 mod images;
+mod log_tree;
 mod loss;
 mod names;
 mod pages;
@@ -95,6 +96,8 @@ struct Inode {
     links: u32,
     /// Open handles.
     handles: u32,
+    /// A log tree has held it since the last commit.
+    logged: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -174,7 +177,7 @@ impl Disk {
         // Every change is numbered: without one the root is as it was made.
         if self.seq > 0 || self.inodes.is_empty() {
             self.inodes.clear();
-            let root = Inode { node: Node::Dir(DirData::default()), links: 1, handles: 0 };
+            let root = Inode { node: Node::Dir(DirData::default()), links: 1, handles: 0, logged: false };
             assert_eq!(self.inodes.insert(root) as Ino, ROOT);
         }
         self.seq = 0;
@@ -220,7 +223,7 @@ impl Disk {
             None if options.create || options.create_new => {
                 let fixed_len = self.profile.growth == Growth::Immediate;
                 let file = FileData::new(self.profile.unit, fixed_len);
-                let file = Inode { node: Node::File(file), links: 0, handles: 0 };
+                let file = Inode { node: Node::File(file), links: 0, handles: 0, logged: false };
                 let ino = self.inodes.insert(file) as Ino;
                 self.bind_new(dir, name, ino);
                 ino
@@ -311,7 +314,7 @@ impl Disk {
         if self.dir(dir)?.get(name).is_some() {
             return Err(os_error(os_code::EEXIST));
         }
-        let new = Inode { node: Node::Dir(DirData::default()), links: 0, handles: 0 };
+        let new = Inode { node: Node::Dir(DirData::default()), links: 0, handles: 0, logged: false };
         let ino = self.inodes.insert(new) as Ino;
         self.bind_new(dir, name, ino);
         Ok(())
@@ -490,6 +493,7 @@ impl Disk {
             needs_pair: false,
             creates: false,
             replaces: false,
+            free: false,
             site: self.site,
         }
     }
@@ -523,7 +527,8 @@ impl Disk {
     }
 
     /// Gives a name a new version.
-    fn bind(&mut self, dir: Ino, name: &str, version: NameVersion) {
+    fn bind(&mut self, dir: Ino, name: &str, mut version: NameVersion) {
+        version.free |= self.joins_log(dir, name, version.ino);
         if let Some(ino) = version.ino {
             self.inodes[ino as usize].links += 1;
         }

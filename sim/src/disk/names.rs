@@ -33,6 +33,8 @@ pub(super) struct NameVersion {
     pub creates: bool,
     /// A rename that replaced a file.
     pub replaces: bool,
+    /// It may persist out of the order of names: a log tree may hold it.
+    pub free: bool,
     pub site: Site,
 }
 
@@ -101,6 +103,29 @@ impl DirData {
         }
         self.tidy(name, covered > 0);
         (versions, released)
+    }
+
+    /// What a name durably stands for.
+    pub(super) fn durable(&self, name: &str) -> Option<Ino> {
+        self.names.get(name)?.durable
+    }
+
+    /// Lets pending versions up to an operation persist out of order.
+    pub(super) fn loosen(&mut self, upto: u64) {
+        let versions = self.names.values_mut().flat_map(|name| &mut name.versions);
+        versions.filter(|version| version.op <= upto).for_each(|version| version.free = true);
+    }
+
+    /// Whether a name durably stands for an inode.
+    pub(super) fn names_durably(&self, ino: Ino) -> bool {
+        self.names.values().any(|name| name.durable == Some(ino))
+    }
+
+    /// Whether any version of any name stands for an inode.
+    pub(super) fn mentions(&self, ino: Ino) -> bool {
+        self.names.values().any(|name| {
+            name.durable == Some(ino) || name.versions.iter().any(|v| v.ino == Some(ino))
+        })
     }
 
     /// Drops a name's versions but the first `keep`. Returns what they stood for.

@@ -280,8 +280,8 @@ impl<'a> Builder<'a> {
             return false;
         }
         match (first, other) {
-            (Atom::Name { version: a, .. }, Atom::Name { .. }) => {
-                self.has_journal() || a.needs_pair && a.ino.is_some()
+            (Atom::Name { version: a, .. }, Atom::Name { version: b, .. }) => {
+                self.has_journal() && !a.free && !b.free || a.needs_pair && a.ino.is_some()
             }
             (Atom::Len { len, .. }, Atom::Write { write, .. }) => {
                 self.has_journal() && !len.grown && write.cuts && !write.is_tail(self.profile.unit)
@@ -325,9 +325,9 @@ impl<'a> Builder<'a> {
     fn edges(&mut self, atoms: &[Atom<'a>]) -> ((Kind, Ino, u64), bool) {
         let key = key_of(&mut self.names, &atoms[0], self.profile);
         match &atoms[0] {
-            Atom::Write { .. } => {
+            Atom::Write { write, .. } => {
                 self.pending.after.extend(self.last.get(&key));
-                if self.profile.copy_on_write {
+                if self.profile.copy_on_write && !write.free {
                     self.pending.after.extend(self.journal);
                 }
                 (key, false)
@@ -335,7 +335,13 @@ impl<'a> Builder<'a> {
             Atom::Len { ino, len, .. } if len.grown => self.edges_of_growth(*ino, len, key),
             Atom::Len { ino, len, .. } => self.edges_of_set_len(*ino, len, key),
             Atom::Name { version, .. } => {
-                if self.has_journal() {
+                if self.has_journal() && !version.free {
+                    // One before it may be out of the order.
+                    for atom in atoms {
+                        let key = key_of(&mut self.names, atom, self.profile);
+                        self.pending.after.extend(self.last.get(&key));
+                    }
+                    self.edges_of_old_name(version);
                     if version.replaces && self.profile.replace_flushes {
                         self.edges_of_replacement(version.ino);
                     }
@@ -345,10 +351,7 @@ impl<'a> Builder<'a> {
                     let key = key_of(&mut self.names, atom, self.profile);
                     self.pending.after.extend(self.last.get(&key));
                 }
-                // The old name of a rename; its new one is the node before.
-                if version.ino.is_none() && version.needs_pair {
-                    self.pending.after.push(self.pending.nodes.len() as u32 - 1);
-                }
+                self.edges_of_old_name(version);
                 (key, false)
             }
         }
@@ -398,8 +401,19 @@ impl<'a> Builder<'a> {
         if self.profile.growth == Growth::AtWrite {
             return (key, true);
         }
-        self.pending.after.extend(self.journal);
+        if !len.free {
+            self.pending.after.extend(self.journal);
+        }
         (key, false)
+    }
+
+    /// The old name of a rename goes only with the new one, which is the node before if it is
+    /// pending.
+    fn edges_of_old_name(&mut self, version: &NameVersion) {
+        let Some(before) = self.pending.nodes.last() else { return };
+        if version.ino.is_none() && version.needs_pair && before.seq == version.op {
+            self.pending.after.push(self.pending.nodes.len() as u32 - 1);
+        }
     }
 
     /// Whether an operation was the first to write to a unit that is not on the device.

@@ -1,0 +1,109 @@
+//! btrfs between its commits: the log tree, which holds single files and directories that were
+//! synced, out of the order of everything else.
+//!
+//! What a sync makes durable for sure is little: the file, where it is now and that it is no longer
+//! where it was; of a directory its names. What a log takes along besides may persist, or not.
+
+use super::names::Place;
+use super::{Disk, Ino, Node};
+
+impl Disk {
+    /// Whether nothing that readers see stands for this inode.
+    pub(super) fn is_nameless(&self, ino: Ino) -> bool {
+        let names = |inode: &super::Inode| match &inode.node {
+            Node::Dir(dir) => dir.iter().any(|(_, named)| named == ino),
+            Node::File(_) => false,
+        };
+        ino != super::ROOT && !self.inodes.iter().any(|(_, inode)| names(inode))
+    }
+
+    /// A change of a name of an inode that is in the log joins it.
+    pub(super) fn joins_log(&self, dir: Ino, name: &str, ino: Option<Ino>) -> bool {
+        let Node::Dir(data) = &self.inodes[dir as usize].node else { return false };
+        let is_logged = |ino: Ino| self.inodes[ino as usize].logged;
+        ino.is_some_and(is_logged) || data.get(name).is_some_and(is_logged)
+    }
+
+    /// A sync of a file without a name, whose names may still come back. The log may hold that it is
+    /// gone, and its directories with it, and the file if it is not; none of it for sure.
+    pub(super) fn log_nameless(&mut self, ino: Ino, upto: u64) {
+        for (_, inode) in &mut self.inodes {
+            match &mut inode.node {
+                Node::Dir(dir) if dir.mentions(ino) => dir.loosen(upto),
+                _ => {}
+            }
+        }
+        if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {
+            file.loosen(upto);
+        }
+    }
+
+    /// A sync of a file or directory: its own names become durable, with the directories above
+    /// them, and of a directory the names in it. A file that is displaced by that keeps a name.
+    pub(super) fn log(&mut self, ino: Ino, upto: u64) {
+        if self.is_nameless(ino) {
+            return;
+        }
+        if self.is_dir(ino) {
+            // The old place of what was moved here is not looked at: it may have both names then.
+            self.settle_names_in(ino, upto);
+        }
+        self.log_names(ino, upto);
+    }
+
+    fn settle_names_in(&mut self, dir: Ino, upto: u64) {
+        let Node::Dir(data) = &self.inodes[dir as usize].node else { return };
+        let names = data.pending().filter(|(_, versions)| versions[0].op <= upto);
+        let places: Vec<Place> =
+            names.map(|(name, _)| Place { dir, name: name.into() }).collect();
+        places.into_iter().for_each(|place| self.log_place(place, upto));
+    }
+
+    /// Makes durable where an inode is, and that it is not where it durably was.
+    fn log_names(&mut self, ino: Ino, upto: u64) {
+        self.inodes[ino as usize].logged = true;
+        let (mut present, mut left) = (Vec::new(), Vec::new());
+        for (dir, inode) in &self.inodes {
+            let Node::Dir(data) = &inode.node else { continue };
+            for (name, versions) in data.pending() {
+                let place = Place { dir: dir as Ino, name: name.into() };
+                let versions = || versions.iter().filter(|version| version.op <= upto);
+                if let Some(last) = versions().last().filter(|last| last.ino == Some(ino)) {
+                    present.push((place, last.op));
+                } else if let Some(first) = versions().next()
+                    && data.durable(name) == Some(ino)
+                    && first.ino.is_none()
+                {
+                    left.push((place, first.op));
+                }
+            }
+        }
+        for (place, op) in present {
+            let dir = place.dir;
+            self.log_place(place, op);
+            if dir != super::ROOT {
+                self.log_names(dir, upto);
+            }
+        }
+        left.into_iter().for_each(|(place, op)| self.log_place(place, op));
+    }
+
+    /// Makes a name durable up to an operation. What durably had it keeps a name elsewhere.
+    fn log_place(&mut self, place: Place, upto: u64) {
+        let Node::Dir(data) = &self.inodes[place.dir as usize].node else { return };
+        let displaced = data.durable(&place.name);
+        let handle = displaced.filter(|&ino| !self.is_nameless(ino));
+        self.make_places_durable(vec![(place, upto)], |_| false);
+        if let Some(ino) = handle.filter(|&ino| !self.has_durable_name(ino)) {
+            self.log_names(ino, u64::MAX);
+        }
+    }
+
+    fn has_durable_name(&self, ino: Ino) -> bool {
+        let names = |inode: &super::Inode| match &inode.node {
+            Node::Dir(dir) => dir.names_durably(ino),
+            Node::File(_) => false,
+        };
+        self.inodes.iter().any(|(_, inode)| names(inode))
+    }
+}
