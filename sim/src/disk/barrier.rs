@@ -68,6 +68,9 @@ impl Disk {
             return self.log_nameless(barrier.ino, barrier.upto);
         }
         let is_logged = self.profile.names == NameOrder::LogTree;
+        if is_logged {
+            self.keep_committed(barrier.ino);
+        }
         match self.inodes.get_mut(barrier.ino as usize).map(|inode| &mut inode.node) {
             Some(Node::File(file)) => match barrier.extent {
                 None => self.used -= file.make_durable(barrier.upto),
@@ -101,7 +104,10 @@ impl Disk {
     /// far become durable; data only where the profile ties it to them.
     pub fn commit(&mut self) {
         match self.profile.names {
-            NameOrder::Journal | NameOrder::LogTree => self.commit_journal(self.seq),
+            NameOrder::Journal | NameOrder::LogTree => {
+                self.commit_journal(self.seq);
+                self.end_log();
+            }
             NameOrder::Unordered | NameOrder::Immediate => {}
         }
     }
@@ -109,6 +115,7 @@ impl Disk {
     /// Makes everything durable, like syncfs(2).
     pub fn sync_all(&mut self) {
         self.commit_journal(self.seq);
+        self.end_log();
         for (_, inode) in &mut self.inodes {
             if let Node::File(file) = &mut inode.node {
                 self.used -= file.make_durable(u64::MAX);
@@ -132,7 +139,7 @@ impl Disk {
             Node::File(file) => {
                 // A length beyond the range is not the business of this sync.
                 let end = extent.map_or(u64::MAX, |(_, end)| end);
-                let covered = |len: &&LenChange| len.seq <= upto && (!len.grown || len.to <= end);
+                let covered = |len: &&LenChange| len.seq <= upto && !len.is_bare() && (!len.grown || len.to <= end);
                 file.lens().iter().rev().find(covered)
             }
             Node::Dir(_) => None,
@@ -170,12 +177,11 @@ impl Disk {
                 .collect();
             file.persist(
                 |write| forced.contains(&(write.seq, write.unit)),
-                |len| len.seq <= cut && (!len.grown || at_write),
+                |len| len.seq <= cut && !len.is_bare() && (!len.grown || at_write),
             );
         }
         if cut >= self.journal_end {
             self.journal_end = 0;
-            self.inodes.iter_mut().for_each(|(_, inode)| inode.logged = false);
         }
     }
 

@@ -62,6 +62,14 @@ pub(super) struct LenChange {
     failed: bool,
 }
 
+impl LenChange {
+    /// A length that a log took from memory, without what else made it so: what was cut off is
+    /// still there, and what was written is not.
+    pub(super) fn is_bare(&self) -> bool {
+        self.free && !self.grown
+    }
+}
+
 /// The length after some changes in program order.
 fn len_after<'a>(durable: u64, changes: impl Iterator<Item = &'a LenChange>) -> u64 {
     changes.fold(durable, |len, change| if change.grown { len.max(change.to) } else { change.to })
@@ -276,7 +284,10 @@ impl FileData {
         let units = units_of(self.unit, (start, end));
         self.persist(
             |write| write.seq <= upto && !write.failed && units.contains(&write.unit),
-            |len| len.seq <= upto && !len.failed && (!len.grown || len.to <= end),
+            |len| {
+                let covered = len.seq <= upto && !len.failed && !len.is_bare();
+                covered && (!len.grown || len.to <= end)
+            },
         );
     }
 
@@ -285,6 +296,39 @@ impl FileData {
         self.writes.iter_mut().filter(|write| write.seq <= upto).for_each(|write| write.free = true);
         let grown = |len: &&mut LenChange| len.grown && len.seq <= upto;
         self.lens.iter_mut().filter(grown).for_each(|len| len.free = true);
+    }
+
+    /// Lets the length as it is now persist without anything else, if lengths are pending.
+    pub(super) fn log_len(&mut self, (seq, site): (u64, Site)) {
+        if !self.lens.is_empty() {
+            let to = self.len;
+            self.lens.push(LenChange { seq, site, to, grown: false, free: true, failed: false });
+        }
+    }
+
+    /// What is durable, by itself.
+    pub(super) fn durable_part(&self) -> Self {
+        let mut durable = self.clone();
+        durable.lose_all();
+        durable
+    }
+
+    /// Takes back what was durable: that is `committed` now, and all that readers see besides is
+    /// pending, in no order.
+    pub(super) fn revert(&mut self, committed: &Self, (seq, site): (u64, Site)) {
+        let shown = std::mem::replace(self, committed.clone());
+        for unit in 0..self.len.max(shown.len).div_ceil(u64::from(self.unit)) as u32 {
+            let wanted = shown.versions(unit).pop().expect("there is a version");
+            if self.versions(unit)[0] != wanted {
+                self.write_unit((unit * self.unit) as usize, &wanted, (seq, site), false);
+            }
+        }
+        if self.len != shown.len {
+            self.len = shown.len;
+            let to = shown.len;
+            self.lens.push(LenChange { seq, site, to, grown: false, free: true, failed: false });
+        }
+        self.loosen(seq);
     }
 
     /// Makes exactly some changes durable. A write takes the earlier ones of its unit with it, a

@@ -24,17 +24,54 @@ impl Disk {
         ino.is_some_and(is_logged) || data.get(name).is_some_and(is_logged)
     }
 
-    /// A sync of a file without a name, whose names may still come back. The log may hold that it is
-    /// gone, and its directories with it, and the file if it is not; none of it for sure.
+    /// A sync of a file without a name, whose names may still come back. The log may hold that it
+    /// is gone, even where another file has replaced it, and its directories with it; or nothing of
+    /// it any more, so that a name that comes back has what the last commit has. None of it for
+    /// sure.
     pub(super) fn log_nameless(&mut self, ino: Ino, upto: u64) {
+        let by = (self.next_seq(), self.site);
         for (_, inode) in &mut self.inodes {
             match &mut inode.node {
-                Node::Dir(dir) if dir.mentions(ino) => dir.loosen(upto),
+                Node::Dir(dir) if dir.mentions(ino) => {
+                    dir.interrupt(ino);
+                    dir.loosen(upto);
+                }
                 _ => {}
             }
         }
+        let Some(inode) = self.inodes.get_mut(ino as usize) else { return };
+        let Node::File(file) = &mut inode.node else { return };
+        self.used -= file.page_bytes();
+        match inode.committed.take() {
+            Some(committed) => file.revert(&committed, by),
+            None => file.loosen(upto),
+        }
+        self.used += file.page_bytes();
+    }
+
+    /// Before a file's first sync since the last commit: what that commit has of it.
+    pub(super) fn keep_committed(&mut self, ino: Ino) {
+        if let Some(inode) = self.inodes.get_mut(ino as usize)
+            && let Node::File(file) = &inode.node
+            && inode.committed.is_none()
+        {
+            inode.committed = Some(Box::new(file.durable_part()));
+        }
+    }
+
+    /// A commit: what the log held is in the trees, and the log is empty.
+    pub(super) fn end_log(&mut self) {
+        for (_, inode) in &mut self.inodes {
+            inode.logged = false;
+            inode.committed = None;
+        }
+    }
+
+    /// The log takes a file's length from memory when it takes its name.
+    fn log_len(&mut self, ino: Ino) {
+        let by = (self.next_seq(), self.site);
         if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {
-            file.loosen(upto);
+            file.log_len(by);
         }
     }
 
@@ -56,7 +93,11 @@ impl Disk {
         let names = data.pending().filter(|(_, versions)| versions[0].op <= upto);
         let places: Vec<Place> =
             names.map(|(name, _)| Place { dir, name: name.into() }).collect();
-        places.into_iter().for_each(|place| self.log_place(place, upto));
+        for place in places {
+            let named = data_of(self, dir).and_then(|data| data.get(&place.name));
+            self.log_place(place, upto);
+            named.into_iter().for_each(|ino| self.log_len(ino));
+        }
     }
 
     /// Makes durable where an inode is, and that it is not where it durably was.
@@ -96,6 +137,7 @@ impl Disk {
         self.make_places_durable(vec![(place, upto)], |_| false);
         if let Some(ino) = handle.filter(|&ino| !self.has_durable_name(ino)) {
             self.log_names(ino, u64::MAX);
+            self.log_len(ino);
         }
     }
 
@@ -105,5 +147,12 @@ impl Disk {
             Node::File(_) => false,
         };
         self.inodes.iter().any(|(_, inode)| names(inode))
+    }
+}
+
+fn data_of(disk: &Disk, dir: Ino) -> Option<&super::DirData> {
+    match &disk.inodes[dir as usize].node {
+        Node::Dir(data) => Some(data),
+        Node::File(_) => None,
     }
 }

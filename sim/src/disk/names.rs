@@ -110,6 +110,32 @@ impl DirData {
         self.names.get(name)?.durable
     }
 
+    /// Lets a name be gone between standing for an inode and for the one that replaced it.
+    pub(super) fn interrupt(&mut self, ino: Ino) {
+        for entry in self.names.values_mut() {
+            let mut before = entry.durable;
+            let replaced = entry.versions.iter().position(|version| {
+                let known = std::mem::replace(&mut before, version.ino);
+                known == Some(ino) && version.ino.is_some() && version.ino != Some(ino)
+            });
+            if let Some(at) = replaced {
+                let by = &entry.versions[at];
+                // Just before it: operations are numbered one by one.
+                let gone = NameVersion {
+                    op: by.op - 1,
+                    ino: None,
+                    pair: None,
+                    needs_pair: false,
+                    creates: false,
+                    replaces: false,
+                    free: true,
+                    site: by.site,
+                };
+                entry.versions.insert(at, gone);
+            }
+        }
+    }
+
     /// Lets pending versions up to an operation persist out of order.
     pub(super) fn loosen(&mut self, upto: u64) {
         let versions = self.names.values_mut().flat_map(|name| &mut name.versions);

@@ -333,6 +333,7 @@ impl<'a> Builder<'a> {
                 (key, false)
             }
             Atom::Len { ino, len, .. } if len.grown => self.edges_of_growth(*ino, len, key),
+            Atom::Len { len, .. } if len.is_bare() => (key, false),
             Atom::Len { ino, len, .. } => self.edges_of_set_len(*ino, len, key),
             Atom::Name { version, .. } => {
                 if self.has_journal() && !version.free {
@@ -442,7 +443,9 @@ fn key_of<'a>(
 ) -> (Kind, Ino, u64) {
     match atom {
         Atom::Write { ino, write, .. } => (Kind::Unit, *ino, u64::from(write.unit)),
-        Atom::Len { ino, index, len } if len.grown && profile.growth == Growth::Delayed => {
+        Atom::Len { ino, index, len }
+            if (len.grown || len.is_bare()) && profile.growth == Growth::Delayed =>
+        {
             (Kind::Len, *ino, 1 + u64::from(*index))
         }
         Atom::Len { ino, .. } => (Kind::Len, *ino, 0),

@@ -3,14 +3,14 @@
 //!
 //! It is answered without going through all images. What is in the metadata order is tried in every
 //! legal way; then the names are fixed, and each file is by itself:
-//! * Its length is the newest that is forced, or one more that may stay. Keeping fewer lengths
-//!   never asks for more data, so nothing else need be tried.
+//! * Its length is the newest that is forced, or one more that it grew to, with or without one that
+//!   a log took. Keeping fewer lengths never asks for more data, so nothing else need be tried.
 //! * With the length fixed each unit is by itself: one of its versions between the last that is
 //!   forced and the last that may stay, torn or not, shows the bytes that are wanted.
 //!
 //! Invariant: what is found is a legal set with tears, which whoever doubts it can make an image of.
 
-use super::file::FileData;
+use super::file::{FileData, LenChange};
 use super::pending::{Atom, Kind};
 use super::{Disk, Ino, Kept, Node, Pending, ROOT, SECTOR, Tear};
 
@@ -101,32 +101,37 @@ impl Pending<'_> {
         let len = image.len(wanted);
         let mut bytes = vec![0; len as usize];
         image.read_at(wanted, &mut bytes, 0);
-        let at_most = |node: usize| limits.allowed[node];
-        let candidates = (0..self.len()).filter(|&node| {
-            at_most(node) && !limits.forced[node] && self.grows_to(node, ino, len)
-        });
-        for extra in std::iter::once(None).chain(candidates.map(Some)) {
-            let mut kept = witness.kept.clone();
-            if let Some(node) = extra {
-                kept[node] = true;
+        let free = |wanted: fn(&LenChange) -> bool| {
+            let nodes = (0..self.len()).filter(move |&node| {
+                let is_free = limits.allowed[node] && !limits.forced[node];
+                is_free && self.is_len(node, ino, wanted)
+            });
+            std::iter::once(None).chain(nodes.map(Some))
+        };
+        for bare in free(LenChange::is_bare) {
+            for grown in free(|len| len.grown) {
+                let mut kept = witness.kept.clone();
+                for node in [bare, grown].into_iter().flatten() {
+                    kept[node] = true;
+                }
                 self.close_up(&mut kept);
-            }
-            if self.len_of(ino, file, &kept) != len {
-                continue;
-            }
-            let mut tears = Vec::new();
-            if self.match_units(ino, file, &bytes, &limits.allowed, &mut kept, &mut tears) {
-                witness.kept = kept;
-                witness.tears.extend(tears);
-                return Some(());
+                if self.len_of(ino, file, &kept) != len {
+                    continue;
+                }
+                let mut tears = Vec::new();
+                if self.match_units(ino, file, &bytes, &limits.allowed, &mut kept, &mut tears) {
+                    witness.kept = kept;
+                    witness.tears.extend(tears);
+                    return Some(());
+                }
             }
         }
         None
     }
 
-    fn grows_to(&self, node: usize, ino: Ino, to: u64) -> bool {
-        let grows = |atom: &Atom<'_>| matches!(atom, Atom::Len { ino: of, len, .. } if *of == ino && len.grown && len.to == to);
-        self.atoms(node).iter().any(grows)
+    fn is_len(&self, node: usize, ino: Ino, wanted: fn(&LenChange) -> bool) -> bool {
+        let is_it = |atom: &Atom<'_>| matches!(atom, Atom::Len { ino: of, len, .. } if *of == ino && wanted(len));
+        self.atoms(node).iter().any(is_it)
     }
 
     /// The length of a file if these nodes stay.
