@@ -16,10 +16,9 @@ use seedbed::seam::{FileKind, OpenOptions};
 
 use crate::dump::{Dump, Entry, Fill, push};
 use crate::errno::Errno;
-use crate::real::{Observed, Recovered};
-use crate::setup::{FsKind, Setup};
+use crate::real::Recovered;
+use crate::setup::FsKind;
 use crate::steps::{Flag, PAGE, Step, StepResult, UNRELATED_BYTE, UNRELATED_LEN, UNRELATED_PATH};
-use crate::workload::Workload;
 
 /// Reads and writes.
 const BOTH: OpenOptions = OpenOptions::new().read(true).write(true);
@@ -45,6 +44,11 @@ pub struct LegalCount {
     pub images: u64,
     /// Whether these are all.
     pub is_complete: bool,
+}
+
+impl LegalCount {
+    /// Nothing was counted.
+    pub const NONE: Self = Self { images: 0, is_complete: true };
 }
 
 /// What a real file system did that its profile does not allow.
@@ -235,47 +239,6 @@ impl Model {
     pub fn pending(&self) -> Pending<'_> {
         self.disk.pending()
     }
-}
-
-/// Holds a run against a profile: what it shows that the profile does not allow. `each` is shown
-/// the model at every crash.
-///
-/// # Errors
-///
-/// The base cannot be made.
-pub fn escapes(
-    setup: &Setup,
-    profile: Profile,
-    workload: &Workload,
-    observed: &Observed,
-    mut each: impl FnMut(&Model),
-) -> io::Result<Vec<Escape>> {
-    let mut model = Model::new(profile, setup.kind, &workload.base)?;
-    let mut found = Vec::new();
-    let mut crashes = observed.crashes.iter().peekable();
-    for after in 0..=workload.steps.len() {
-        if after > 0 {
-            let (step, result) = (&workload.steps[after - 1], &observed.results[after - 1]);
-            let simulated = model.step(step);
-            if simulated != *result {
-                let (step, real) = (after - 1, result.clone());
-                found.push(Escape::Result { step, real, model: simulated });
-                // From here on the two have done different things.
-                return Ok(found);
-            }
-        }
-        while let Some(crash) = crashes.next_if(|crash| crash.after == after) {
-            each(&model);
-            let is_legal = match &crash.recovered {
-                Recovered::Mounted(dump) => model.allows(dump),
-                Recovered::Refused(_) => false,
-            };
-            if !is_legal {
-                found.push(Escape::Image { after, recovered: crash.recovered.clone() });
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// The root is `.` in steps, and nothing on the simulated disk.

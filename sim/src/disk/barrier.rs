@@ -187,7 +187,8 @@ impl Disk {
 
     /// Lengths of files that replaced others in the journal up to `cut`.
     fn write_back_replacements(&mut self, cut: u64) {
-        if !self.profile.replace_flushes {
+        // Where they grow in the journal they are part of it.
+        if !self.profile.replace_flushes || self.profile.growth == Growth::AtWrite {
             return;
         }
         let replacing: Vec<(Ino, u64)> = self

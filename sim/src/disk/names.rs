@@ -199,7 +199,10 @@ impl Disk {
     /// Makes a directory's names durable, and with them whatever those versions need elsewhere (a
     /// rename that took a name away here is durable only together with the new name).
     pub(super) fn make_names_durable(&mut self, dir: Ino, upto: u64) {
-        let Node::Dir(data) = &self.inodes[dir as usize].node else { return };
+        // It may have gone with a name in another one.
+        let Some(Node::Dir(data)) = self.inodes.get(dir as usize).map(|inode| &inode.node) else {
+            return;
+        };
         if !data.is_dirty() {
             return;
         }
