@@ -56,7 +56,8 @@ pub struct Profile {
     /// A grown length never becomes durable before the data in it. Not so with ext4's delayed
     /// allocation: a length within a block that is there enters the journal when it is written,
     /// and a new block is marked as unwritten, which reads as zeros, until its data is there.
-    /// `data=ordered` does not wait for either.
+    /// `data=ordered` does not wait for either. Nor on btrfs: when any data of a file has been
+    /// written, the length in memory is taken.
     pub data_before_len: bool,
     /// The zeros at the end of a file that was cut are on the device before the new length is
     /// (`data=ordered`): when it grows again, what was cut off does not come back.
@@ -139,6 +140,7 @@ impl Profile {
         name: "xfs",
         about: "xfs: a metadata log in program order, delayed allocation, 0-byte rename targets",
         data_before_len: true,
+        zeros_before_cut: false,
         replace_flushes: false,
         sync_data_covers_names: true,
         ..Self::EXT4
@@ -149,7 +151,6 @@ impl Profile {
         name: "btrfs",
         about: "btrfs: copy on write, whole commits, and a log of the files that were synced",
         names: NameOrder::LogTree,
-        data_before_len: true,
         zeros_before_cut: false,
         copy_on_write: true,
         replace_flushes: false,

@@ -57,17 +57,17 @@ impl Disk {
     pub fn complete(&mut self, barrier: Barrier) {
         self.barriers += 1;
         // With nothing pending in the metadata order a file's sync is about that file alone.
-        if self.journal_end > 0 && self.inodes.contains(barrier.ino as usize) {
+        let is_logged = self.profile.names == NameOrder::LogTree;
+        if (self.journal_end > 0 || is_logged) && self.inodes.contains(barrier.ino as usize) {
             match self.profile.names {
                 NameOrder::Journal => self.commit_journal(self.journal_cut(barrier)),
                 NameOrder::LogTree => self.log(barrier.ino, barrier.upto),
                 NameOrder::Unordered | NameOrder::Immediate => {}
             }
         }
-        if self.profile.names == NameOrder::LogTree && self.is_nameless(barrier.ino) {
+        if is_logged && self.is_nameless(barrier.ino) {
             return self.log_nameless(barrier.ino, barrier.upto);
         }
-        let is_logged = self.profile.names == NameOrder::LogTree;
         if is_logged {
             self.keep_committed(barrier.ino);
         }

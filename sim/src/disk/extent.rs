@@ -19,6 +19,7 @@ impl Disk {
         if end > FILE_LEN_MAX {
             return Err(os_error(os_code::EFBIG));
         }
+        self.file_mut(ino)?.is_allocated = true;
         match !keep_size && end > self.len(ino) {
             true => self.set_len(ino, end),
             false => Ok(()),

@@ -1,5 +1,6 @@
 //! One file: pages as readers see them, and the undo bytes of what is not durable yet.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub(super) struct FileData {
     undo: Vec<u8>,
     /// Length changes that may still be lost, in program order.
     lens: Vec<LenChange>,
+    /// Space was allocated in advance since the last sync.
+    pub(super) is_allocated: bool,
 }
 
 /// A write to one unit (page or sector).
@@ -99,6 +102,7 @@ impl FileData {
             writes: Vec::new(),
             undo: Vec::new(),
             lens: Vec::new(),
+            is_allocated: false,
         }
     }
 
@@ -298,12 +302,11 @@ impl FileData {
         self.lens.iter_mut().filter(grown).for_each(|len| len.free = true);
     }
 
-    /// Lets the length as it is now persist without anything else, if lengths are pending.
+    /// Lets each length that is pending persist without anything else.
     pub(super) fn log_len(&mut self, (seq, site): (u64, Site)) {
-        if !self.lens.is_empty() {
-            let to = self.len;
-            self.lens.push(LenChange { seq, site, to, grown: false, free: true, failed: false });
-        }
+        let bare = |to| LenChange { seq, site, to, grown: false, free: true, failed: false };
+        let lens: BTreeSet<u64> = self.lens.iter().map(|len| len.to).collect();
+        self.lens.extend(lens.into_iter().map(bare));
     }
 
     /// What is durable, by itself.
@@ -369,6 +372,7 @@ impl FileData {
         self.writes.clear();
         self.undo.clear();
         self.lens.clear();
+        self.is_allocated = false;
         self.durable_len = self.len;
     }
 

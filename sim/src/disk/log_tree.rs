@@ -19,7 +19,7 @@ impl Disk {
 
     /// A change of a name of an inode that is in the log joins it.
     pub(super) fn joins_log(&self, dir: Ino, name: &str, ino: Option<Ino>) -> bool {
-        let Node::Dir(data) = &self.inodes[dir as usize].node else { return false };
+        let Some(data) = data_of(self, dir) else { return false };
         let is_logged = |ino: Ino| self.inodes[ino as usize].logged;
         ino.is_some_and(is_logged) || data.get(name).is_some_and(is_logged)
     }
@@ -30,12 +30,10 @@ impl Disk {
     /// sure.
     pub(super) fn log_nameless(&mut self, ino: Ino, upto: u64) {
         let by = (self.next_seq(), self.site);
+        self.loosen_around(ino, upto);
         for (_, inode) in &mut self.inodes {
             match &mut inode.node {
-                Node::Dir(dir) if dir.mentions(ino) => {
-                    dir.interrupt(ino);
-                    dir.loosen(upto);
-                }
+                Node::Dir(dir) if dir.mentions(ino) => dir.interrupt(ino),
                 _ => {}
             }
         }
@@ -47,6 +45,42 @@ impl Disk {
             None => file.loosen(upto),
         }
         self.used += file.page_bytes();
+    }
+
+    /// The directories that an inode was or is in may be in the log as well, with all their names.
+    fn loosen_around(&mut self, ino: Ino, upto: u64) {
+        let mut pairs = Vec::new();
+        for (_, inode) in &mut self.inodes {
+            if let Node::Dir(dir) = &mut inode.node
+                && dir.mentions(ino)
+            {
+                pairs.extend(dir.loosen(|_, _, version| version.op <= upto));
+            }
+        }
+        self.loosen_pairs(&pairs);
+    }
+
+    /// The other names of an inode may be in the log as well, and that it has lost some.
+    fn loosen_names_of(&mut self, ino: Ino, upto: u64) {
+        let mut pairs = Vec::new();
+        for (_, inode) in &mut self.inodes {
+            if let Node::Dir(dir) = &mut inode.node {
+                pairs.extend(dir.loosen(|_, before, version| {
+                    version.op <= upto && (version.ino == Some(ino) || before == Some(ino))
+                }));
+            }
+        }
+        self.loosen_pairs(&pairs);
+    }
+
+    fn loosen_pairs(&mut self, pairs: &[(Place, u64)]) {
+        for (place, op) in pairs {
+            if let Some(Node::Dir(dir)) =
+                self.inodes.get_mut(place.dir as usize).map(|inode| &mut inode.node)
+            {
+                dir.loosen(|name, _, version| *name == *place.name && version.op == *op);
+            }
+        }
     }
 
     /// Before a file's first sync since the last commit: what that commit has of it.
@@ -67,7 +101,8 @@ impl Disk {
         }
     }
 
-    /// The log takes a file's length from memory when it takes its name.
+    /// The log takes a file's length from memory when it takes its name: as it is, or as it was when
+    /// data was written back.
     fn log_len(&mut self, ino: Ino) {
         let by = (self.next_seq(), self.site);
         if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {
@@ -84,25 +119,31 @@ impl Disk {
         if self.is_dir(ino) {
             // The old place of what was moved here is not looked at: it may have both names then.
             self.settle_names_in(ino, upto);
+        } else {
+            self.loosen_around(ino, upto);
         }
         self.log_names(ino, upto);
     }
 
     fn settle_names_in(&mut self, dir: Ino, upto: u64) {
-        let Node::Dir(data) = &self.inodes[dir as usize].node else { return };
+        let Some(data) = data_of(self, dir) else { return };
         let names = data.pending().filter(|(_, versions)| versions[0].op <= upto);
         let places: Vec<Place> =
             names.map(|(name, _)| Place { dir, name: name.into() }).collect();
         for place in places {
             let named = data_of(self, dir).and_then(|data| data.get(&place.name));
             self.log_place(place, upto);
-            named.into_iter().for_each(|ino| self.log_len(ino));
+            if let Some(ino) = named {
+                self.log_len(ino);
+                self.loosen_names_of(ino, upto);
+            }
         }
     }
 
     /// Makes durable where an inode is, and that it is not where it durably was.
     fn log_names(&mut self, ino: Ino, upto: u64) {
-        self.inodes[ino as usize].logged = true;
+        let Some(inode) = self.inodes.get_mut(ino as usize) else { return };
+        inode.logged = true;
         let (mut present, mut left) = (Vec::new(), Vec::new());
         for (dir, inode) in &self.inodes {
             let Node::Dir(data) = &inode.node else { continue };
@@ -131,8 +172,10 @@ impl Disk {
 
     /// Makes a name durable up to an operation. What durably had it keeps a name elsewhere.
     fn log_place(&mut self, place: Place, upto: u64) {
-        let Node::Dir(data) = &self.inodes[place.dir as usize].node else { return };
-        let displaced = data.durable(&place.name);
+        // The directory may have gone with what was made durable just before.
+        let Some(data) = data_of(self, place.dir) else { return };
+        // A rename took it away; of a file that was unlinked no other name is looked for.
+        let displaced = data.durable(&place.name).filter(|_| data.is_moved(&place.name));
         let handle = displaced.filter(|&ino| !self.is_nameless(ino));
         self.make_places_durable(vec![(place, upto)], |_| false);
         if let Some(ino) = handle.filter(|&ino| !self.has_durable_name(ino)) {
@@ -151,7 +194,7 @@ impl Disk {
 }
 
 fn data_of(disk: &Disk, dir: Ino) -> Option<&super::DirData> {
-    match &disk.inodes[dir as usize].node {
+    match &disk.inodes.get(dir as usize)?.node {
         Node::Dir(data) => Some(data),
         Node::File(_) => None,
     }

@@ -519,6 +519,10 @@ impl Disk {
         let place = |(dir, name): (Ino, &str)| Some(Place { dir, name: name.into() });
         let version = self.version();
         let needs_pair = self.is_dir(ino);
+        // ext4 flushes blocks whose allocation is delayed. Space that was allocated in advance has
+        // taken their place, and the new length waits for data that nobody writes.
+        let is_allocated = self.file_mut(ino).is_ok_and(|file| file.is_allocated);
+        let replaces = replaces && !is_allocated;
         let old_needs_pair = needs_pair || self.profile.rename_is_safe;
         let old = NameVersion { pair: place(to), needs_pair: old_needs_pair, ..version.clone() };
         let new =
@@ -535,7 +539,14 @@ impl Disk {
             self.inodes[ino as usize].links += 1;
         }
         self.journal_end = version.op;
+        let is_free = version.free;
+        let replaced = self.dir_mut(dir).get(name).filter(|_| version.ino.is_some());
+        let replaced = replaced.filter(|&old| is_free && self.inodes[old as usize].logged);
         self.dir_mut(dir).push(name, version);
+        if let Some(old) = replaced {
+            // The log holds that the old one is gone, and not yet what took its place.
+            self.dir_mut(dir).interrupt(old);
+        }
     }
 
     /// Where names are durable at once, they are so now.

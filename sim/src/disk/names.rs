@@ -136,10 +136,30 @@ impl DirData {
         }
     }
 
-    /// Lets pending versions up to an operation persist out of order.
-    pub(super) fn loosen(&mut self, upto: u64) {
-        let versions = self.names.values_mut().flat_map(|name| &mut name.versions);
-        versions.filter(|version| version.op <= upto).for_each(|version| version.free = true);
+    /// Lets pending versions that are asked for persist out of order. Returns the other halves of
+    /// renames among them, with the operation.
+    pub(super) fn loosen(
+        &mut self,
+        wanted: impl Fn(&str, Option<Ino>, &NameVersion) -> bool,
+    ) -> Vec<(Place, u64)> {
+        let mut pairs = Vec::new();
+        for (name, entry) in &mut self.names {
+            let mut before = entry.durable;
+            for version in &mut entry.versions {
+                if wanted(name, before, version) {
+                    version.free = true;
+                    pairs.extend(version.pair.clone().map(|pair| (pair, version.op)));
+                }
+                before = version.ino;
+            }
+        }
+        pairs
+    }
+
+    /// Whether what a name durably stands for has been renamed to another.
+    pub(super) fn is_moved(&self, name: &str) -> bool {
+        let first = self.names.get(name).and_then(|entry| entry.versions.first());
+        first.is_some_and(|first| first.ino.is_none() && first.pair.is_some())
     }
 
     /// Whether a name durably stands for an inode.

@@ -12,8 +12,8 @@
 //! * With delayed allocation a grown length enters the journal when its page is written back: any
 //!   time after the write, so it needs what was in the journal before, and nothing later needs it.
 //!   That is why a hole of zeros before later data is legal.
-//! * On xfs and btrfs, and on ext4 without delayed allocation, such a length needs its own page's
-//!   data, not other pages'.
+//! * On xfs, and on ext4 without delayed allocation, such a length needs its own page's data, not
+//!   other pages'.
 //! * `auto_da_alloc` makes a replacing rename need the new file's length, not its data.
 //! * Copy on write makes overwritten data need the journal before it.
 
@@ -412,6 +412,15 @@ impl<'a> Builder<'a> {
     /// pending.
     fn edges_of_old_name(&mut self, version: &NameVersion) {
         let Some(before) = self.pending.nodes.last() else { return };
+        // A log that held the new name may not hold it any more.
+        let is_over = |(dir, name, other): (Ino, &str, &NameVersion)| {
+            let pair = version.pair.as_ref();
+            let is_pair = pair.is_some_and(|pair| pair.dir == dir && *pair.name == *name);
+            is_pair && other.free && other.op > version.op
+        };
+        if version.free && self.pending.disk.pending_names().any(is_over) {
+            return;
+        }
         if version.ino.is_none() && version.needs_pair && before.seq == version.op {
             self.pending.after.push(self.pending.nodes.len() as u32 - 1);
         }
