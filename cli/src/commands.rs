@@ -7,6 +7,7 @@ use seedbed::Scenario;
 use crate::output::Output;
 use crate::progress::Show;
 
+mod conform;
 pub(crate) mod diff;
 pub(crate) mod list;
 #[cfg(target_os = "linux")]

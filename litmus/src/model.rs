@@ -80,8 +80,7 @@ impl Model {
     ///
     /// A step of the base fails.
     pub fn new(profile: Profile, kind: FsKind, base: &[Step]) -> io::Result<Self> {
-        let mut model =
-            Self { disk: Disk::with_profile(profile), kind, open: BTreeMap::new() };
+        let mut model = Self { disk: Disk::with_profile(profile), kind, open: BTreeMap::new() };
         base.iter().try_for_each(|step| model.carry_out(step))?;
         let open = std::mem::take(&mut model.open);
         open.into_values().for_each(|open| model.disk.close(open.ino));

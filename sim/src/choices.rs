@@ -47,7 +47,10 @@ impl std::fmt::Display for Divergence {
 #[derive(Debug)]
 enum Answers {
     Seed,
-    Complete { list: Arc<[Decision]>, diverged: Option<Divergence> },
+    Complete {
+        list: Arc<[Decision]>,
+        diverged: Option<Divergence>,
+    },
     /// By label, then by count.
     Sparse(FxHashMap<String, FxHashMap<u64, u64>>),
 }

@@ -264,7 +264,10 @@ fn outcome(result: Result<Result<(), Failure>, String>, sim: &Sim) -> Outcome {
 }
 
 /// A workload from a seed: the same for the same version of proptest, on every machine.
-pub(crate) fn generate<Op: Debug>(strategy: &BoxedStrategy<Vec<Op>>, seed: u64) -> Result<Vec<Op>, String> {
+pub(crate) fn generate<Op: Debug>(
+    strategy: &BoxedStrategy<Vec<Op>>,
+    seed: u64,
+) -> Result<Vec<Op>, String> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);

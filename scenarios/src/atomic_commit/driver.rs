@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use seedbed::seam::{Clock, Env, OsEnv};
 use seedbed::explore::{Boot, Goal, Setting};
+use seedbed::seam::{Clock, Env, OsEnv};
 use seedbed::{CrashKind, Failure, FaultKind, NodeId, Sim, SimEnv, Stop, Violation};
 use seedbed_engines::atomic_commit::{Durability, Error, Options, Plant, Store, Ticket};
 

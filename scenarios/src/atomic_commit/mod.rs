@@ -11,8 +11,8 @@ mod oracle;
 mod workload;
 
 use proptest::strategy::BoxedStrategy;
-use seedbed::seam::OsEnv;
 use seedbed::explore::{Boot, CaseExplorer, Explore, Goal, Setting, explorer};
+use seedbed::seam::OsEnv;
 use seedbed::{CrashKind, Failure, Law, NodeId, PlantInfo, Sim, Testbed, Violation};
 use seedbed_engines::atomic_commit::{Durability, Plant};
 

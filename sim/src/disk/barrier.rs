@@ -139,7 +139,9 @@ impl Disk {
             Node::File(file) => {
                 // A length beyond the range is not the business of this sync.
                 let end = extent.map_or(u64::MAX, |(_, end)| end);
-                let covered = |len: &&LenChange| len.seq <= upto && !len.is_bare() && (!len.grown || len.to <= end);
+                let covered = |len: &&LenChange| {
+                    len.seq <= upto && !len.is_bare() && (!len.grown || len.to <= end)
+                };
                 file.lens().iter().rev().find(covered)
             }
             Node::Dir(_) => None,

@@ -240,7 +240,14 @@ impl FileData {
         if self.fixed_len {
             self.durable_len = len;
         } else {
-            self.lens.push(LenChange { seq, site, to: len, grown: false, free: false, failed: false });
+            self.lens.push(LenChange {
+                seq,
+                site,
+                to: len,
+                grown: false,
+                free: false,
+                failed: false,
+            });
         }
         true
     }
@@ -297,7 +304,10 @@ impl FileData {
 
     /// Lets data, and lengths that grew, persist out of the metadata order.
     pub(super) fn loosen(&mut self, upto: u64) {
-        self.writes.iter_mut().filter(|write| write.seq <= upto).for_each(|write| write.free = true);
+        self.writes
+            .iter_mut()
+            .filter(|write| write.seq <= upto)
+            .for_each(|write| write.free = true);
         let grown = |len: &&mut LenChange| len.grown && len.seq <= upto;
         self.lens.iter_mut().filter(grown).for_each(|len| len.free = true);
     }
@@ -423,7 +433,9 @@ impl FileData {
         }
         let (start, end) = (start as usize, (start + len) as usize);
         let first = start / SECTOR;
-        for sector in (first..end.div_ceil(SECTOR)).filter(|sector| keep >> (sector - first) & 1 == 0) {
+        for sector in
+            (first..end.div_ceil(SECTOR)).filter(|sector| keep >> (sector - first) & 1 == 0)
+        {
             let range = (sector * SECTOR).max(start)..((sector + 1) * SECTOR).min(end);
             target[range.clone()].copy_from_slice(&old[range.start - start..range.end - start]);
         }
@@ -473,7 +485,9 @@ impl FileData {
         let is_first = |other: &UnitWrite| other.unit == write.unit && other.seq < write.seq;
         let end = u64::from(write.unit + 1) * u64::from(self.unit);
         let grows = |len: &LenChange| {
-            len.grown && len.seq == write.seq && len.to.div_ceil(u64::from(self.unit)) * u64::from(self.unit) == end
+            len.grown
+                && len.seq == write.seq
+                && len.to.div_ceil(u64::from(self.unit)) * u64::from(self.unit) == end
         };
         self.lens.iter().any(grows)
             && !self.writes.iter().any(is_first)

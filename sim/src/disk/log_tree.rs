@@ -128,8 +128,7 @@ impl Disk {
     fn settle_names_in(&mut self, dir: Ino, upto: u64) {
         let Some(data) = data_of(self, dir) else { return };
         let names = data.pending().filter(|(_, versions)| versions[0].op <= upto);
-        let places: Vec<Place> =
-            names.map(|(name, _)| Place { dir, name: name.into() }).collect();
+        let places: Vec<Place> = names.map(|(name, _)| Place { dir, name: name.into() }).collect();
         for place in places {
             let named = data_of(self, dir).and_then(|data| data.get(&place.name));
             self.log_place(place, upto);

@@ -218,7 +218,8 @@ impl Pending<'_> {
         for node in self.nodes() {
             let lane = node.lane;
             if !std::mem::replace(&mut asked[lane as usize], true) {
-                let lost = self.nodes().iter().zip(kept).filter(|(n, kept)| n.lane == lane && !**kept);
+                let lost =
+                    self.nodes().iter().zip(kept).filter(|(n, kept)| n.lane == lane && !**kept);
                 answers.push((node.kind.label(), lost.count() as u64));
             }
         }

@@ -179,7 +179,13 @@ impl Disk {
         // Every change is numbered: without one the root is as it was made.
         if self.seq > 0 || self.inodes.is_empty() {
             self.inodes.clear();
-            let root = Inode { node: Node::Dir(DirData::default()), links: 1, handles: 0, logged: false, committed: None };
+            let root = Inode {
+                node: Node::Dir(DirData::default()),
+                links: 1,
+                handles: 0,
+                logged: false,
+                committed: None,
+            };
             assert_eq!(self.inodes.insert(root) as Ino, ROOT);
         }
         self.seq = 0;
@@ -225,7 +231,13 @@ impl Disk {
             None if options.create || options.create_new => {
                 let fixed_len = self.profile.growth == Growth::Immediate;
                 let file = FileData::new(self.profile.unit, fixed_len);
-                let file = Inode { node: Node::File(file), links: 0, handles: 0, logged: false, committed: None };
+                let file = Inode {
+                    node: Node::File(file),
+                    links: 0,
+                    handles: 0,
+                    logged: false,
+                    committed: None,
+                };
                 let ino = self.inodes.insert(file) as Ino;
                 self.bind_new(dir, name, ino);
                 ino
@@ -316,7 +328,13 @@ impl Disk {
         if self.dir(dir)?.get(name).is_some() {
             return Err(os_error(os_code::EEXIST));
         }
-        let new = Inode { node: Node::Dir(DirData::default()), links: 0, handles: 0, logged: false, committed: None };
+        let new = Inode {
+            node: Node::Dir(DirData::default()),
+            links: 0,
+            handles: 0,
+            logged: false,
+            committed: None,
+        };
         let ino = self.inodes.insert(new) as Ino;
         self.bind_new(dir, name, ino);
         Ok(())

@@ -198,7 +198,12 @@ impl<T: Explore> CaseRun<'_, T> {
     }
 
     /// The image must recover and satisfy the laws; so must what is left of crashes in between.
-    fn check(&mut self, image: &Disk, memory: &T::Memory, path: &mut Vec<Step>) -> Result<(), Stop> {
+    fn check(
+        &mut self,
+        image: &Disk,
+        memory: &T::Memory,
+        path: &mut Vec<Step>,
+    ) -> Result<(), Stop> {
         if !(self.go_on)() {
             return Err(Box::new(CaseEnd::Stopped));
         }
@@ -389,7 +394,8 @@ fn answers(setting: &Setting, path: &[Step]) -> Vec<Decision> {
         match step.at_op {
             Some(op) => {
                 asked.push(("crash.op", op));
-                asked.push(("crash.power_loss", u64::from(matches!(step.loss, Loss::Power { .. }))));
+                asked
+                    .push(("crash.power_loss", u64::from(matches!(step.loss, Loss::Power { .. }))));
             }
             None => {
                 asked.push(("crash.op", 0));

@@ -252,7 +252,10 @@ impl Shared<'_> {
                 CaseEnd::Done | CaseEnd::Inconclusive(_) => {}
             }
             progress.cases.fetch_add(1, Ordering::Relaxed);
-            self.ends.lock().unwrap_or_else(|poison| poison.into_inner()).push((number, tally, end));
+            self.ends
+                .lock()
+                .unwrap_or_else(|poison| poison.into_inner())
+                .push((number, tally, end));
         }
     }
 

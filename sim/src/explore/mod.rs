@@ -23,7 +23,7 @@ use crate::sim::Sim;
 use crate::testbed::{Failure, Testbed};
 
 pub use case::{CaseEnd, CaseExplorer, Lost, explorer};
-pub use cases::{ExploreProgress, Explored, Exploration, Finding, explore};
+pub use cases::{Exploration, ExploreProgress, Explored, Finding, explore};
 
 /// A testbed whose parts can be run one by one, on clones of its disk.
 pub trait Explore: Testbed {
