@@ -112,7 +112,7 @@ impl Tally {
     /// One run shows one of them; where counting ended early there are more, and this is too much.
     pub fn seen_per_mille(&self) -> u64 {
         let legal: u64 = self.legal.iter().map(|legal| legal.images).sum();
-        if legal == 0 { 0 } else { 1000 * self.legal.len() as u64 / legal }
+        (1000 * self.legal.len() as u64).checked_div(legal).unwrap_or(0)
     }
 
     /// Workloads of which all legal images were counted.

@@ -108,7 +108,8 @@ impl Conformance {
     /// Makes the first escapes smaller.
     pub(crate) fn shrink(&mut self, cx: &Context<'_>) {
         let mut runner = Runner::new();
-        self.escapes.sort_by(|left, right| (left.setup, &left.name).cmp(&(right.setup, &right.name)));
+        self.escapes
+            .sort_by(|left, right| (left.setup, &left.name).cmp(&(right.setup, &right.name)));
         for escaped in self.escapes.iter_mut().take(SHRUNK_MAX) {
             let setup = Setup::named(escaped.setup).expect("it was run there");
             let Some(profile) = setup.profile().filter(|_| !cx.is_stopped()) else { return };

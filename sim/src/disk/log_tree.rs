@@ -149,7 +149,7 @@ impl Disk {
             for (name, versions) in data.pending() {
                 let place = Place { dir: dir as Ino, name: name.into() };
                 let versions = || versions.iter().filter(|version| version.op <= upto);
-                if let Some(last) = versions().last().filter(|last| last.ino == Some(ino)) {
+                if let Some(last) = versions().next_back().filter(|last| last.ino == Some(ino)) {
                     present.push((place, last.op));
                 } else if let Some(first) = versions().next()
                     && data.durable(name) == Some(ino)
