@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use divan::{Bencher, black_box, counter::ItemsCount};
-use seedbed::disk::Disk;
+use seedbed::disk::{Disk, SyncKind};
 use seedbed::seam::{Clock, File, Fs, OpenOptions, Spawn};
 use seedbed::{Sim, SimEnv};
 
@@ -21,7 +21,7 @@ fn disk_with(records: u64, unsynced: u64) -> Disk {
     for nth in 0..records {
         disk.write_at(file, &RECORD, nth * 128).expect("writes");
         if nth + unsynced < records {
-            let barrier = disk.begin_sync(file);
+            let barrier = disk.begin_sync(file, SyncKind::Data);
             disk.complete(barrier);
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seedbed::blocking::BlockingFs;
-use seedbed::disk::Disk;
+use seedbed::disk::{Disk, SyncKind};
 use seedbed::seam::sync::{Notify, mpsc};
 use seedbed::seam::{Clock, File, Fs, OpenOptions, Spawn};
 use seedbed::{CrashKind, Sim, SimEnv};
@@ -111,6 +111,8 @@ fn notify(n: u64) {
 
 fn append_awaited(seed: u64, records: u64) {
     let mut sim = Sim::new(seed);
+    // Two polls a record: the default limit would take a million of them for going in circles.
+    sim.set_poll_limit(u64::MAX);
     let node = sim.add_node("a");
     let env = sim.boot(node);
     let work = async move {
@@ -143,7 +145,7 @@ fn append_to_disk(records: u64) {
     let file = disk.open("log", OpenOptions::read_write_create()).expect("opens");
     for nth in 0..records {
         disk.write_at(file, &record_of(nth), nth * RECORD as u64).expect("writes");
-        let barrier = disk.begin_sync(file);
+        let barrier = disk.begin_sync(file, SyncKind::Data);
         disk.complete(barrier);
     }
 }

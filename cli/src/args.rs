@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use seedbed::faults::Seeds;
+use seedbed::faults::{Profile, Seeds};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,6 +23,7 @@ Exit codes:
   4   nothing selected: no seeds, or a sync that is never called
   5   diverged: a replay is not the run that was recorded
   70  internal error: the tool or a testbed failed, not the engine under test
+  130 killed: a second Ctrl-C ended it at once, without a result
 
 Every setting is a flag, an environment variable, or a key of the [run] table of a plan file; the
 first of these that is given counts.";
@@ -90,6 +91,10 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Measures how soon the laws catch each planted bug and each left-out sync.
     Zoo(ZooArgs),
+    /// Looks at every legal crash image of short workloads.
+    Explore(ExploreArgs),
+    /// Says of each sync whether it is needed, and on which file systems.
+    Audit(AuditArgs),
     /// Asks the kernel what ext4, xfs and btrfs leave after a power loss; takes root.
     #[cfg(target_os = "linux")]
     Litmus(LitmusArgs),
@@ -165,6 +170,106 @@ pub(crate) struct RunArgs {
     pub target: TargetArgs,
     #[command(flatten)]
     pub sweep: SweepArgs,
+}
+
+/// How far an exploration goes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BoundArgs {
+    /// Explore every sequence of up to so many engine operations.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=8))]
+    pub length: Option<u32>,
+    /// What file systems promise; can be repeated [default: ext4, xfs, btrfs,
+    /// ext4_noauto_da_alloc, posix].
+    #[arg(long, env = "SEEDBED_PROFILE", hide_env_values = true, value_name = "NAME")]
+    #[arg(value_delimiter = ',')]
+    pub profile: Vec<Profile>,
+    /// Settings of the engine; can be repeated [default: all].
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub setting: Vec<String>,
+    /// Crashes in a row: 1 is none inside recovery.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=4))]
+    pub depth: u32,
+    /// The longest sequences that are crashed inside recovery as well.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub deep_length: u32,
+    /// Crash points with more legal sets than this are not exhausted.
+    #[arg(long, default_value_t = 1 << 14, value_name = "N")]
+    pub images: u64,
+    /// Threads [default: one per core].
+    #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX as i64))]
+    pub jobs: Option<u16>,
+    /// Print one JSON object and nothing else on standard output.
+    #[arg(long, env = "SEEDBED_JSON", hide_env_values = true)]
+    pub json: bool,
+    /// No progress and no table.
+    #[arg(short, long, env = "SEEDBED_QUIET", hide_env_values = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed explore atomic_commit
+  seedbed explore atomic_commit --length 3 --state explore.json
+  seedbed explore atomic_commit --omit-sync checkpoint.rs:71 --profile xfs
+  seedbed explore atomic_commit --length 0 --seeds 100 --profile posix
+
+At every disk operation of every workload the node is crashed; every image that the file system's
+profile allows is recovered and judged, and its recovery is crashed in turn. The last line says
+whether that was exhaustive. A violation is minimal: of what it lists as lost nothing may be given
+back. It is written as a trace, which replays and shrinks like any other.
+
+JSON: {scenario, plant, omit_sync, weaken_sync, profiles, cases, done, points, images, pruned,
+checked, exhaustive, wall_ms, violations: [{case, profile, setting, law, expected, got, ordering,
+crashes: [{at_op, power, lost: [[what, torn]], kept}], trace}], inconclusive: [[case, reason]],
+interrupted, exit_code}.")]
+pub(crate) struct ExploreArgs {
+    /// The scenario; `list` names them.
+    pub scenario: String,
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Make the sync_all at a source location a sync_data; can be repeated.
+    #[arg(long, value_name = "FILE:LINE", value_delimiter = ',')]
+    pub weaken_sync: Vec<String>,
+    #[command(flatten)]
+    pub bounds: BoundArgs,
+    /// Explore the longer workloads of these seeds as well: N, A..B or A..=B.
+    #[arg(short, long, env = "SEEDBED_SEEDS", hide_env_values = true)]
+    pub seeds: Option<Seeds>,
+    /// Stop after so many violations; 0 = never.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub max_violations: usize,
+    /// Keep the progress in this file, and go on from it.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// Folder for the traces of violations, made when needed.
+    #[arg(long, default_value = "seedbed-traces", env = "SEEDBED_TRACES", hide_env_values = true)]
+    #[arg(value_name = "DIR")]
+    pub traces: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed audit atomic_commit
+  seedbed audit atomic_commit --length 2 --profile ext4,xfs --json
+
+Each sync is left out, and each sync_all weakened to a sync_data, one at a time, and the workloads
+are explored under each profile. A sync is needed where that breaks a law; `-` means that nothing
+broke within the bound that the last line states.
+
+JSON: {scenario, profiles, rows: [{site, op, change, called, cells: [{profile, needed, law, ordering,
+nodes, images, exhaustive}], severity, verdict}], bound, wall_ms, interrupted, exit_code}.")]
+pub(crate) struct AuditArgs {
+    /// The scenario; `list` names them.
+    pub scenario: String,
+    #[command(flatten)]
+    pub bounds: BoundArgs,
+    /// Switch on a deviation of the engine; `list` names them.
+    #[arg(short, long, env = "SEEDBED_PLANT", hide_env_values = true, value_name = "NAME")]
+    pub plant: Option<String>,
 }
 
 #[derive(Debug, Args)]

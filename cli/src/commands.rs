@@ -7,8 +7,11 @@ use seedbed::Scenario;
 use crate::output::Output;
 use crate::progress::Show;
 
+pub(crate) mod audit;
+#[cfg(target_os = "linux")]
 mod conform;
 pub(crate) mod diff;
+pub(crate) mod explore;
 pub(crate) mod list;
 #[cfg(target_os = "linux")]
 pub(crate) mod litmus;

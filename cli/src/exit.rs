@@ -23,11 +23,13 @@ pub enum Exit {
     Diverged = 5,
     /// The tool or a testbed failed, not the engine under test.
     Internal = 70,
+    /// A second Ctrl-C ended the process at once.
+    Killed = 130,
 }
 
 impl Exit {
     /// Every code.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Fine,
         Self::Violation,
         Self::Usage,
@@ -35,6 +37,7 @@ impl Exit {
         Self::NothingSelected,
         Self::Diverged,
         Self::Internal,
+        Self::Killed,
     ];
 
     /// The number.

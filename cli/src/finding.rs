@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use seedbed::traces::{Event, Line, Trace, escape, render_end};
-use seedbed::{Found, Job, Scenario, record};
+use seedbed::traces::{Event, Line, Trace, Verdict, escape, render_end};
+use seedbed::{Found, Job, LAW_DETERMINISTIC, Law, Scenario, record};
 use serde::Serialize;
 
+use crate::commands::Context;
 use crate::output::{BAD, DIM, HEAD, NOTE, Output, paint};
 use crate::settings::Target;
 
@@ -19,6 +20,8 @@ pub(crate) struct Finding {
     pub program: String,
     pub found: Found,
     pub scenario: String,
+    /// What the law demands here.
+    pub expected: String,
     pub events: Vec<Event>,
     /// Where the trace is, or why there is none.
     pub trace: Result<PathBuf, String>,
@@ -66,6 +69,7 @@ impl Finding {
         Self {
             program: program.to_owned(),
             scenario: scenario.name().to_owned(),
+            expected: demanded(scenario.laws(), &found.violation.law, &found.violation.expected),
             events: window(trace, found.violation.at_event),
             trace: Err("it was not asked for: --trace FILE writes it".to_owned()),
             replay_seed: replay_seed(program, scenario.name(), target, found.seed),
@@ -116,7 +120,7 @@ impl Finding {
         let law = paint(BAD, escape(&violation.law));
         out.line(format_args!("{} {law}", paint(BAD, "violation:")));
         field(out, "scenario", &format!("{}, seed {seed}", self.scenario));
-        field(out, "expected", &violation.expected);
+        field(out, "expected", &self.expected);
         field(out, "got", &violation.got);
         let at = format!("event {}, decision {}", violation.at_event, violation.at_decision);
         field(out, "noticed", &at);
@@ -188,8 +192,25 @@ pub(crate) fn event_line(event: &Event) -> String {
 }
 
 /// Verdict, counts and digest of a trace.
-pub(crate) fn ending(out: &mut Output<'_>, trace: &Trace) {
-    out.text(render_end(&trace.end));
+pub(crate) fn ending(cx: &mut Context<'_>, trace: &Trace) {
+    let mut end = trace.end.clone();
+    if let Verdict::Violation { law, expected, .. } = &mut end.verdict {
+        let name = &trace.header.scenario;
+        let laws = cx.scenarios.iter().find(|scenario| scenario.name() == name);
+        let laws = laws.map(|scenario| scenario.laws());
+        *expected = demanded(laws.unwrap_or_default(), law, expected);
+    }
+    cx.out.text(render_end(&end));
+}
+
+/// What a law demands here: without its statement, which `list` shows.
+fn demanded(laws: Vec<Law>, name: &str, expected: &str) -> String {
+    let law = laws.into_iter().chain([LAW_DETERMINISTIC]).find(|law| law.name == name);
+    match law.and_then(|law| expected.strip_prefix(law.statement)) {
+        Some("") => "what the law says (`list` has its statement)".to_owned(),
+        Some(here) => here.trim_start_matches([':', ';', ' ']).to_owned(),
+        None => expected.to_owned(),
+    }
 }
 
 /// Writes a trace, making its folder; says what to do if that cannot be done.
@@ -236,10 +257,27 @@ fn replay_seed(program: &str, scenario: &str, target: &Target, seed: u64) -> Str
 }
 
 /// An argument as a POSIX shell takes it.
-fn quote(argument: &str) -> String {
+pub(crate) fn quote(argument: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,+@%".contains(c);
     match !argument.is_empty() && argument.chars().all(plain) {
         true => argument.to_owned(),
         false => format!("'{}'", argument.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seedbed::{LAW_LIVE, LAW_NO_PANIC};
+
+    use super::demanded;
+
+    #[test]
+    fn what_is_expected_is_told_without_the_laws_statement() {
+        let expected = |text: &str| demanded(vec![LAW_LIVE, LAW_NO_PANIC], LAW_LIVE.name, text);
+        let statement = LAW_LIVE.statement;
+        assert_eq!(expected(&format!("{statement}: of commits 3 to 5")), "of commits 3 to 5");
+        assert_eq!(expected(&format!("{statement}; the last was 7")), "the last was 7");
+        assert_eq!(expected("at least 3 bytes"), "at least 3 bytes");
+        assert_eq!(expected(statement), "what the law says (`list` has its statement)");
     }
 }

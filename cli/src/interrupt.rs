@@ -2,8 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The exit code of a process that its user killed.
-const EXIT_KILLED: i32 = 130;
+use crate::exit::Exit;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -17,7 +16,7 @@ pub(crate) fn listen() {
     // A program that has its own handler keeps it.
     let _ = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
-            std::process::exit(EXIT_KILLED);
+            std::process::exit(Exit::Killed.code().into());
         }
     });
 }

@@ -209,6 +209,8 @@ fn command(cx: &mut Context<'_>, top: &Top) -> Result<Exit, Failure> {
         Some(Command::Show(args)) => commands::show::show(cx, args),
         Some(Command::Diff(args)) => commands::diff::diff(cx, args),
         Some(Command::Zoo(args)) => commands::zoo::zoo(cx, args),
+        Some(Command::Explore(args)) => commands::explore::explore(cx, args),
+        Some(Command::Audit(args)) => commands::audit::audit(cx, args),
         #[cfg(target_os = "linux")]
         Some(Command::Litmus(args)) => commands::litmus::litmus(cx, args),
     }

@@ -57,8 +57,7 @@ impl Meter {
             Show::Nothing | Show::Lines => ProgressDrawTarget::hidden(),
         };
         let bar = ProgressBar::with_draw_target(Some(seeds_total), target);
-        let style = ProgressStyle::with_template("{wide_bar:.cyan/dim} {percent:>3}%\n{msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(bar_style());
         Self {
             show,
             bar,
@@ -156,6 +155,52 @@ impl Meter {
     pub(crate) fn finish(self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Does some work on another thread and shows how far it is: `look` gives the position, the end
+/// and a line. `stop` is passed on to `worker_stop`.
+pub(crate) fn follow<T: Send>(
+    show: Show,
+    err: &mut Output<'_>,
+    (stop, worker_stop): (&AtomicBool, &AtomicBool),
+    look: impl Fn(Duration) -> (u64, u64, String),
+    work: impl FnOnce() -> T + Send,
+) -> (T, Duration) {
+    let watch = Watch::start();
+    let bar = match show {
+        Show::Bar => ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr()),
+        Show::Nothing | Show::Lines => ProgressBar::hidden(),
+    };
+    bar.set_style(bar_style());
+    let mut next_line = PLAIN_EVERY;
+    let (done, is_done) = channel();
+    let result = std::thread::scope(|scope| {
+        let worker = scope.spawn(move || {
+            let result = work();
+            // The other end waits for this, or for the channel's end.
+            let _ = done.send(());
+            result
+        });
+        while is_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            worker_stop.fetch_or(stop.load(Ordering::Relaxed), Ordering::Relaxed);
+            let (position, end, line) = look(watch.elapsed());
+            bar.set_length(end);
+            bar.set_position(position);
+            if show == Show::Lines && watch.elapsed() >= next_line {
+                err.line(&line);
+                next_line = watch.elapsed() + PLAIN_EVERY;
+            }
+            bar.set_message(line);
+        }
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    bar.finish_and_clear();
+    (result, watch.elapsed())
+}
+
+fn bar_style() -> ProgressStyle {
+    let style = ProgressStyle::with_template("{wide_bar:.cyan/dim} {percent:>3}%\n{msg}");
+    style.unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// A rate for people.

@@ -213,13 +213,18 @@ fn no_verdict_and_internal_errors_have_their_codes() {
     run("replay --scenario odd --plant endless --seed 1").expect(Exit::Inconclusive, &["polls"]);
     run("replay --scenario odd --plant broken --seed 1").expect(Exit::Internal, &["is broken"]);
     run("replay --scenario log --seed 1").expect(Exit::Fine, &["all laws held"]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("endless.trace").display().to_string();
+    run(&format!("replay --scenario odd --plant endless --seed 1 --trace {file}"));
+    let texts = ["reproduced", "inconclusive: still running after 200 polls"];
+    run(&format!("replay {file}")).expect(Exit::Inconclusive, &texts);
 }
 
 #[test]
 fn nondeterminism_is_a_violation_when_looked_for() {
     run("run odd --plant ambient --seeds 3").expect(Exit::Fine, &[]);
     run("run odd --plant ambient --seeds 3 --check-determinism --traces /dev/null/x")
-        .expect(Exit::Violation, &["violation: deterministic"]);
+        .expect(Exit::Violation, &["violation: deterministic", "what the law says"]);
 }
 
 #[test]
@@ -251,11 +256,26 @@ fn a_trace_of_another_testbed_is_a_usage_error() {
 }
 
 #[test]
+fn a_workload_of_another_version_is_a_usage_error() {
+    let (_dir, path) = violation();
+    let mut trace = seedbed::traces::Trace::read(Path::new(&path)).unwrap();
+    trace.workload.ops[0].bytes.extend([1, 2]);
+    trace.workload.ops[0].text = "Seven(7)".to_owned();
+    trace.write(Path::new(&path)).unwrap();
+    for command in ["replay", "shrink"] {
+        let texts = [&*path, "operation 0, Seven(7)", "another version"];
+        run(&format!("{command} {path}")).expect(Exit::Usage, &texts);
+    }
+}
+
+#[test]
 fn shrinking_writes_a_small_trace_that_breaks_the_same_law() {
     let (dir, path) = violation();
     let ran = run(&format!("shrink {path}")).expect(Exit::Fine, &["acknowledged is durable"]);
-    assert!(ran.out.contains("operations  "), "{}", ran.out);
+    assert!(ran.out.contains("operations  ") && ran.out.contains("faults  "), "{}", ran.out);
+    assert!(!ran.out.contains("#0000"), "the trace itself is for `show`: {}", ran.out);
     let small = path.replace(".trace", ".shrunk.trace");
+    assert!(ran.out.contains(&format!("seedbed show {small}")), "{}", ran.out);
     run(&format!("replay {small}")).expect(Exit::Violation, &["reproduced: same digest"]);
     let other = dir.path().join("o.trace").display().to_string();
     run(&format!("shrink {path} -o {other} --runs 3")).expect(Exit::Fine, &["not finished"]);

@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use seedbed_env::{
@@ -76,11 +76,34 @@ impl SimEnv {
     }
 }
 
-/// Waits for a submitted call; `None` never comes back.
-async fn settle<T>(submitted: Submitted<T>) -> io::Result<T> {
-    let Some(result) = submitted.result else { return std::future::pending().await };
-    SleepUntil { at: submitted.at, timer: None }.await;
-    result
+/// Waits for a submitted call.
+#[inline]
+fn settle<T>(submitted: Submitted<T>) -> Settling<T> {
+    let Submitted { at, result } = submitted;
+    Settling { sleep: SleepUntil { at, timer: None }, result }
+}
+
+/// A submitted call on its way; without a result it never comes back. A future by hand, since
+/// every operation goes through it.
+struct Settling<T> {
+    sleep: SleepUntil,
+    result: Option<io::Result<T>>,
+}
+
+/// Nothing in it is pinned.
+impl<T> Unpin for Settling<T> {}
+
+impl<T> Future for Settling<T> {
+    type Output = io::Result<T>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if self.result.is_none() {
+            return Poll::Pending;
+        }
+        ready!(Pin::new(&mut self.sleep).poll(cx));
+        self.result.take().map_or(Poll::Pending, Poll::Ready)
+    }
 }
 
 pub(crate) fn utf8(path: &Path) -> io::Result<&str> {
@@ -195,7 +218,10 @@ impl SimFile {
     }
 
     async fn sync(&self, op: OpKind, site: &'static Location<'static>) -> io::Result<()> {
-        self.env.settle_sync(self.submit_sync(op, site)).await
+        // A sync is over when its latency is: only then is anything durable.
+        let barrier = settle(self.submit_sync(op, site)).await?;
+        self.env.complete(barrier);
+        Ok(())
     }
 }
 
@@ -223,12 +249,6 @@ fn bad_handle() -> io::Error {
 }
 
 impl SimEnv {
-    /// A sync is over when its latency is: only then is anything durable.
-    async fn settle_sync(self, submitted: Submitted<Option<Barrier>>) -> io::Result<()> {
-        self.complete(settle(submitted).await?);
-        Ok(())
-    }
-
     /// A sync's latency is over.
     pub(crate) fn complete(self, barrier: Option<Barrier>) {
         with(|world| {
@@ -484,7 +504,11 @@ impl Fs for SimEnv {
         path: P,
     ) -> impl Future<Output = io::Result<()>> + Send {
         let (env, site) = (*self, Location::caller());
-        async move { env.settle_sync(env.submit_sync_dir(utf8(path.as_ref())?, site)).await }
+        async move {
+            let barrier = settle(env.submit_sync_dir(utf8(path.as_ref())?, site)).await?;
+            env.complete(barrier);
+            Ok(())
+        }
     }
 }
 
@@ -575,8 +599,7 @@ impl Future for SleepUntil {
         let this = &mut *self;
         with(|world| match this.timer {
             Some(timer) if !world.exec.timers.has_fired(timer, cx.waker()) => Poll::Pending,
-            Some(timer) => {
-                world.exec.timers.remove(timer);
+            Some(_) => {
                 this.timer = None;
                 Poll::Ready(())
             }

@@ -65,7 +65,10 @@ impl Executor {
     /// that always answering 0 is first come, first served.
     #[inline]
     pub(crate) fn take_ready(&mut self, index: usize) -> Option<(Token, u16)> {
-        let slot = self.ready.swap_remove_front(index)?;
+        let slot = match index {
+            0 => self.ready.pop_front()?,
+            index => self.ready.swap_remove_front(index)?,
+        };
         let task = self.tasks.get_mut(slot as usize)?;
         task.queued = false;
         Some((Token { slot, number: task.number }, task.node))

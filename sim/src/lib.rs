@@ -25,6 +25,8 @@ pub use choices::{Divergence, Source};
 pub use crash_test::{Acks, AnyError, CrashTest, crash_test};
 pub use env::{SimEnv, SimFile};
 pub use node::{CrashKind, NodeId};
+/// Strategies for workloads: [`Testbed::workload`] gives one, of exactly this version.
+pub use proptest;
 pub use seedbed_env as seam;
 pub use seedbed_faults as faults;
 pub use seedbed_traces as traces;

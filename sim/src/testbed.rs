@@ -203,7 +203,17 @@ pub trait Scenario: Send + Sync {
     /// Runs one job on this thread.
     fn run(&self, job: &Job) -> Run;
     /// Its cases, if all its crash images can be explored.
-    fn explorer(&self) -> Option<Box<dyn CaseExplorer + '_>>;
+    fn explorer(&self) -> Option<Box<dyn CaseExplorer + '_>> {
+        None
+    }
+
+    /// Whether [`Scenario::run`] can use a recorded workload.
+    ///
+    /// # Errors
+    /// Which operation it cannot read, and why.
+    fn check_workload(&self, _workload: &[OpText]) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 impl<T: Testbed> Scenario for T {
@@ -248,6 +258,10 @@ impl<T: Testbed> Scenario for T {
     fn explorer(&self) -> Option<Box<dyn CaseExplorer + '_>> {
         Testbed::explorer(self)
     }
+
+    fn check_workload(&self, workload: &[OpText]) -> Result<(), String> {
+        decode_ops::<T::Op>(workload).map(drop)
+    }
 }
 
 fn outcome(result: Result<Result<(), Failure>, String>, sim: &Sim) -> Outcome {
@@ -289,12 +303,14 @@ fn decode_ops<Op: DeserializeOwned>(texts: &[OpText]) -> Result<Vec<Op>, String>
     /// No operation of a workload needs more.
     const OP_BYTES_MAX: usize = 1 << 20;
     let config = bincode::config::standard().with_limit::<OP_BYTES_MAX>();
-    let decode = |text: &OpText| match bincode::serde::decode_from_slice(&text.bytes, config) {
-        Ok((op, used)) if used == text.bytes.len() => Ok(op),
-        Ok(_) => {
-            Err(format!("operation {:?} has bytes that this version does not know", text.text))
-        }
-        Err(error) => Err(format!("operation {:?} cannot be read: {error}", text.text)),
+    let decode = |(number, op): (usize, &OpText)| {
+        let why = match bincode::serde::decode_from_slice(&op.bytes, config) {
+            Ok((decoded, used)) if used == op.bytes.len() => return Ok(decoded),
+            Ok(_) => "it has bytes that this version does not know".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let what = "cannot be read: it was written by another version of the testbed";
+        Err(format!("operation {number}, {}, {what} ({why})", op.text))
     };
-    texts.iter().map(decode).collect()
+    texts.iter().enumerate().map(decode).collect()
 }

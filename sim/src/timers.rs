@@ -6,7 +6,9 @@
 //! in its slot before it gets to the bottom and fires from there. Invariant: timers of one instant
 //! lie in one slot in the order in which they were made, and so they fire.
 //!
-//! A cancelled timer is unlinked at once: what is not waited for takes no memory.
+//! A timer is there from when it is set until it fires or is cancelled: what is not waited for
+//! takes no memory. Whether it has fired its time tells: invariant: timers are set for times that
+//! have not passed, and fire when theirs has.
 
 use std::task::Waker;
 
@@ -20,22 +22,12 @@ const LEVELS: usize = u64::BITS.div_ceil(SLOT_BITS) as usize;
 /// End of a list.
 const NONE: u32 = u32::MAX;
 
-/// A timer that has not been dropped.
+/// A timer that has not fired.
 struct Timer {
     at: u64,
-    seq: u64,
     target: Target,
     before: u32,
     after: u32,
-    state: State,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Waiting,
-    /// Waiting, and gone once it has fired: nobody will ask.
-    Forgotten,
-    Fired,
 }
 
 /// Whom a timer wakes: a task of ours by its token, anything else by its waker.
@@ -54,11 +46,11 @@ impl Target {
     }
 }
 
-/// A live timer: its slot and number.
+/// A timer that was set: its time, and its slot until then.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TimerId {
+    at: u64,
     slot: u32,
-    seq: u64,
 }
 
 /// Timers of one slot, first made first.
@@ -77,10 +69,8 @@ pub(crate) struct Timers {
     used: [u64; LEVELS],
     /// Which levels have timers.
     levels_used: u32,
-    /// No timer is due before this time.
+    /// All timers up to this time have fired.
     passed: u64,
-    /// Timers made so far.
-    seq: u64,
 }
 
 impl Default for Timers {
@@ -91,7 +81,6 @@ impl Default for Timers {
             used: [0; LEVELS],
             levels_used: 0,
             passed: 0,
-            seq: 0,
         }
     }
 }
@@ -104,52 +93,52 @@ impl Timers {
         }
         self.timers.clear();
         self.passed = 0;
-        self.seq = 0;
     }
 
     #[inline]
     pub(crate) fn add(&mut self, at: u64, waker: &Waker) -> TimerId {
-        self.insert(at, Target::of(waker), State::Waiting)
+        self.insert(at, Target::of(waker))
     }
 
     /// Wakes a task at a time, without anyone holding the timer.
     pub(crate) fn add_forgotten(&mut self, at: u64, token: Token) {
-        self.insert(at, Target::Task(token), State::Forgotten);
+        self.insert(at, Target::Task(token));
     }
 
     #[inline]
-    fn insert(&mut self, at: u64, target: Target, state: State) -> TimerId {
-        assert!(at >= self.passed, "a timer was set for the past");
-        self.seq += 1;
-        let seq = self.seq;
-        let timer = Timer { at, seq, target, before: NONE, after: NONE, state };
+    fn insert(&mut self, at: u64, target: Target) -> TimerId {
+        assert!(at > self.passed, "a timer was set for the past");
+        let timer = Timer { at, target, before: NONE, after: NONE };
         let slot = self.timers.insert(timer) as u32;
         self.link(slot, at);
-        TimerId { slot, seq }
+        TimerId { at, slot }
     }
 
     /// Whether the timer has fired; if not, `waker` is the one to wake from now on.
     #[inline]
     pub(crate) fn has_fired(&mut self, id: TimerId, waker: &Waker) -> bool {
-        let Some(timer) = self.live(id) else { return true };
-        if timer.state != State::Fired {
+        if let Some(timer) = self.waiting(id) {
             timer.target = Target::of(waker);
+            return false;
         }
-        timer.state == State::Fired
+        true
     }
 
     #[inline]
     pub(crate) fn remove(&mut self, id: TimerId) {
-        let Some(timer) = self.live(id) else { return };
-        if timer.state != State::Fired {
+        if self.waiting(id).is_some() {
             self.unlink(id.slot);
+            self.timers.remove(id.slot as usize);
         }
-        self.timers.remove(id.slot as usize);
     }
 
+    /// The timer, if it has not fired. That of another world may stand for one of this world.
     #[inline]
-    fn live(&mut self, id: TimerId) -> Option<&mut Timer> {
-        self.timers.get_mut(id.slot as usize).filter(|timer| timer.seq == id.seq)
+    fn waiting(&mut self, id: TimerId) -> Option<&mut Timer> {
+        if id.at <= self.passed {
+            return None;
+        }
+        self.timers.get_mut(id.slot as usize).filter(|timer| timer.at == id.at)
     }
 
     /// Fires every timer of the next instant that has one and returns that instant.
@@ -195,17 +184,12 @@ impl Timers {
     fn fire(&mut self, list: List, wake: &mut impl FnMut(Token)) {
         let mut next = list.first;
         while next != NONE {
-            let timer = &mut self.timers[next as usize];
-            match &timer.target {
-                Target::Task(token) => wake(*token),
-                Target::Other(waker) => waker.wake_by_ref(),
+            let Timer { target, after, .. } = self.timers.remove(next as usize);
+            match target {
+                Target::Task(token) => wake(token),
+                Target::Other(waker) => waker.wake(),
             }
-            let (slot, forgotten) = (next, timer.state == State::Forgotten);
-            timer.state = State::Fired;
-            next = timer.after;
-            if forgotten {
-                self.timers.remove(slot as usize);
-            }
+            next = after;
         }
     }
 
@@ -288,8 +272,8 @@ mod tests {
         let (mut timers, mut state, mut now) = (Timers::default(), seed, 0_u64);
         let mut model: Vec<(u64, u32, TimerId)> = Vec::new();
         for number in 0..2_000 {
-            let at =
-                now.saturating_add(next(&mut state) % (1 << (next(&mut state) as u32 % spread)));
+            let range = 1 << (next(&mut state) as u32 % spread);
+            let at = now.saturating_add(1 + next(&mut state) % range);
             model.push((at, number, timers.add(at, &waker(token(number)))));
             if next(&mut state).is_multiple_of(5) {
                 let gone = next(&mut state) as usize % model.len();
@@ -300,12 +284,9 @@ mod tests {
                 let mut woken = Vec::new();
                 assert_eq!(timers.fire_next(|token| woken.push(token.slot)), Some(first));
                 let due = model.extract_if(.., |timer| timer.0 == first);
-                let due: Vec<u32> = due
-                    .map(|(_, number, id)| {
-                        timers.remove(id);
-                        number
-                    })
-                    .collect();
+                let mut has_fired = |id| timers.has_fired(id, &waker(token(0)));
+                let due: Vec<u32> =
+                    due.inspect(|timer| assert!(has_fired(timer.2))).map(|timer| timer.1).collect();
                 assert_eq!(woken, due, "of one instant, first made first");
                 now = first;
             }

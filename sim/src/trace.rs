@@ -67,7 +67,9 @@ fn verdict(outcome: &Outcome) -> Verdict {
             at_event: violation.at_event,
             at_decision: violation.at_decision,
         },
-        Outcome::Inconclusive(_) | Outcome::Internal(_) => Verdict::Unfinished,
+        Outcome::Inconclusive(reason) | Outcome::Internal(reason) => {
+            Verdict::Inconclusive { reason: reason.clone() }
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use seedbed::explore::{Exploration, ExploreProgress, Explored, explore};
 use seedbed::faults::{Profile, Rule};
 use seedbed::{Scenario, replay};
 
+use crate::zoo::sync_sites;
+
 fn run(scenario: &dyn Scenario, what: &Exploration) -> Explored {
     explore(scenario, what, &ExploreProgress::default()).expect("it can be explored")
 }
@@ -23,4 +25,105 @@ fn the_store_survives_every_image_of_every_operation() {
     assert!(explored.found.is_empty(), "{:#?}", explored.found);
     assert!(explored.is_exhaustive(), "{explored:?}");
     assert!(explored.tally.checked > 1000, "{:?}", explored.tally);
+}
+
+/// Every operation once, in the strict setting alone.
+fn short() -> Exploration {
+    let settings = vec!["immediate_checkpoints".to_owned()];
+    Exploration { length_max: 1, settings, jobs: 2, ..Exploration::default() }
+}
+
+/// The first of these profiles under which leaving a sync out breaks a law.
+fn severity(site: &str, profiles: &[Profile]) -> Option<Profile> {
+    profiles.iter().copied().find(|&profile| {
+        let rules = vec![Rule::omit_sync(site)];
+        let what = Exploration {
+            length_max: 1,
+            jobs: 2,
+            profiles: vec![profile],
+            rules,
+            ..Exploration::default()
+        };
+        !run(&*store(), &what).found.is_empty()
+    })
+}
+
+#[test]
+fn every_left_out_sync_breaks_a_law_in_a_small_image_that_replays() {
+    let store = store();
+    for site in sync_sites(&*store) {
+        let what = Exploration {
+            length_max: 1,
+            jobs: 2,
+            profiles: vec![Profile::POSIX],
+            rules: vec![Rule::omit_sync(&site)],
+            ..Exploration::default()
+        };
+        let explored = run(&*store, &what);
+        let finding = explored.found.first().unwrap_or_else(|| panic!("{site} is not caught"));
+        assert!(finding.nodes() <= 3, "{site}: {:#?}", finding.story);
+        assert!(finding.ordering().is_some(), "{site}: {:#?}", finding.story);
+        let trace = finding.trace.as_ref().unwrap_or_else(|| panic!("{site} has no trace"));
+        let replayed = replay(&*store, trace).expect("it can be replayed");
+        assert_eq!(replayed.divergence, None, "{site}");
+        assert_eq!(replayed.trace.end, trace.end, "{site}");
+    }
+}
+
+/// A weak file system must not pass for a strong one: what a journal orders by itself, POSIX and
+/// only POSIX wants a directory's sync for.
+#[test]
+fn syncs_of_directories_are_needed_less_on_real_file_systems() {
+    let kernels = [Profile::EXT4, Profile::XFS, Profile::BTRFS, Profile::POSIX];
+    let store = store();
+    let severities: Vec<_> =
+        sync_sites(&*store).into_iter().map(|site| severity(&site, &kernels)).collect();
+    assert!(severities.contains(&Some(Profile::EXT4)), "{severities:?}");
+    assert!(severities.contains(&Some(Profile::POSIX)), "{severities:?}");
+    assert!(!severities.contains(&None), "{severities:?}");
+}
+
+#[test]
+fn benign_twins_are_silent_in_every_image() {
+    let store = store();
+    for plant in store.plants().iter().filter(|plant| plant.benign) {
+        let what = Exploration { plant: Some(plant.name.to_owned()), ..short() };
+        let explored = run(&*store, &what);
+        assert!(explored.found.is_empty(), "{}: {:#?}", plant.name, explored.found);
+        assert!(explored.is_exhaustive(), "{}", plant.name);
+    }
+}
+
+#[test]
+fn neither_threads_nor_pieces_change_the_answer() {
+    let store = store();
+    let whole = run(&*store, &short());
+    let alone = run(&*store, &Exploration { jobs: 1, ..short() });
+    assert_eq!(whole.tally, alone.tally);
+    let mut pieces = Explored::default();
+    while pieces.done < whole.cases {
+        let piece = Exploration { first_case: pieces.done, cases_max: 10, ..short() };
+        let explored = run(&*store, &piece);
+        pieces.done = explored.done;
+        pieces.tally.add(&explored.tally);
+    }
+    assert_eq!(pieces.tally, whole.tally);
+}
+
+#[test]
+fn a_stopped_exploration_says_so_and_counts_whole_cases() {
+    let progress = ExploreProgress::default();
+    progress.stop.store(true, Ordering::Relaxed);
+    let explored = explore(&*store(), &short(), &progress).expect("it can be explored");
+    assert!(explored.interrupted && !explored.is_exhaustive());
+    assert_eq!(explored.done, 0);
+}
+
+/// What has too many images is not called exhausted.
+#[test]
+fn bounds_are_honest() {
+    let bounds = seedbed::disk::Bounds { images: 4, flips: 1 };
+    let explored = run(&*store(), &Exploration { bounds, ..short() });
+    assert!(!explored.is_exhaustive());
+    assert!(explored.found.is_empty(), "{:#?}", explored.found);
 }

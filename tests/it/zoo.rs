@@ -80,7 +80,7 @@ fn benign_twins_stay_silent() {
 }
 
 /// The sync sites that some seeds reach, `file:line`.
-fn sync_sites(scenario: &dyn Scenario) -> BTreeSet<String> {
+pub(crate) fn sync_sites(scenario: &dyn Scenario) -> BTreeSet<String> {
     let crashes = Sweep::new(0..1, Plan::preset("crashes").expect("a preset"));
     let mut sites = BTreeSet::new();
     for seed in 0..60 {

@@ -172,6 +172,11 @@ pub enum Verdict {
         /// Number of decisions before it was noticed.
         at_decision: u64,
     },
+    /// The run could not be judged.
+    Inconclusive {
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// A whole trace in memory.

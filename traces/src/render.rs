@@ -184,6 +184,7 @@ pub(crate) fn render_verdict(verdict: &Verdict) -> String {
             let law = escape(law);
             format!("violation of {law} at event {at_event}, decision {at_decision}")
         }
+        Verdict::Inconclusive { reason } => format!("inconclusive: {}", escape(reason)),
     }
 }
 

@@ -276,10 +276,13 @@ impl<W: Write> Writer<W> {
 /// The end with texts that fit into a frame.
 fn clipped_end(end: &End) -> End {
     let mut end = end.clone();
-    if let Verdict::Violation { law, expected, got, .. } = &mut end.verdict {
-        for text in [law, expected, got] {
-            *text = clipped(text, VERDICT_TEXT_BYTES_MAX).into_owned();
+    let clip = |text: &mut String| *text = clipped(text, VERDICT_TEXT_BYTES_MAX).into_owned();
+    match &mut end.verdict {
+        Verdict::Violation { law, expected, got, .. } => {
+            [law, expected, got].into_iter().for_each(clip);
         }
+        Verdict::Inconclusive { reason } => clip(reason),
+        Verdict::Unfinished | Verdict::Passed => {}
     }
     end
 }

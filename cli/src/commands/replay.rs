@@ -22,7 +22,7 @@ pub(crate) fn replay(cx: &mut Context<'_>, args: &ReplayArgs) -> Result<Exit, Fa
     }
 }
 
-/// The scenario of a trace, which has to know the trace's plant.
+/// The scenario of a trace, which has to know the trace's plant and its operations.
 pub(crate) fn scenario_of<'a>(
     scenarios: &'a [Box<dyn Scenario>],
     file: &Path,
@@ -34,10 +34,12 @@ pub(crate) fn scenario_of<'a>(
     };
     let scenario = lookup::scenario(scenarios, &trace.header.scenario).map_err(place)?;
     let job = seedbed::job_of(trace)?;
-    match &job.plant {
-        Some(plant) => lookup::plant(scenario, plant).map_err(place).map(|_| scenario),
-        None => Ok(scenario),
+    if let Some(plant) = &job.plant {
+        lookup::plant(scenario, plant).map_err(place)?;
     }
+    let workload = scenario.check_workload(&trace.workload.ops);
+    workload.map_err(|reason| place(Failure::usage(escape(&reason))))?;
+    Ok(scenario)
 }
 
 fn replay_file(cx: &mut Context<'_>, file: &Path, to: Option<&Path>) -> Result<Exit, Failure> {
@@ -89,7 +91,7 @@ fn diverged(cx: &mut Context<'_>, replayed: &Replayed) {
 
 /// Prints how a run ended.
 fn verdict(cx: &mut Context<'_>, trace: &Trace) -> Exit {
-    finding::ending(&mut cx.out, trace);
+    finding::ending(cx, trace);
     exit_of(&trace.end.verdict)
 }
 

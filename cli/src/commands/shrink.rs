@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use seedbed::traces::{Trace, Verdict, escape, render_decision};
+use seedbed::traces::{Trace, Verdict, escape};
 use seedbed::{ShrinkError, ShrinkLimits, Shrunk, shrink as shrink_trace};
 
 use crate::args::ShrinkArgs;
 use crate::commands::Context;
 use crate::commands::replay::scenario_of;
 use crate::exit::{Exit, Failure};
-use crate::finding::{ending, event_line};
+use crate::finding::{ending, quote};
 use crate::output::{GOOD, HEAD, NOTE, paint};
 use crate::progress::spinner;
 
@@ -27,7 +27,9 @@ pub(crate) fn shrink(cx: &mut Context<'_>, args: &ShrinkArgs) -> Result<Exit, Fa
     shrunk.trace.write(&path)?;
     let shown = path.display();
     cx.out.line(format_args!("{} {shown}", paint(GOOD, "written:")));
-    cx.out.line(format_args!("{} {} replay {shown}", paint(HEAD, "replay:"), cx.program));
+    let quoted = quote(&path.to_string_lossy());
+    cx.out.line(format_args!("{} {} show {quoted}", paint(HEAD, "show:   "), cx.program));
+    cx.out.line(format_args!("{} {} replay {quoted}", paint(HEAD, "replay: "), cx.program));
     if cx.is_stopped() {
         cx.err.line(paint(NOTE, "interrupted: this is the best so far"));
         return Ok(Exit::Inconclusive);
@@ -61,43 +63,8 @@ fn print(cx: &mut Context<'_>, shrunk: &Shrunk) {
     let Shrunk { trace, runs, before, after, .. } = shrunk;
     cx.out.line(format_args!("operations  {} -> {}", before.0, after.0));
     cx.out.line(format_args!("decisions   {} -> {} (others are 0)", before.1, after.1));
+    let faults = trace.events.iter().filter(|event| event.cause.is_some()).count();
+    cx.out.line(format_args!("faults      {faults} (injected into events)"));
     cx.out.line(format_args!("runs        {runs}\n"));
-    body(cx, trace, 0..u64::MAX, usize::MAX);
-    ending(&mut cx.out, trace);
-}
-
-/// Operations, decisions that are not 0, and events of a trace.
-pub(crate) fn body(
-    cx: &mut Context<'_>,
-    trace: &Trace,
-    events: std::ops::Range<u64>,
-    decisions_max: usize,
-) {
-    cx.out.line(format_args!("{} {}", paint(HEAD, "operations"), trace.workload.ops.len()));
-    for (number, op) in trace.workload.ops.iter().enumerate() {
-        cx.out.line(format_args!("  {number:<6} {}", escape(&op.text)));
-    }
-    let stated: Vec<_> = trace.decisions.iter().filter(|decision| decision.value != 0).collect();
-    let count = stated.len();
-    cx.out.line(format_args!("{} {count} (others are 0)", paint(HEAD, "decisions")));
-    match count > decisions_max {
-        true => cx.out.line("  (--decisions lists them)"),
-        false => {
-            for decision in stated {
-                cx.out.line(format_args!("  {}", escape(&render_decision(decision))));
-            }
-        }
-    }
-    cx.out.line(format_args!("{} {}", paint(HEAD, "events"), trace.events.len()));
-    let mut outside = 0;
-    for event in &trace.events {
-        match events.contains(&event.seq) {
-            true => cx.out.line(format_args!("  {}", event_line(event))),
-            false => outside += 1,
-        }
-    }
-    if outside > 0 {
-        cx.out.line(format_args!("  ({outside} events outside the window)"));
-    }
-    cx.out.line("");
+    ending(cx, trace);
 }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seedbed::faults::{Plan, Rule};
+use seedbed::faults::{Plan, Profile, Rule};
 use seedbed::traces::Trace;
-use seedbed::{Scenario, ShrinkLimits, Sweep, record, replay, shrink};
+use seedbed::{Progress, Scenario, ShrinkLimits, Sweep, record, replay, shrink, sweep};
 use serde::Serialize;
 
 use crate::args::ZooArgs;
@@ -64,6 +64,8 @@ struct Caught {
     shrink_ms: u64,
     /// Whether the shrunk trace, run again, is the same run.
     replays: bool,
+    /// The most realistic file system under which the same seeds catch it.
+    severity: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -78,7 +80,7 @@ pub(crate) fn zoo(cx: &mut Context<'_>, args: &ZooArgs) -> Result<Exit, Failure>
     check_seeds(args.seeds)?;
     let plan = Plan { run: None, ..Plan::load(&args.faults)? };
     let jobs = jobs(args.jobs)?;
-    let sweep = Sweep { jobs, ..Sweep::new(args.seeds.range(), plan) };
+    let what = Sweep { jobs, ..Sweep::new(args.seeds.range(), plan) };
     let scenarios: Vec<&dyn Scenario> = match &args.scenario {
         Some(name) => vec![lookup::scenario(cx.scenarios, name)?],
         None => cx.scenarios.iter().map(|scenario| &**scenario).collect(),
@@ -93,7 +95,7 @@ pub(crate) fn zoo(cx: &mut Context<'_>, args: &ZooArgs) -> Result<Exit, Failure>
     let mut meter = Meter::new(cx.show(args.quiet), total);
     let mut fates = Vec::new();
     for specimen in &specimens {
-        fates.push(observe(cx, &mut meter, specimen, &sweep, args.shrink_runs));
+        fates.push(observe(cx, &mut meter, specimen, &what, args.shrink_runs));
         if cx.is_stopped() {
             break;
         }
@@ -142,7 +144,8 @@ fn observe(
     let failed = swept.internal.first().map(|(seed, reason)| format!("seed {seed}: {reason}"));
     let caught = swept.found.first().map(|found| {
         let trace = record(*scenario, &sweep.job(found.seed));
-        caught(cx, *scenario, found.seed, trace, shrink_runs)
+        let severity = severity(cx, *scenario, &sweep);
+        Caught { severity, ..caught(cx, *scenario, found.seed, trace, shrink_runs) }
     });
     let interrupted = swept.interrupted.then(|| "interrupted".to_owned());
     Fate {
@@ -154,6 +157,17 @@ fn observe(
         trouble: failed.or(interrupted.filter(|_| caught.is_none())),
         caught,
     }
+}
+
+/// The first of all profiles, the most realistic first, under which the sweep finds a violation.
+fn severity(cx: &Context<'_>, scenario: &dyn Scenario, what: &Sweep) -> Option<&'static str> {
+    let catches = |profile: &Profile| {
+        let mut plan = Plan::clone(&what.plan);
+        plan.disk.profiles = vec![*profile];
+        let what = Sweep { plan: Arc::new(plan), ..what.clone() };
+        !cx.is_stopped() && !sweep(scenario, &what, &Progress::default()).found.is_empty()
+    };
+    Profile::ALL.iter().find(|profile| catches(profile)).map(|profile| profile.name)
 }
 
 /// Shrinks a violation and replays what is left.
@@ -178,7 +192,8 @@ fn caught(
     };
     let replays = replay(scenario, &trace).is_ok_and(|replayed| replayed.is_same());
     let decisions = trace.decisions.iter().filter(|decision| decision.value != 0).count();
-    Caught { seed, law, ops: trace.workload.ops.len(), decisions, shrink_ms, replays }
+    let ops = trace.workload.ops.len();
+    Caught { seed, law, ops, decisions, shrink_ms, replays, severity: None }
 }
 
 fn is_wrong(fate: &Fate) -> bool {
@@ -214,13 +229,14 @@ fn tell(cx: &mut Context<'_>, fates: &[Fate], seeds: u64) {
         "ops",
         "decisions",
         "shrink",
+        "shows on",
         "law",
     ]);
     let is_needless = |fate: &&Fate| fate.kind == Kind::Sync && fate.caught.is_none();
     for fate in fates.iter().filter(|fate| !is_needless(fate)) {
         zoo.add_row(row(fate));
     }
-    numbers(&mut zoo, &[0, 1, 2, 3, 9]);
+    numbers(&mut zoo, &[0, 1, 2, 3, 9, 10]);
     print(&mut cx.out, &zoo);
     let needless: Vec<_> = fates.iter().filter(is_needless).collect();
     if !needless.is_empty() {
@@ -238,7 +254,7 @@ fn tell(cx: &mut Context<'_>, fates: &[Fate], seeds: u64) {
     }
 }
 
-fn row(fate: &Fate) -> [String; 10] {
+fn row(fate: &Fate) -> [String; 11] {
     let kind = match fate.kind {
         Kind::Bug => "plant",
         Kind::Benign => "benign",
@@ -263,6 +279,7 @@ fn row(fate: &Fate) -> [String; 10] {
         of(&|caught| caught.ops.to_string()),
         of(&|caught| caught.decisions.to_string()),
         of(&|caught| duration(Duration::from_millis(caught.shrink_ms))),
+        of(&|caught| caught.severity.unwrap_or_default().to_owned()),
         of(&|caught| seedbed::traces::escape(&caught.law)),
     ]
 }

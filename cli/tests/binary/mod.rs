@@ -1,7 +1,7 @@
 //! The binary: what needs an environment, a pipe or a signal of its own.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -83,6 +83,12 @@ fn output_that_cannot_be_written_is_an_error() {
 }
 
 #[cfg(unix)]
+fn interrupt(child: &Child) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+}
+
+#[cfg(unix)]
 #[test]
 fn an_interrupted_sweep_says_so_and_keeps_what_it_has() {
     let scenario = scenario();
@@ -93,11 +99,36 @@ fn an_interrupted_sweep_says_so_and_keeps_what_it_has() {
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
     assert!(line.contains("seeds/s") && line.contains("checks/s"), "{line}");
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    interrupt(&child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let json = json(&output);
     assert_eq!((&json["interrupted"], &json["exit_code"]), (&true.into(), &3.into()));
     assert!(json["seeds"]["run"].as_u64().unwrap() > 0);
+}
+
+/// After the first Ctrl-C the process cannot end: its result goes into a pipe that is full.
+#[cfg(unix)]
+#[test]
+fn a_second_interrupt_ends_the_process_at_once() {
+    let (unread, full) = std::io::pipe().unwrap();
+    let mut filler = Command::new("yes").stdout(full.try_clone().unwrap()).spawn().unwrap();
+    let args = ["run", &scenario(), "--seeds", "0..1000000000", "--faults", "none", "--json"];
+    let mut child = seedbed(&args).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    // Two signals that arrive together are one: more of them until the process is gone.
+    let mut status = None;
+    for _ in 0..10_000 {
+        interrupt(&child);
+        status = child.try_wait().unwrap();
+        if status.is_some() {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    filler.kill().unwrap();
+    filler.wait().unwrap();
+    drop(unread);
+    assert_eq!(status.expect("it ended by itself").code(), Some(130));
 }

@@ -5,8 +5,9 @@ use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use proptest::prelude::any;
-use proptest::strategy::{BoxedStrategy, Strategy};
+use seedbed::proptest::collection::vec;
+use seedbed::proptest::prelude::any;
+use seedbed::proptest::strategy::{BoxedStrategy, Strategy};
 use seedbed::seam::{Clock, File, Fs, OpenOptions};
 use seedbed::{CrashKind, Failure, Law, PlantInfo, Sim, SimEnv, Stop, Testbed, Violation};
 
@@ -61,7 +62,7 @@ impl Testbed for Toy {
     }
 
     fn workload(&self) -> BoxedStrategy<Vec<u8>> {
-        proptest::collection::vec(any::<u8>().prop_map(|byte| byte.max(1)), 1..8).boxed()
+        vec(any::<u8>().prop_map(|byte| byte.max(1)), 1..8).boxed()
     }
 
     fn drive(&self, sim: &mut Sim, ops: &[u8], plant: Option<&str>) -> Result<(), Failure> {

@@ -124,14 +124,6 @@ impl<E: Env> Store<E> {
         self.handle.shared.durable().seq
     }
 
-    /// Up to here the files themselves say that commits are durable: damage to them is reported
-    /// as corruption and never taken for a torn tail.
-    pub fn confirmed_seq(&self) -> u64 {
-        let durable = self.handle.shared.durable();
-        assert!(durable.confirmed <= durable.seq, "only what is durable is confirmed");
-        durable.confirmed
-    }
-
     /// What opening found and did.
     pub fn recovery(&self) -> &Recovery {
         &self.handle.recovery

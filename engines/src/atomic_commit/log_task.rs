@@ -7,7 +7,6 @@
 //! watermark never exceeds what a successful sync has covered; after the first failure nothing is
 //! written any more.
 
-use std::collections::VecDeque;
 use std::future::{pending, ready};
 use std::io;
 use std::path::PathBuf;
@@ -83,8 +82,6 @@ pub(super) struct LogTask<E: Env> {
     sync_due: Option<Instant>,
     old_logs: Vec<PathBuf>,
     commits_since_gc: u64,
-    /// Of each written group that is not durable: its last commit, and the watermark it carries.
-    watermarks: VecDeque<(u64, u64)>,
 }
 
 impl<E: Env> Drop for LogTask<E> {
@@ -128,7 +125,6 @@ impl<E: Env> LogTask<E> {
             sync_due: None,
             old_logs: Vec::new(),
             commits_since_gc: 0,
-            watermarks: VecDeque::new(),
         }
     }
 
@@ -362,7 +358,6 @@ impl<E: Env> LogTask<E> {
         }
         self.log.write().await?;
         assert!(self.durable < self.kernel.seq(), "no watermark covers its own record");
-        self.watermarks.push_back((self.kernel.seq(), self.durable));
         Ok(())
     }
 
@@ -443,13 +438,6 @@ impl<E: Env> LogTask<E> {
             self.durable = seq;
             self.shared.advance_durable(seq);
         }
-        // A watermark vouches for others only once it is durable itself.
-        while let Some(&(last, watermark)) = self.watermarks.front()
-            && last <= seq
-        {
-            self.watermarks.pop_front();
-            self.shared.durable().confirmed = watermark;
-        }
     }
 
     /// Sees to it that what was written gets its background sync, if the mode has one.
@@ -529,8 +517,6 @@ impl<E: Env> LogTask<E> {
         self.old_logs.push(wal_path(&self.dir, generation));
         self.sync_due = None;
         self.now_durable(self.kernel.seq());
-        self.watermarks.clear();
-        self.shared.durable().confirmed = self.durable;
         Ok(())
     }
 

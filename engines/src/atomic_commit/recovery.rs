@@ -72,8 +72,6 @@ struct Replayed<F> {
     /// Where the last valid record ends.
     valid_len: u64,
     file_len: u64,
-    /// The highest watermark in the log.
-    confirmed: u64,
     /// Where the records start that no watermark covers, and the number before them.
     tail: (u64, u64),
 }
@@ -104,12 +102,11 @@ pub(super) async fn recover<E: Env>(
     };
     check_leftovers(env, dir, &names, header.generation).await?;
     let settled = settle(env, dir, options, replayed, &mut recovery).await?;
-    let Settled { mut log, mut kernel, entries, confirmed } = settled;
+    let Settled { mut log, mut kernel, entries } = settled;
     recovery.removed_files = remove_leftovers(env, dir, &names, header.generation).await?;
     recovery.seq = kernel.seq();
     let visible = Visible { seq: kernel.seq(), root: kernel.root(), entries };
-    let confirmed = confirmed.min(visible.seq);
-    let shared = Arc::new(Shared::new(visible, kernel.seq(), confirmed));
+    let shared = Arc::new(Shared::new(visible, kernel.seq()));
     assert_eq!(kernel.seq(), recovery.seq);
     if options.planted(Plant::SequenceRestarts) {
         log.forget_sequence();
@@ -175,7 +172,7 @@ async fn create<E: Env>(
     let planted = options.planted(Plant::StaleRootOnDelete);
     let kernel = Kernel::new(0, Tree::default(), planted);
     let visible = Visible { seq: 0, root: kernel.root(), entries: Entries::new() };
-    let shared = Arc::new(Shared::new(visible, 0, 0));
+    let shared = Arc::new(Shared::new(visible, 0));
     let log = checkpoint::switch(env, dir, options, 1, &shared).await?;
     let recovery = Recovery { created: true, generation: 1, ..Recovery::default() };
     assert!(log.is_empty() && kernel.seq() == 0);
@@ -235,22 +232,11 @@ async fn replay<E: Env>(
     }
     let none = (valid_len, state.kernel.seq());
     let tail = tail.front().filter(|_| !trusts).map_or(none, |&(start, seq, _)| (start, seq));
-    let (confirmed, file_len) = (scanner.confirmed(), scanner.file_len());
+    let file_len = scanner.file_len();
     let State { kernel, entries, commits, .. } = state;
     assert!(tail.0 <= valid_len && valid_len <= file_len);
     let header = found;
-    Ok(Replayed {
-        file,
-        path,
-        header,
-        kernel,
-        entries,
-        commits,
-        valid_len,
-        file_len,
-        confirmed,
-        tail,
-    })
+    Ok(Replayed { file, path, header, kernel, entries, commits, valid_len, file_len, tail })
 }
 
 /// Opens the log that the snapshot names.
@@ -386,7 +372,7 @@ async fn settle<E: Env>(
     // A crash may have come between the rename and its sync.
     env.sync_dir(dir).await.map_err(at(dir, "sync the recovered names in"))?;
     assert_eq!(log.header().generation, recovery.generation);
-    Ok(Settled { log, kernel, entries, confirmed: replayed.confirmed })
+    Ok(Settled { log, kernel, entries })
 }
 
 /// A log that can be appended to, and its state.
@@ -394,7 +380,6 @@ struct Settled<F> {
     log: Writer<F>,
     kernel: Kernel,
     entries: Entries,
-    confirmed: u64,
 }
 
 /// Writes the records from `tail` to `end` once more, each verified again.

@@ -91,8 +91,6 @@ pub(super) struct Visible {
 #[derive(Debug)]
 pub(super) struct Durable {
     pub(super) seq: u64,
-    /// The highest watermark that a durable record or snapshot carries.
-    pub(super) confirmed: u64,
     pub(super) failed: Option<Arc<Error>>,
     waiters: BTreeMap<u64, Vec<Reply<()>>>,
 }
@@ -107,8 +105,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(visible: Visible, durable_seq: u64, confirmed: u64) -> Self {
-        assert!(confirmed <= durable_seq, "only what is durable is confirmed");
+    pub(super) fn new(visible: Visible, durable_seq: u64) -> Self {
         let queue = Queue {
             requests: VecDeque::new(),
             commits: 0,
@@ -117,8 +114,7 @@ impl Shared {
             stopped: None,
             abandoned: false,
         };
-        let durable =
-            Durable { seq: durable_seq, confirmed, failed: None, waiters: BTreeMap::new() };
+        let durable = Durable { seq: durable_seq, failed: None, waiters: BTreeMap::new() };
         Self {
             queue: Mutex::new(queue),
             arrived: Notify::new(),
@@ -130,8 +126,7 @@ impl Shared {
     /// A planted bug: commits are numbered from 1 again.
     pub(super) fn restart_sequence(&self) {
         self.queue().next_seq = 1;
-        let mut durable = self.durable();
-        (durable.seq, durable.confirmed) = (0, 0);
+        self.durable().seq = 0;
     }
 
     // A lock is poisoned only if an assertion of ours failed under it; the others then still see

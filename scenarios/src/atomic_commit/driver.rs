@@ -82,9 +82,12 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
         match end {
             Ok(LifeEnd::Done) if healed => return Ok(()),
             Ok(LifeEnd::Done) => {
-                // Once more, on a healthy disk: all that was told must be there.
+                // While there are crashes left they hit recoveries. Then once more, on a healthy
+                // disk: all that was told must be there.
                 restart(sim, node, &mut memory.bench);
-                heal(sim, &mut healed);
+                if sim.crashes_left() == 0 {
+                    heal(sim, &mut healed);
+                }
             }
             Ok(LifeEnd::Poisoned) => {
                 if disk_failures(sim) == memory.bench.failures_before {

@@ -189,8 +189,8 @@ impl Pending<'_> {
         true
     }
 
-    /// Whether a write stays that nobody can see, because the length it needs does not: then
-    /// another legal set leaves the same image.
+    /// Whether writes stay that nobody can see, because the length they need does not, and a legal
+    /// set without them leaves the same image.
     fn is_redundant(&self, kept: &[bool]) -> bool {
         let mut lens: Vec<(Ino, u64)> = Vec::new();
         for (ino, inode) in &self.disk.inodes {
@@ -211,13 +211,15 @@ impl Pending<'_> {
                 *now = if len.grown { len.to.max(*now) } else { len.to };
             }
         }
-        kept_atoms().any(|atom| match atom {
-            Atom::Write { ino, write, .. } if !write.cuts => {
+        let is_hidden = |node: usize| match self.atoms(node) {
+            [Atom::Write { ino, write, .. }] if !write.cuts => {
                 let len = lens.iter().find(|(known, _)| known == ino).map(|(_, len)| *len);
                 len.is_some_and(|len| write.range(self.disk.profile.unit).0 >= len)
             }
             _ => false,
-        })
+        };
+        let seen: Kept = (0..self.len()).map(|node| kept[node] && !is_hidden(node)).collect();
+        seen != kept && self.is_legal(&seen)
     }
 
     /// Visits the prefixes of the program order, and those with up to `flips` nodes flipped (with

@@ -17,11 +17,11 @@ impl Disk {
         ino != super::ROOT && !self.inodes.iter().any(|(_, inode)| names(inode))
     }
 
-    /// A change of a name of an inode that is in the log joins it.
+    /// A change of a name joins the log if it has the inode or the directory.
     pub(super) fn joins_log(&self, dir: Ino, name: &str, ino: Option<Ino>) -> bool {
         let Some(data) = data_of(self, dir) else { return false };
         let is_logged = |ino: Ino| self.inodes[ino as usize].logged;
-        ino.is_some_and(is_logged) || data.get(name).is_some_and(is_logged)
+        is_logged(dir) || ino.is_some_and(is_logged) || data.get(name).is_some_and(is_logged)
     }
 
     /// A sync of a file without a name, whose names may still come back. The log may hold that it

@@ -535,7 +535,10 @@ impl Disk {
     /// moves atomically.
     fn move_name(&mut self, from: (Ino, &str), to: (Ino, &str), ino: Ino, replaces: bool) {
         let place = |(dir, name): (Ino, &str)| Some(Place { dir, name: name.into() });
-        let version = self.version();
+        let mut version = self.version();
+        // Both halves go the same way.
+        version.free =
+            self.joins_log(from.0, from.1, Some(ino)) || self.joins_log(to.0, to.1, None);
         let needs_pair = self.is_dir(ino);
         // ext4 flushes blocks whose allocation is delayed. Space that was allocated in advance has
         // taken their place, and the new length waits for data that nobody writes.

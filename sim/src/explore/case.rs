@@ -14,6 +14,7 @@ use crate::disk::{Disk, Pending, Tear};
 use crate::node::{CrashKind, NodeId};
 use crate::panics;
 use crate::sim::Sim;
+use crate::stats::FaultKind;
 use crate::testbed::{Failure, Violation, encode_ops, generate};
 
 /// A testbed whose cases can be explored; made from any [`Explore`] by [`explorer`].
@@ -52,7 +53,7 @@ pub enum CaseEnd {
 }
 
 /// What one crash on the way to a broken law left.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Lost {
     /// The operation of its boot before which it crashed; `None`: after its last one.
     pub at_op: Option<u64>,
@@ -186,6 +187,7 @@ impl<T: Explore> CaseRun<'_, T> {
             sim.crash_next_boot_at(node, op);
         }
         let boot = self.testbed.boot(&mut sim, node, &mut memory, Goal::Work);
+        self.tally.omitted += sim.stats().fault(FaultKind::Omitted);
         match boot.map_err(|failure| self.end(failure, &[]))? {
             Boot::Done => sim.crash(node, CrashKind::Process),
             Boot::Crashed => {}
@@ -216,6 +218,7 @@ impl<T: Explore> CaseRun<'_, T> {
         }
         let mut recovered = memory.clone();
         let boot = self.testbed.boot(&mut sim, node, &mut recovered, Goal::Recover);
+        self.tally.omitted += sim.stats().fault(FaultKind::Omitted);
         if let Err(failure) = boot {
             return Err(self.end(failure, path));
         }
@@ -405,6 +408,10 @@ fn answers(setting: &Setting, path: &[Step]) -> Vec<Decision> {
         if let Loss::Power { answers, .. } = &step.loss {
             asked.extend(answers);
         }
+    }
+    // After a recovery there may be no next operation to crash at: then the boot ends by itself.
+    if let Some(Step { at_op: Some(_), loss }) = path.last() {
+        asked.push(("restart", u64::from(matches!(loss, Loss::Power { .. }))));
     }
     let mut counts: Vec<(&str, u64)> = Vec::new();
     let mut decisions = Vec::new();

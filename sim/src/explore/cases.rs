@@ -39,6 +39,8 @@ pub struct Exploration {
     pub violations_max: usize,
     /// Cases before this one are done already.
     pub first_case: u64,
+    /// At most so many cases from there.
+    pub cases_max: u64,
 }
 
 impl Default for Exploration {
@@ -56,6 +58,7 @@ impl Default for Exploration {
             rules: Vec::new(),
             violations_max: 1,
             first_case: 0,
+            cases_max: u64::MAX,
         }
     }
 }
@@ -230,7 +233,7 @@ impl Shared<'_> {
         let stop = || self.progress.stop.load(Ordering::Relaxed);
         while !stop() {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.space.len() {
+            if number >= self.end() {
                 return;
             }
             let case = self.space.case(number, self.what);
@@ -257,6 +260,10 @@ impl Shared<'_> {
                 .unwrap_or_else(|poison| poison.into_inner())
                 .push((number, tally, end));
         }
+    }
+
+    fn end(&self) -> u64 {
+        self.what.first_case.saturating_add(self.what.cases_max).min(self.space.len())
     }
 
     fn into_explored(self) -> Explored {

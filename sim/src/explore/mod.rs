@@ -146,13 +146,15 @@ pub struct Tally {
     pub pruned: u64,
     /// Of these, images that were recovered and judged.
     pub checked: u64,
+    /// Syncs that were left out or weakened, as the rules say.
+    pub omitted: u64,
     /// Every crash point was exhausted.
     pub exhaustive: bool,
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { points: 0, found: 0, pruned: 0, checked: 0, exhaustive: true }
+        Self { points: 0, found: 0, pruned: 0, checked: 0, omitted: 0, exhaustive: true }
     }
 }
 
@@ -163,6 +165,7 @@ impl Tally {
         self.found += other.found;
         self.pruned += other.pruned;
         self.checked += other.checked;
+        self.omitted += other.omitted;
         self.exhaustive &= other.exhaustive;
     }
 }

@@ -57,6 +57,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     prop_oneof![
         Just(Verdict::Unfinished),
         Just(Verdict::Passed),
+        any::<String>().prop_map(|reason| Verdict::Inconclusive { reason }),
         violation.prop_map(|(law, expected, got, at_event, at_decision)| {
             Verdict::Violation { law, expected, got, at_event, at_decision }
         }),

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use seedbed_faults::Profile;
+use proptest::prelude::*;
+use seedbed_faults::{NameOrder, Profile};
 
 use super::{RWC, content, durable, images, set, sync, sync_data, sync_dir, text};
 use crate::disk::{Disk, PAGE};
@@ -485,5 +486,100 @@ fn a_directory_that_was_removed_with_pending_names_survives_a_power_loss() {
         disk.remove_file("a/f").expect("unlink");
         disk.remove_dir("a").expect("rmdir");
         assert!(shapes(&disk, &["a/f"]).contains("-"), "{profile}");
+    }
+}
+
+/// An operation of the property test, on files `a`, `b` and `c`.
+#[derive(Clone, Debug)]
+enum Step {
+    Write { file: usize, at: u64 },
+    SetLen { file: usize, len: u64 },
+    Rename { from: usize, to: usize },
+    Remove { file: usize },
+    Sync { file: usize },
+    SyncData { file: usize },
+    SyncDir,
+    Commit,
+}
+
+const FILES: [&str; 3] = ["a", "b", "c"];
+
+fn step() -> impl Strategy<Value = Step> {
+    let file = || 0..FILES.len();
+    prop_oneof![
+        4 => (file(), prop_oneof![Just(0), Just(10), Just(PAGE as u64 - 2)])
+            .prop_map(|(file, at)| Step::Write { file, at }),
+        1 => (file(), 0..20u64).prop_map(|(file, len)| Step::SetLen { file, len }),
+        2 => (file(), file()).prop_map(|(from, to)| Step::Rename { from, to }),
+        1 => file().prop_map(|file| Step::Remove { file }),
+        1 => file().prop_map(|file| Step::Sync { file }),
+        1 => file().prop_map(|file| Step::SyncData { file }),
+        1 => Just(Step::SyncDir),
+        1 => Just(Step::Commit),
+    ]
+}
+
+/// Does a step; what cannot be done (a missing file) is not.
+fn perform(disk: &mut Disk, step: &Step, fill: u8) {
+    match step {
+        Step::Write { file, at } => write(disk, FILES[*file], &[fill; 4], *at),
+        Step::SetLen { file, len } => {
+            let ino = open(disk, FILES[*file]);
+            disk.set_len(ino, *len).expect("set_len");
+            disk.close(ino);
+        }
+        Step::Rename { from, to } => {
+            let _ = disk.rename(FILES[*from], FILES[*to]);
+        }
+        Step::Remove { file } => {
+            let _ = disk.remove_file(FILES[*file]);
+        }
+        Step::Sync { file } => fsync(disk, FILES[*file]),
+        Step::SyncData { file } => {
+            let ino = open(disk, FILES[*file]);
+            sync_data(disk, ino);
+            disk.close(ino);
+        }
+        Step::SyncDir => sync_dir(disk, ""),
+        Step::Commit => disk.commit(),
+    }
+}
+
+/// All that can be seen: of each file its length and the bytes that are not 0.
+fn view(disk: &Disk) -> String {
+    let file = |name: &str| {
+        let Some(bytes) = content(disk, name) else { return "-".to_owned() };
+        let written = bytes.iter().enumerate().filter(|(_, byte)| **byte != 0);
+        let written: Vec<_> = written.map(|(at, byte)| format!("{at}={}", *byte as char)).collect();
+        format!("{} {}", bytes.len(), written.join(","))
+    };
+    FILES.map(file).join(" | ")
+}
+
+proptest! {
+    /// Whatever was done, under every profile: sampling reaches all legal images and no others
+    /// (checked by `images`), the disk as it is is one of them, and a sync only takes images away.
+    #[test]
+    fn images_are_the_same_however_they_are_reached(
+        steps in prop::collection::vec(step(), 1..6),
+        // The others have too many sectors to go through all of their sets.
+        profile in prop::sample::select(Profile::ALL[..7].to_vec()),
+    ) {
+        // Sampling tears any number of writes, exploring one.
+        let mut disk = Disk::with_profile(Profile { tears: false, ..profile });
+        for (fill, step) in (b'1'..).zip(&steps) {
+            let before = images(&disk, view);
+            perform(&mut disk, step, fill);
+            let now = images(&disk, view);
+            prop_assert!(now.contains(&view(&disk)), "{profile}: {steps:?}");
+            let syncs = matches!(step, Step::Sync { .. } | Step::SyncData { .. });
+            // A log tree takes what was synced out of the order that held before.
+            let keeps_order = profile.names != NameOrder::LogTree;
+            if syncs && keeps_order && before.contains(&view(&disk)) {
+                prop_assert!(now.is_subset(&before), "{profile}: {steps:?}");
+            }
+        }
+        disk.sync_all();
+        prop_assert_eq!(images(&disk, view).len(), 1, "{}: {:?}", profile, steps);
     }
 }

@@ -1,0 +1,110 @@
+//! `explore` and `audit` from outside, over the built-in store.
+
+use std::path::Path;
+
+use seedbed_cli::{Cli, Exit};
+use serde_json::Value;
+
+fn run(line: &str) -> (Exit, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let cli = Cli::new("seedbed").scenarios(seedbed_scenarios::all());
+    let exit = cli.run_with(line.split_whitespace(), &mut out, &mut err);
+    (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+#[track_caller]
+fn expect(line: &str, exit: Exit, texts: &[&str]) -> String {
+    let (got, out, err) = run(line);
+    assert_eq!(got, exit, "out: {out}\nerr: {err}");
+    for text in texts {
+        assert!(out.contains(text) || err.contains(text), "no {text:?} in: {out}\nerr: {err}");
+    }
+    out
+}
+
+const SHORT: &str = "explore atomic_commit --length 1 --setting immediate --profile ext4,posix";
+
+#[test]
+fn an_exploration_ends_with_its_counts_and_says_that_it_is_exhaustive() {
+    expect(SHORT, Exit::Fine, &["14 of 14", "exhaustive: every legal set", "no violation"]);
+    let json: Value = serde_json::from_str(&expect(
+        &format!("{SHORT} --json"),
+        Exit::Fine,
+        &["\"exhaustive\":true"],
+    ))
+    .unwrap();
+    assert_eq!(json["profiles"], serde_json::json!(["ext4", "posix"]));
+    let (found, pruned, checked) = (&json["images"], &json["pruned"], &json["checked"]);
+    assert!(found.as_u64() > pruned.as_u64() && checked.as_u64() > Some(0), "{json}");
+}
+
+#[test]
+fn a_left_out_sync_is_reported_with_its_order_and_a_trace_that_replays() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().display();
+    let line =
+        format!("{SHORT} --omit-sync snapshot.rs --omit-sync checkpoint.rs --traces {folder}");
+    let out = expect(&line, Exit::Violation, &["violation:", "lost", "must persist before"]);
+    let trace = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+    assert!(out.contains(&*trace.to_string_lossy()), "{out}");
+    expect(&format!("replay {}", trace.display()), Exit::Violation, &["reproduced"]);
+    expect(&format!("shrink {}", trace.display()), Exit::Fine, &["decisions"]);
+}
+
+#[test]
+fn what_does_not_exist_is_refused_with_what_there_is() {
+    expect("explore nothing", Exit::Usage, &["known: atomic_commit"]);
+    expect("explore atomic_commit --profile ext5", Exit::Usage, &["ext4_nodelalloc"]);
+    expect("explore atomic_commit --setting imediate", Exit::Usage, &["\"immediate\"?"]);
+    expect("explore atomic_commit --plant nothing", Exit::Usage, &["ack_before_sync"]);
+    expect("explore atomic_commit --depth 0", Exit::Usage, &["--depth"]);
+    expect("explore atomic_commit --length 0", Exit::NothingSelected, &[]);
+    let line = format!("{SHORT} --omit-sync nowhere.rs:1");
+    expect(&line, Exit::NothingSelected, &["nothing was left out"]);
+    expect("audit atomic_commit --profile ext5", Exit::Usage, &["ext4_nodelalloc"]);
+}
+
+#[test]
+fn a_state_file_is_gone_on_from_and_a_strange_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state.json");
+    let line = format!("{SHORT} --state {}", state.display());
+    let whole = expect(&line, Exit::Fine, &["14 of 14"]);
+    let again = expect(&line, Exit::Fine, &["continued after case 14"]);
+    let images = |out: &str| out.lines().find(|line| line.contains("14 of 14")).map(counts);
+    assert_eq!(images(&whole), images(&again));
+    let other = format!("{line} --depth 1");
+    expect(&other, Exit::Usage, &["another exploration", "remove it"]);
+    for text in ["", "{", "[1]", "{\"version\": 2}", "\u{0}\u{0}"] {
+        std::fs::write(&state, text).unwrap();
+        expect(&line, Exit::Usage, &["not the state of an exploration", "--state"]);
+    }
+    let folder = format!("{SHORT} --state {}", dir.path().display());
+    expect(&folder, Exit::Usage, &["not the state of an exploration"]);
+    let nowhere = Path::new("no/such/folder/state.json");
+    expect(&format!("{SHORT} --state {}", nowhere.display()), Exit::Usage, &["--state"]);
+}
+
+/// The counts of a table's row, without times and rates.
+fn counts(line: &str) -> String {
+    let digits = |c: char| c.is_ascii_digit() || c == ' ';
+    line.split("  ").filter(|cell| cell.trim().chars().all(digits)).take(4).collect()
+}
+
+#[test]
+fn the_audit_names_the_file_system_from_which_on_a_sync_matters() {
+    let line = "audit atomic_commit --setting immediate_checkpoints --profile ext4,posix --json";
+    let (exit, out, err) = run(line);
+    // In this setting some syncs are not called, which is no answer.
+    assert_eq!(exit, Exit::Inconclusive, "{err}");
+    let json: Value = serde_json::from_str(&out).unwrap();
+    let rows = json["rows"].as_array().unwrap();
+    let of = |op: &str, change: &str, key: &str| {
+        let rows = rows.iter().filter(|row| row["op"] == op && row["change"] == change);
+        rows.map(|row| row[key].as_str().unwrap_or("-").to_owned()).collect::<Vec<_>>()
+    };
+    assert!(of("sync_dir", "left_out", "severity").contains(&"posix".to_owned()), "{out}");
+    assert!(of("sync_all", "left_out", "severity").contains(&"ext4".to_owned()), "{out}");
+    assert_eq!(of("sync_all", "weakened", "verdict"), ["not_needed", "not_needed"], "{out}");
+    assert!(out.contains("untested"), "{out}");
+}
