@@ -127,8 +127,8 @@ impl Conformance {
             };
             let seen = tally.seen_per_mille();
             cx.out.line(format_args!(
-                "{}  {verdict}: {} workloads, {} crashes, {} states; {legal_median} images are legal \
-                 in the median, {}.{}% of all legal ones were seen",
+                "{}  {verdict}: {} workloads, {} crashes, {} states; {legal_median} images are \
+                 legal in the median, {}.{}% of all legal ones were seen",
                 paint(HEAD, setup),
                 grouped(workloads),
                 grouped(crashes),

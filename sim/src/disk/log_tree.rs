@@ -101,8 +101,8 @@ impl Disk {
         }
     }
 
-    /// The log takes a file's length from memory when it takes its name: as it is, or as it was when
-    /// data was written back.
+    /// The log takes a file's length from memory when it takes its name: as it is, or as it was
+    /// when data was written back.
     fn log_len(&mut self, ino: Ino) {
         let by = (self.next_seq(), self.site);
         if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {

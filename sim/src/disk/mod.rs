@@ -562,7 +562,10 @@ impl Disk {
         self.journal_end = version.op;
         let is_free = version.free;
         let replaced = self.dir_mut(dir).get(name).filter(|_| version.ino.is_some());
-        let replaced = replaced.filter(|&old| is_free && self.inodes[old as usize].logged);
+        // A new one that the log has as well comes with its name.
+        let is_new_logged = version.ino.is_some_and(|ino| self.inodes[ino as usize].logged);
+        let replaced =
+            replaced.filter(|&old| is_free && !is_new_logged && self.inodes[old as usize].logged);
         self.dir_mut(dir).push(name, version);
         if let Some(old) = replaced {
             // The log holds that the old one is gone, and not yet what took its place.

@@ -8,7 +8,7 @@
 //! * With the length fixed each unit is by itself: one of its versions between the last that is
 //!   forced and the last that may stay, torn or not, shows the bytes that are wanted.
 //!
-//! Invariant: what is found is a legal set with tears, which whoever doubts it can make an image of.
+//! Invariant: what is found is a legal set with tears, of which anybody can make the image.
 
 use super::file::{FileData, LenChange};
 use super::pending::{Atom, Kind};
@@ -130,7 +130,10 @@ impl Pending<'_> {
     }
 
     fn is_len(&self, node: usize, ino: Ino, wanted: fn(&LenChange) -> bool) -> bool {
-        let is_it = |atom: &Atom<'_>| matches!(atom, Atom::Len { ino: of, len, .. } if *of == ino && wanted(len));
+        let is_it = |atom: &Atom<'_>| match atom {
+            Atom::Len { ino: of, len, .. } => *of == ino && wanted(len),
+            Atom::Write { .. } | Atom::Name { .. } => false,
+        };
         self.atoms(node).iter().any(is_it)
     }
 
