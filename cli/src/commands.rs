@@ -8,6 +8,8 @@ use crate::output::Output;
 use crate::progress::Show;
 
 pub(crate) mod audit;
+#[cfg(target_os = "linux")]
+mod conform;
 pub(crate) mod diff;
 pub(crate) mod explore;
 pub(crate) mod list;

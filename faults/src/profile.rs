@@ -53,11 +53,19 @@ pub struct Profile {
     pub names: NameOrder,
     /// When a grown length becomes durable.
     pub growth: Growth,
-    /// A grown length never becomes durable before the data in it (`data=ordered`).
+    /// A grown length never becomes durable before the data in it. Not so with ext4's delayed
+    /// allocation: a length within a block that is there enters the journal when it is written,
+    /// and a new block is marked as unwritten, which reads as zeros, until its data is there.
+    /// `data=ordered` does not wait for either. Nor on btrfs: when any data of a file has been
+    /// written, the length in memory is taken.
     pub data_before_len: bool,
+    /// The zeros at the end of a file that was cut are on the device before the new length is
+    /// (`data=ordered`): when it grows again, what was cut off does not come back.
+    pub zeros_before_cut: bool,
     /// Overwritten bytes become visible only with everything older in the journal.
     pub copy_on_write: bool,
-    /// A rename over an existing file first writes back the new one's data (`auto_da_alloc`).
+    /// A rename over an existing file first starts to write back the new one (`auto_da_alloc`): it
+    /// is never shorter than it was. Nobody waits for the data.
     pub replace_flushes: bool,
     /// A rename never leaves neither name.
     pub rename_is_safe: bool,
@@ -79,6 +87,7 @@ impl Profile {
         names: NameOrder::Unordered,
         growth: Growth::Independent,
         data_before_len: false,
+        zeros_before_cut: false,
         copy_on_write: false,
         replace_flushes: false,
         rename_is_safe: true,
@@ -94,7 +103,7 @@ impl Profile {
         about: "ext4, data=ordered, delayed allocation, auto_da_alloc (the defaults)",
         names: NameOrder::Journal,
         growth: Growth::Delayed,
-        data_before_len: true,
+        zeros_before_cut: true,
         replace_flushes: true,
         sync_covers_names: true,
         ..Self::POSIX
@@ -113,14 +122,15 @@ impl Profile {
         name: "ext4_nodelalloc",
         about: "ext4 mounted with nodelalloc: lengths grow in the journal, in program order",
         growth: Growth::AtWrite,
+        data_before_len: true,
         ..Self::EXT4
     };
 
     /// ext4 with `data=writeback`.
     pub const EXT4_WRITEBACK: Self = Self {
         name: "ext4_writeback",
-        about: "ext4 mounted with data=writeback: lengths may become durable before their data",
-        data_before_len: false,
+        about: "ext4 mounted with data=writeback: what was cut off a file may come back in it",
+        zeros_before_cut: false,
         replace_flushes: false,
         ..Self::EXT4
     };
@@ -129,6 +139,8 @@ impl Profile {
     pub const XFS: Self = Self {
         name: "xfs",
         about: "xfs: a metadata log in program order, delayed allocation, 0-byte rename targets",
+        data_before_len: true,
+        zeros_before_cut: false,
         replace_flushes: false,
         sync_data_covers_names: true,
         ..Self::EXT4
@@ -139,6 +151,7 @@ impl Profile {
         name: "btrfs",
         about: "btrfs: copy on write, whole commits, and a log of the files that were synced",
         names: NameOrder::LogTree,
+        zeros_before_cut: false,
         copy_on_write: true,
         replace_flushes: false,
         sync_data_covers_names: true,

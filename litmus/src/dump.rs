@@ -101,7 +101,7 @@ impl Dump {
     }
 
     /// How many paths name the file whose first name this is.
-    fn names(&self, first: &str) -> u64 {
+    pub(crate) fn names(&self, first: &str) -> u64 {
         let is_name = |entry: &&Entry| matches!(entry, Entry::SameAs(other) if other == first);
         1 + self.entries.values().filter(is_name).count() as u64
     }
@@ -249,7 +249,7 @@ impl Dump {
     }
 
     /// Sets every file's links to the given number, or to the number of its paths.
-    fn count_links(&mut self, counted: &BTreeMap<String, u64>) {
+    pub(crate) fn count_links(&mut self, counted: &BTreeMap<String, u64>) {
         let names: Vec<_> =
             self.entries.keys().map(|path| (path.clone(), self.names(path))).collect();
         for (path, names) in names {

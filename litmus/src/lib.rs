@@ -6,6 +6,8 @@
 //!   table, [`random_workload`] makes more.
 //! * [`Runner`] does it on a real file system, a [`Setup`], and gives an [`Observed`]: what each
 //!   step returned, and for each [`Crash`] a [`Dump`] of what was left. [`run_all`] runs many.
+//! * [`hold`] compares that with the simulated disk: a [`Model`] does the same steps, and what the
+//!   real file system left must be legal by its profile.
 //! * [`Recorded`] is what kernels made of the table so far, [`verdict`] compares.
 //!
 //! It takes root, loop devices and the programs that make file systems; [`Setup::available`] says
@@ -17,11 +19,13 @@
 #![cfg(target_os = "linux")]
 
 mod check;
+mod conform;
 mod dump;
 mod errno;
 mod errors;
 mod handles;
 mod image;
+mod model;
 mod mount;
 mod pool;
 mod random;
@@ -33,9 +37,11 @@ mod table;
 mod workload;
 
 pub use check::{Verdict, check_error_row, outcome, verdict};
+pub use conform::{Held, Tally, hold, shrink_escape};
 pub use dump::{Dump, Entry, Fill, ParseDumpError, Run, push};
 pub use errno::Errno;
 pub use errors::{ErrorCells, ErrorRow, Refused, run_error_row};
+pub use model::{Escape, LegalCount, Model, dump_of};
 pub use pool::{Job, run_all};
 pub use random::{RANDOM_BASE, random_workload};
 pub use real::{Crash, Crashes, Observed, Recovered, Runner};

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use seedbed::faults::Profile;
 use serde::{Deserialize, Serialize};
 
 use crate::image::Image;
@@ -125,6 +126,23 @@ impl Setup {
     /// The setup of that name.
     pub fn named(name: &str) -> Option<&'static Self> {
         Self::ALL.iter().find(|setup| setup.name == name)
+    }
+
+    /// What the simulated disk promises in its place. Nothing for `data=journal`, which no profile
+    /// describes.
+    pub fn profile(&self) -> Option<Profile> {
+        match self.name {
+            "xfs" => Some(Profile::XFS),
+            "btrfs" => Some(Profile::BTRFS),
+            "ext4-noauto_da_alloc" => Some(Profile::EXT4_NOAUTO_DA_ALLOC),
+            "ext4-nodelalloc" => Some(Profile::EXT4_NODELALLOC),
+            "ext4-writeback" => Some(Profile::EXT4_WRITEBACK),
+            "ext4-journal" => None,
+            // A page is several blocks, each of which persists by itself.
+            "ext4-1k" => Some(Profile { unit: 1024, ..Profile::EXT4 }),
+            // Options that change neither what is promised nor what is lost.
+            _ => Some(Profile::EXT4),
+        }
     }
 
     /// A new file system, never mounted.

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::args::LitmusArgs;
 use crate::clock::Watch;
 use crate::commands::Context;
+use crate::commands::conform::Conformance;
 use crate::exit::{Exit, Failure};
 use crate::lookup;
 use crate::output::{BAD, DIM, GOOD, HEAD, NOTE, paint};
@@ -69,6 +70,7 @@ struct LitmusJson {
     error_rows: Vec<ErrorRowJson>,
     random: Vec<RandomJson>,
     skipped: Vec<Skipped>,
+    conformance: Conformance,
     /// Outcomes that are none of those recorded.
     different: usize,
     interrupted: bool,
@@ -94,6 +96,7 @@ pub(crate) fn litmus(cx: &mut Context<'_>, args: &LitmusArgs) -> Result<Exit, Fa
         error_rows: Vec::new(),
         random: Vec::new(),
         skipped: Vec::new(),
+        conformance: Conformance::default(),
         different: 0,
         interrupted: false,
         exit_code: 0,
@@ -110,11 +113,12 @@ pub(crate) fn litmus(cx: &mut Context<'_>, args: &LitmusArgs) -> Result<Exit, Fa
         Some(count) => run_random(cx, &selection, args.seed, count, &mut report),
         None => run_table(cx, &selection, &recorded, &mut report),
     }
+    report.conformance.shrink(cx);
     report.different = report.rows.iter().filter(|row| row.verdict == Verdict::Different).count()
         + report.error_rows.iter().filter(|row| row.verdict == Verdict::Different).count();
     report.interrupted = cx.is_stopped();
     let exit = match () {
-        () if report.different > 0 => Exit::Violation,
+        () if report.different > 0 || report.conformance.has_escapes() => Exit::Violation,
         () if report.interrupted || !report.skipped.is_empty() => Exit::Inconclusive,
         () => Exit::Fine,
     };
@@ -127,6 +131,7 @@ pub(crate) fn litmus(cx: &mut Context<'_>, args: &LitmusArgs) -> Result<Exit, Fa
         let wall = watch.elapsed();
         let rate = per_second(runs as u64, wall);
         cx.out.line(format_args!("{} runs in {}, {rate}/s", grouped(runs as u64), duration(wall)));
+        report.conformance.print(cx);
         close(cx, &report);
     }
     Ok(exit)
@@ -198,6 +203,7 @@ fn run_table(
     let jobs: Vec<_> = pairs.iter().map(job).collect();
     run_jobs(cx, selection.threads, &jobs, &mut report.skipped, |number, observed| {
         let (row, setup) = pairs[number];
+        report.conformance.check(&row.id, setup, &row.workload, &observed)?;
         let outcome = outcome(row, observed)?;
         report.rows.push(RowJson {
             id: row.id.clone(),
@@ -247,8 +253,10 @@ fn run_random(
             |seed| Job { setup, workload: random_workload(seed), crashes: Crashes::EveryStep };
         let jobs: Vec<_> = seeds().map(job).collect();
         run_jobs(cx, selection.threads, &jobs, &mut report.skipped, |number, observed| {
-            let Observed { results, crashes } = observed;
             let seed = first.wrapping_add(number as u64);
+            let name = format!("seed {seed}");
+            report.conformance.check(&name, setup, &jobs[number].workload, &observed)?;
+            let Observed { results, crashes } = observed;
             let steps = jobs[number].workload.to_string();
             report.random.push(RandomJson { seed, steps, setup: setup.name, results, crashes });
             Ok(())

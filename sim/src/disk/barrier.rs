@@ -4,6 +4,7 @@ use std::io;
 
 use seedbed_faults::{Growth, NameOrder};
 
+use super::file::LenChange;
 use super::names::Place;
 use super::{Disk, Ino, Node};
 
@@ -24,12 +25,21 @@ pub struct Barrier {
     kind: SyncKind,
     /// Changes up to this number are covered.
     upto: u64,
+    /// Of a file only the data in this range: where it starts and ends.
+    extent: Option<(u64, u64)>,
 }
 
 impl Disk {
     /// Begins a sync of an open file.
     pub fn begin_sync(&self, ino: Ino, kind: SyncKind) -> Barrier {
-        Barrier { ino, kind, upto: self.seq }
+        Barrier { ino, kind, upto: self.seq, extent: None }
+    }
+
+    /// Begins what a write through `O_DSYNC` waits for: a [`SyncKind::Data`] of its own range, not
+    /// of other pages.
+    pub fn begin_sync_written(&self, ino: Ino, at: u64, len: u64) -> Barrier {
+        let extent = Some((at, at.saturating_add(len)));
+        Barrier { ino, kind: SyncKind::Data, upto: self.seq, extent }
     }
 
     /// Begins a sync of a directory.
@@ -39,7 +49,7 @@ impl Disk {
     pub fn begin_sync_dir(&self, path: &str) -> io::Result<Barrier> {
         let ino = self.resolve(path)?;
         self.dir(ino)?;
-        Ok(Barrier { ino, kind: SyncKind::All, upto: self.seq })
+        Ok(Barrier { ino, kind: SyncKind::All, upto: self.seq, extent: None })
     }
 
     /// The barrier is reached: what it covers is durable.
@@ -47,15 +57,32 @@ impl Disk {
     pub fn complete(&mut self, barrier: Barrier) {
         self.barriers += 1;
         // With nothing pending in the metadata order a file's sync is about that file alone.
-        if self.journal_end > 0 && self.inodes.contains(barrier.ino as usize) {
+        let is_logged = self.profile.names == NameOrder::LogTree;
+        if (self.journal_end > 0 || is_logged) && self.inodes.contains(barrier.ino as usize) {
             match self.profile.names {
                 NameOrder::Journal => self.commit_journal(self.journal_cut(barrier)),
-                NameOrder::LogTree => self.log_inode(barrier),
+                NameOrder::LogTree => self.log(barrier.ino, barrier.upto),
                 NameOrder::Unordered | NameOrder::Immediate => {}
             }
         }
+        if is_logged && self.is_nameless(barrier.ino) {
+            return self.log_nameless(barrier.ino, barrier.upto);
+        }
+        if is_logged {
+            self.keep_committed(barrier.ino);
+        }
         match self.inodes.get_mut(barrier.ino as usize).map(|inode| &mut inode.node) {
-            Some(Node::File(file)) => self.used -= file.make_durable(barrier.upto),
+            Some(Node::File(file)) => match barrier.extent {
+                None => self.used -= file.make_durable(barrier.upto),
+                Some(extent) => {
+                    file.make_extent_durable(barrier.upto, extent);
+                    // btrfs' log may take along whatever of the file is there.
+                    if is_logged {
+                        file.loosen(barrier.upto);
+                    }
+                }
+            },
+            Some(Node::Dir(_)) if is_logged => {}
             Some(Node::Dir(_)) => self.make_names_durable(barrier.ino, barrier.upto),
             // Removed, and every handle closed, while the sync was under way.
             None => {}
@@ -69,18 +96,7 @@ impl Disk {
         if let Some(Node::File(file)) =
             self.inodes.get_mut(barrier.ino as usize).map(|inode| &mut inode.node)
         {
-            file.fail_sync(barrier.upto);
-        }
-    }
-
-    /// Writes back one unit of a file, as the kernel may at any time: a version of a page becomes
-    /// durable, and with copy on write or a length that has to grow, nothing else.
-    pub fn write_back(&mut self, ino: Ino, unit: u32) {
-        if self.profile.copy_on_write {
-            return;
-        }
-        if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {
-            file.persist(|write| write.unit == unit, |_| false);
+            file.fail_sync(barrier.upto, barrier.extent);
         }
     }
 
@@ -88,7 +104,10 @@ impl Disk {
     /// far become durable; data only where the profile ties it to them.
     pub fn commit(&mut self) {
         match self.profile.names {
-            NameOrder::Journal | NameOrder::LogTree => self.commit_journal(self.seq),
+            NameOrder::Journal | NameOrder::LogTree => {
+                self.commit_journal(self.seq);
+                self.end_log();
+            }
             NameOrder::Unordered | NameOrder::Immediate => {}
         }
     }
@@ -96,6 +115,7 @@ impl Disk {
     /// Makes everything durable, like syncfs(2).
     pub fn sync_all(&mut self) {
         self.commit_journal(self.seq);
+        self.end_log();
         for (_, inode) in &mut self.inodes {
             if let Node::File(file) = &mut inode.node {
                 self.used -= file.make_durable(u64::MAX);
@@ -105,7 +125,7 @@ impl Disk {
 
     /// The last operation of the journal that must be committed for this barrier.
     fn journal_cut(&self, barrier: Barrier) -> u64 {
-        let Barrier { ino, kind, upto } = barrier;
+        let Barrier { ino, kind, upto, extent } = barrier;
         let covers_names = match kind {
             SyncKind::All => self.profile.sync_covers_names,
             SyncKind::Data => self.profile.sync_data_covers_names,
@@ -116,7 +136,14 @@ impl Disk {
         });
         let last_name = names.map(|(_, _, version)| version.op).max().unwrap_or(0);
         let last_len = match &self.inodes[ino as usize].node {
-            Node::File(file) => file.lens().iter().rev().find(|len| len.seq <= upto),
+            Node::File(file) => {
+                // A length beyond the range is not the business of this sync.
+                let end = extent.map_or(u64::MAX, |(_, end)| end);
+                let covered = |len: &&LenChange| {
+                    len.seq <= upto && !len.is_bare() && (!len.grown || len.to <= end)
+                };
+                file.lens().iter().rev().find(covered)
+            }
             Node::Dir(_) => None,
         };
         last_name.max(last_len.map_or(0, |len| len.seq))
@@ -135,21 +162,24 @@ impl Disk {
             .collect();
         self.make_places_durable(everywhere, |_| false);
         let at_write = self.profile.growth == Growth::AtWrite;
-        let ordered = self.profile.data_before_len;
+        let before_len = self.profile.data_before_len;
+        let zeros = self.profile.zeros_before_cut;
         for (_, inode) in &mut self.inodes {
             let Node::File(file) = &mut inode.node else { continue };
-            let grown: Vec<(u64, u64)> = file
-                .lens()
+            let hides = |unit| zeros && (before_len || file.has_durable_bytes(unit));
+            let forced: Vec<(u64, u32)> = file
+                .writes()
                 .iter()
-                .filter(|len| at_write && len.grown && len.seq <= cut)
-                .map(|len| (len.seq, (len.to - 1) / u64::from(file.unit())))
+                .filter(|write| write.seq <= cut)
+                .filter(|write| match write.cuts {
+                    true => !write.is_tail(file.unit()) || hides(write.unit),
+                    false => at_write && before_len && file.allocates(write),
+                })
+                .map(|write| (write.seq, write.unit))
                 .collect();
             file.persist(
-                |write| {
-                    let with_len = grown.contains(&(write.seq, u64::from(write.unit)));
-                    write.seq <= cut && (write.cuts || ordered && with_len)
-                },
-                |len| len.seq <= cut && (!len.grown || at_write),
+                |write| forced.contains(&(write.seq, write.unit)),
+                |len| len.seq <= cut && !len.is_bare() && (!len.grown || at_write),
             );
         }
         if cut >= self.journal_end {
@@ -157,9 +187,10 @@ impl Disk {
         }
     }
 
-    /// Data of files that replaced others in the journal up to `cut`.
+    /// Lengths of files that replaced others in the journal up to `cut`.
     fn write_back_replacements(&mut self, cut: u64) {
-        if !self.profile.replace_flushes {
+        // Where they grow in the journal they are part of it.
+        if !self.profile.replace_flushes || self.profile.growth == Growth::AtWrite {
             return;
         }
         let replacing: Vec<(Ino, u64)> = self
@@ -169,29 +200,8 @@ impl Disk {
             .collect();
         for (ino, op) in replacing {
             if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {
-                file.persist(|write| write.seq <= op, |len| len.seq <= op);
+                file.persist(|_| false, |len| len.seq <= op);
             }
         }
-    }
-
-    /// btrfs' fsync: the inode's own names, and the directories above them, become durable out of
-    /// order; other files do not. Of a directory: its names.
-    fn log_inode(&mut self, barrier: Barrier) {
-        let Barrier { ino, upto, .. } = barrier;
-        let mut work: Vec<(Place, u64)> = Vec::new();
-        let mut inos = vec![ino];
-        while let Some(ino) = inos.pop() {
-            for (dir, name, version) in self.pending_names() {
-                let place = Place { dir, name: name.into() };
-                let known = work.iter().any(|(known, _)| *known == place);
-                if version.ino == Some(ino) && version.op <= upto && !known {
-                    work.push((place, version.op));
-                    inos.push(dir);
-                }
-            }
-        }
-        let below = self.pending_names().filter(|(dir, _, v)| *dir == ino && v.op <= upto);
-        work.extend(below.map(|(dir, name, v)| (Place { dir, name: name.into() }, v.op)));
-        self.make_places_durable(work, |_| true);
     }
 }

@@ -1,9 +1,11 @@
 //! One file: pages as readers see them, and the undo bytes of what is not durable yet.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::pages::{self, Page};
-use super::{PAGE, SECTOR, Site};
+use super::{FILE_LEN_MAX, PAGE, SECTOR, Site};
 
 /// For comparing: a slice of it is faster than a look at every byte.
 static ZEROS: Page = [0; PAGE];
@@ -26,6 +28,8 @@ pub(super) struct FileData {
     undo: Vec<u8>,
     /// Length changes that may still be lost, in program order.
     lens: Vec<LenChange>,
+    /// Space was allocated in advance since the last sync.
+    pub(super) is_allocated: bool,
 }
 
 /// A write to one unit (page or sector).
@@ -44,6 +48,8 @@ pub(super) struct UnitWrite {
     failed: bool,
     /// The zeros that a shorter length puts in place of what it cuts off.
     pub cuts: bool,
+    /// It may persist without what was in the metadata order before it.
+    pub free: bool,
 }
 
 /// A new length.
@@ -54,7 +60,17 @@ pub(super) struct LenChange {
     pub to: u64,
     /// By writing at the end; else by setting it.
     pub grown: bool,
+    /// It may persist without what was in the metadata order before it.
+    pub free: bool,
     failed: bool,
+}
+
+impl LenChange {
+    /// A length that a log took from memory, without what else made it so: what was cut off is
+    /// still there, and what was written is not.
+    pub(super) fn is_bare(&self) -> bool {
+        self.free && !self.grown
+    }
 }
 
 /// The length after some changes in program order.
@@ -86,6 +102,7 @@ impl FileData {
             writes: Vec::new(),
             undo: Vec::new(),
             lens: Vec::new(),
+            is_allocated: false,
         }
     }
 
@@ -179,7 +196,7 @@ impl FileData {
         if self.fixed_len {
             self.durable_len = to;
         } else {
-            self.lens.push(LenChange { seq, site, to, grown: true, failed: false });
+            self.lens.push(LenChange { seq, site, to, grown: true, free: false, failed: false });
         }
     }
 
@@ -200,6 +217,7 @@ impl FileData {
             len: bytes.len() as u16,
             failed: false,
             cuts,
+            free: false,
         });
     }
 
@@ -222,7 +240,14 @@ impl FileData {
         if self.fixed_len {
             self.durable_len = len;
         } else {
-            self.lens.push(LenChange { seq, site, to: len, grown: false, failed: false });
+            self.lens.push(LenChange {
+                seq,
+                site,
+                to: len,
+                grown: false,
+                free: false,
+                failed: false,
+            });
         }
         true
     }
@@ -265,6 +290,60 @@ impl FileData {
         self.persist(|_| false, |l| last.is_some_and(|last| l.seq <= last));
     }
 
+    /// Makes the data of a range durable, set lengths, and what the length grew to up to its end.
+    pub(super) fn make_extent_durable(&mut self, upto: u64, (start, end): (u64, u64)) {
+        let units = units_of(self.unit, (start, end));
+        self.persist(
+            |write| write.seq <= upto && !write.failed && units.contains(&write.unit),
+            |len| {
+                let covered = len.seq <= upto && !len.failed && !len.is_bare();
+                covered && (!len.grown || len.to <= end)
+            },
+        );
+    }
+
+    /// Lets data, and lengths that grew, persist out of the metadata order.
+    pub(super) fn loosen(&mut self, upto: u64) {
+        self.writes
+            .iter_mut()
+            .filter(|write| write.seq <= upto)
+            .for_each(|write| write.free = true);
+        let grown = |len: &&mut LenChange| len.grown && len.seq <= upto;
+        self.lens.iter_mut().filter(grown).for_each(|len| len.free = true);
+    }
+
+    /// Lets each length that is pending persist without anything else.
+    pub(super) fn log_len(&mut self, (seq, site): (u64, Site)) {
+        let bare = |to| LenChange { seq, site, to, grown: false, free: true, failed: false };
+        let lens: BTreeSet<u64> = self.lens.iter().map(|len| len.to).collect();
+        self.lens.extend(lens.into_iter().map(bare));
+    }
+
+    /// What is durable, by itself.
+    pub(super) fn durable_part(&self) -> Self {
+        let mut durable = self.clone();
+        durable.lose_all();
+        durable
+    }
+
+    /// Takes back what was durable: that is `committed` now, and all that readers see besides is
+    /// pending, in no order.
+    pub(super) fn revert(&mut self, committed: &Self, (seq, site): (u64, Site)) {
+        let shown = std::mem::replace(self, committed.clone());
+        for unit in 0..self.len.max(shown.len).div_ceil(u64::from(self.unit)) as u32 {
+            let wanted = shown.versions(unit).pop().expect("there is a version");
+            if self.versions(unit)[0] != wanted {
+                self.write_unit((unit * self.unit) as usize, &wanted, (seq, site), false);
+            }
+        }
+        if self.len != shown.len {
+            self.len = shown.len;
+            let to = shown.len;
+            self.lens.push(LenChange { seq, site, to, grown: false, free: true, failed: false });
+        }
+        self.loosen(seq);
+    }
+
     /// Makes exactly some changes durable. A write takes the earlier ones of its unit with it, a
     /// set length whatever length was before.
     pub(super) fn persist(
@@ -291,8 +370,10 @@ impl FileData {
         }
     }
 
-    pub(super) fn fail_sync(&mut self, upto: u64) {
-        self.writes.iter_mut().filter(|w| w.seq <= upto).for_each(|w| w.failed = true);
+    pub(super) fn fail_sync(&mut self, upto: u64, extent: Option<(u64, u64)>) {
+        let units = units_of(self.unit, extent.unwrap_or((0, FILE_LEN_MAX)));
+        let covered = |w: &&mut UnitWrite| w.seq <= upto && units.contains(&w.unit);
+        self.writes.iter_mut().filter(covered).for_each(|w| w.failed = true);
         self.lens.iter_mut().filter(|l| l.seq <= upto).for_each(|l| l.failed = true);
     }
 
@@ -301,6 +382,7 @@ impl FileData {
         self.writes.clear();
         self.undo.clear();
         self.lens.clear();
+        self.is_allocated = false;
         self.durable_len = self.len;
     }
 
@@ -371,6 +453,52 @@ impl FileData {
         }
     }
 
+    /// All versions of a unit, the durable one first and the one that readers see last.
+    pub(super) fn versions(&self, unit: u32) -> Vec<Vec<u8>> {
+        let at = unit as usize * self.unit as usize;
+        let (page, start) = (at / PAGE, at % PAGE);
+        let mut bytes = match self.pages.get(page) {
+            Some(Some(page)) => page[start..start + self.unit as usize].to_vec(),
+            _ => vec![0; self.unit as usize],
+        };
+        let mut versions = vec![bytes.clone()];
+        for write in self.writes.iter().rev().filter(|write| write.unit == unit) {
+            let old = &self.undo[write.undo_at as usize..][..write.len as usize];
+            let start = write.start as usize - start;
+            bytes[start..start + old.len()].copy_from_slice(old);
+            versions.push(bytes.clone());
+        }
+        versions.reverse();
+        versions
+    }
+
+    /// Whether a unit is overwritten in place: bytes of it are durable, and nothing pending cuts
+    /// them off. One that is durably zeros may be a hole.
+    pub(super) fn is_in_place(&self, unit: u32) -> bool {
+        let is_cut = self.writes.iter().any(|write| write.unit == unit && write.cuts);
+        !is_cut && self.has_durable_bytes(unit)
+    }
+
+    /// Whether a pending write made the file longer by a block of its own, which was not there
+    /// before.
+    pub(super) fn allocates(&self, write: &UnitWrite) -> bool {
+        let is_first = |other: &UnitWrite| other.unit == write.unit && other.seq < write.seq;
+        let end = u64::from(write.unit + 1) * u64::from(self.unit);
+        let grows = |len: &LenChange| {
+            len.grown
+                && len.seq == write.seq
+                && len.to.div_ceil(u64::from(self.unit)) * u64::from(self.unit) == end
+        };
+        self.lens.iter().any(grows)
+            && !self.writes.iter().any(is_first)
+            && !self.has_durable_bytes(write.unit)
+    }
+
+    /// Whether there are bytes of a unit on the device for sure.
+    pub(super) fn has_durable_bytes(&self, unit: u32) -> bool {
+        self.versions(unit)[0].iter().any(|byte| *byte != 0)
+    }
+
     /// Changes one durable bit. The caller picks a byte below the length.
     pub(super) fn flip_bit(&mut self, offset: u64, bit: u8) {
         assert!(offset < self.len && bit < 8, "bit rot outside the file");
@@ -380,6 +508,11 @@ impl FileData {
 }
 
 impl UnitWrite {
+    /// The first sector of its unit that it touches.
+    pub(super) fn first_sector(&self, unit: u32) -> usize {
+        self.start as usize % unit as usize / SECTOR
+    }
+
     /// How many sectors it touches.
     pub(super) fn sectors(&self) -> u32 {
         let (start, end) = (self.start as usize, self.start as usize + self.len as usize);
@@ -396,6 +529,12 @@ impl UnitWrite {
         let page = u64::from(self.unit) * u64::from(unit) / PAGE as u64;
         (page * PAGE as u64 + u64::from(self.start), u64::from(self.len))
     }
+}
+
+/// The units that a range touches.
+fn units_of(unit: u32, (start, end): (u64, u64)) -> Range<u32> {
+    let unit = u64::from(unit);
+    (start / unit) as u32..end.div_ceil(unit) as u32
 }
 
 /// The page, made if it is missing and copied if a clone of the disk shares it.

@@ -351,6 +351,12 @@ impl Disk {
                         }
                         left -= part;
                     }
+                    // What has no page reads as zeros, at the end as well.
+                    while left > 0 {
+                        let part = left.min(super::PAGE);
+                        hash.update(&[0; super::PAGE][..part]);
+                        left -= part;
+                    }
                 }
             }
         }

@@ -26,12 +26,15 @@
 //! order of persist nodes is worked out only when the power goes.
 
 mod barrier;
+mod extent;
 mod file;
 mod images;
+mod log_tree;
 mod loss;
 mod names;
 mod pages;
 mod pending;
+mod reach;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +52,7 @@ pub use barrier::{Barrier, SyncKind};
 pub use images::{Bounds, ImageCount, Tear};
 pub use loss::{Chooser, Lost};
 pub use pending::{Kept, NodeOp, Pending, PersistNode};
+pub use reach::Witness;
 
 /// Where in the engine's source a change came from, if that is known.
 pub type Site = Option<&'static Location<'static>>;
@@ -92,6 +96,10 @@ struct Inode {
     links: u32,
     /// Open handles.
     handles: u32,
+    /// A log tree has held it since the last commit.
+    logged: bool,
+    /// What the last commit holds of a file that the log tree holds newer.
+    committed: Option<Box<FileData>>,
 }
 
 #[derive(Clone, Debug)]
@@ -171,7 +179,13 @@ impl Disk {
         // Every change is numbered: without one the root is as it was made.
         if self.seq > 0 || self.inodes.is_empty() {
             self.inodes.clear();
-            let root = Inode { node: Node::Dir(DirData::default()), links: 1, handles: 0 };
+            let root = Inode {
+                node: Node::Dir(DirData::default()),
+                links: 1,
+                handles: 0,
+                logged: false,
+                committed: None,
+            };
             assert_eq!(self.inodes.insert(root) as Ino, ROOT);
         }
         self.seq = 0;
@@ -217,7 +231,13 @@ impl Disk {
             None if options.create || options.create_new => {
                 let fixed_len = self.profile.growth == Growth::Immediate;
                 let file = FileData::new(self.profile.unit, fixed_len);
-                let file = Inode { node: Node::File(file), links: 0, handles: 0 };
+                let file = Inode {
+                    node: Node::File(file),
+                    links: 0,
+                    handles: 0,
+                    logged: false,
+                    committed: None,
+                };
                 let ino = self.inodes.insert(file) as Ino;
                 self.bind_new(dir, name, ino);
                 ino
@@ -308,7 +328,13 @@ impl Disk {
         if self.dir(dir)?.get(name).is_some() {
             return Err(os_error(os_code::EEXIST));
         }
-        let new = Inode { node: Node::Dir(DirData::default()), links: 0, handles: 0 };
+        let new = Inode {
+            node: Node::Dir(DirData::default()),
+            links: 0,
+            handles: 0,
+            logged: false,
+            committed: None,
+        };
         let ino = self.inodes.insert(new) as Ino;
         self.bind_new(dir, name, ino);
         Ok(())
@@ -487,6 +513,7 @@ impl Disk {
             needs_pair: false,
             creates: false,
             replaces: false,
+            free: false,
             site: self.site,
         }
     }
@@ -508,8 +535,15 @@ impl Disk {
     /// moves atomically.
     fn move_name(&mut self, from: (Ino, &str), to: (Ino, &str), ino: Ino, replaces: bool) {
         let place = |(dir, name): (Ino, &str)| Some(Place { dir, name: name.into() });
-        let version = self.version();
+        let mut version = self.version();
+        // Both halves go the same way.
+        version.free =
+            self.joins_log(from.0, from.1, Some(ino)) || self.joins_log(to.0, to.1, None);
         let needs_pair = self.is_dir(ino);
+        // ext4 flushes blocks whose allocation is delayed. Space that was allocated in advance has
+        // taken their place, and the new length waits for data that nobody writes.
+        let is_allocated = self.file_mut(ino).is_ok_and(|file| file.is_allocated);
+        let replaces = replaces && !is_allocated;
         let old_needs_pair = needs_pair || self.profile.rename_is_safe;
         let old = NameVersion { pair: place(to), needs_pair: old_needs_pair, ..version.clone() };
         let new =
@@ -520,12 +554,23 @@ impl Disk {
     }
 
     /// Gives a name a new version.
-    fn bind(&mut self, dir: Ino, name: &str, version: NameVersion) {
+    fn bind(&mut self, dir: Ino, name: &str, mut version: NameVersion) {
+        version.free |= self.joins_log(dir, name, version.ino);
         if let Some(ino) = version.ino {
             self.inodes[ino as usize].links += 1;
         }
         self.journal_end = version.op;
+        let is_free = version.free;
+        let replaced = self.dir_mut(dir).get(name).filter(|_| version.ino.is_some());
+        // A new one that the log has as well comes with its name.
+        let is_new_logged = version.ino.is_some_and(|ino| self.inodes[ino as usize].logged);
+        let replaced =
+            replaced.filter(|&old| is_free && !is_new_logged && self.inodes[old as usize].logged);
         self.dir_mut(dir).push(name, version);
+        if let Some(old) = replaced {
+            // The log holds that the old one is gone, and not yet what took its place.
+            self.dir_mut(dir).interrupt(old);
+        }
     }
 
     /// Where names are durable at once, they are so now.

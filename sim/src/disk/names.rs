@@ -33,6 +33,8 @@ pub(super) struct NameVersion {
     pub creates: bool,
     /// A rename that replaced a file.
     pub replaces: bool,
+    /// It may persist out of the order of names: a log tree may hold it.
+    pub free: bool,
     pub site: Site,
 }
 
@@ -103,6 +105,75 @@ impl DirData {
         (versions, released)
     }
 
+    /// What a name durably stands for.
+    pub(super) fn durable(&self, name: &str) -> Option<Ino> {
+        self.names.get(name)?.durable
+    }
+
+    /// Lets a name be gone between standing for an inode and for the one that replaced it.
+    pub(super) fn interrupt(&mut self, ino: Ino) {
+        for entry in self.names.values_mut() {
+            let mut before = entry.durable;
+            let replaced = entry.versions.iter().position(|version| {
+                let known = std::mem::replace(&mut before, version.ino);
+                known == Some(ino) && version.ino.is_some() && version.ino != Some(ino)
+            });
+            if let Some(at) = replaced {
+                let by = &entry.versions[at];
+                // Just before it: operations are numbered one by one.
+                let gone = NameVersion {
+                    op: by.op - 1,
+                    ino: None,
+                    pair: None,
+                    needs_pair: false,
+                    creates: false,
+                    replaces: false,
+                    free: true,
+                    site: by.site,
+                };
+                entry.versions.insert(at, gone);
+            }
+        }
+    }
+
+    /// Lets pending versions that are asked for persist out of order. Returns the other halves of
+    /// renames among them, with the operation.
+    pub(super) fn loosen(
+        &mut self,
+        wanted: impl Fn(&str, Option<Ino>, &NameVersion) -> bool,
+    ) -> Vec<(Place, u64)> {
+        let mut pairs = Vec::new();
+        for (name, entry) in &mut self.names {
+            let mut before = entry.durable;
+            for version in &mut entry.versions {
+                if wanted(name, before, version) {
+                    version.free = true;
+                    pairs.extend(version.pair.clone().map(|pair| (pair, version.op)));
+                }
+                before = version.ino;
+            }
+        }
+        pairs
+    }
+
+    /// Whether what a name durably stands for has been renamed to another.
+    pub(super) fn is_moved(&self, name: &str) -> bool {
+        let first = self.names.get(name).and_then(|entry| entry.versions.first());
+        first.is_some_and(|first| first.ino.is_none() && first.pair.is_some())
+    }
+
+    /// Whether a name durably stands for an inode.
+    pub(super) fn names_durably(&self, ino: Ino) -> bool {
+        self.names.values().any(|name| name.durable == Some(ino))
+    }
+
+    /// Whether any version of any name stands for an inode.
+    pub(super) fn mentions(&self, ino: Ino) -> bool {
+        self.names.values().any(|name| {
+            name.durable == Some(ino) || name.versions.iter().any(|v| v.ino == Some(ino))
+        })
+    }
+
     /// Drops a name's versions but the first `keep`. Returns what they stood for.
     pub(super) fn keep_versions(&mut self, name: &str, keep: usize) -> Vec<Option<Ino>> {
         let Some(entry) = self.names.get_mut(name) else { return Vec::new() };
@@ -148,7 +219,10 @@ impl Disk {
     /// Makes a directory's names durable, and with them whatever those versions need elsewhere (a
     /// rename that took a name away here is durable only together with the new name).
     pub(super) fn make_names_durable(&mut self, dir: Ino, upto: u64) {
-        let Node::Dir(data) = &self.inodes[dir as usize].node else { return };
+        // It may have gone with a name in another one.
+        let Some(Node::Dir(data)) = self.inodes.get(dir as usize).map(|inode| &inode.node) else {
+            return;
+        };
         if !data.is_dirty() {
             return;
         }

@@ -12,8 +12,9 @@
 //! * With delayed allocation a grown length enters the journal when its page is written back: any
 //!   time after the write, so it needs what was in the journal before, and nothing later needs it.
 //!   That is why a hole of zeros before later data is legal.
-//! * `data=ordered` makes such a length need its own page's data, not other pages'.
-//! * `auto_da_alloc` makes a replacing rename need the new file's data and length.
+//! * On xfs, and on ext4 without delayed allocation, such a length needs its own page's data, not
+//!   other pages'.
+//! * `auto_da_alloc` makes a replacing rename need the new file's length, not its data.
 //! * Copy on write makes overwritten data need the journal before it.
 
 use seedbed_env::map::FxHashMap;
@@ -345,8 +346,8 @@ impl<'a> Builder<'a> {
             return false;
         }
         match (first, other) {
-            (Atom::Name { version: a, .. }, Atom::Name { .. }) => {
-                self.has_journal() || a.needs_pair && a.ino.is_some()
+            (Atom::Name { version: a, .. }, Atom::Name { version: b, .. }) => {
+                self.has_journal() && !a.free && !b.free || a.needs_pair && a.ino.is_some()
             }
             (Atom::Len { len, .. }, Atom::Write { write, .. }) => {
                 self.has_journal() && !len.grown && write.cuts && !write.is_tail(self.profile.unit)
@@ -390,17 +391,24 @@ impl<'a> Builder<'a> {
     fn edges(&mut self, atoms: &[Atom<'a>]) -> ((Kind, Ino, u64), bool) {
         let key = key_of(&mut self.names, &atoms[0], self.profile);
         match &atoms[0] {
-            Atom::Write { .. } => {
+            Atom::Write { write, .. } => {
                 self.pending.after.extend(self.last.get(&key));
-                if self.profile.copy_on_write {
+                if self.profile.copy_on_write && !write.free {
                     self.pending.after.extend(self.journal);
                 }
                 (key, false)
             }
             Atom::Len { ino, len, .. } if len.grown => self.edges_of_growth(*ino, len, key),
+            Atom::Len { len, .. } if len.is_bare() => (key, false),
             Atom::Len { ino, len, .. } => self.edges_of_set_len(*ino, len, key),
             Atom::Name { version, .. } => {
-                if self.has_journal() {
+                if self.has_journal() && !version.free {
+                    // One before it may be out of the order.
+                    for atom in atoms {
+                        let key = key_of(&mut self.names, atom, self.profile);
+                        self.pending.after.extend(self.last.get(&key));
+                    }
+                    self.edges_of_old_name(version);
                     if version.replaces && self.profile.replace_flushes {
                         self.edges_of_replacement(version.ino);
                     }
@@ -410,16 +418,14 @@ impl<'a> Builder<'a> {
                     let key = key_of(&mut self.names, atom, self.profile);
                     self.pending.after.extend(self.last.get(&key));
                 }
-                // The old name of a rename; its new one is the node before.
-                if version.ino.is_none() && version.needs_pair {
-                    self.pending.after.push(self.pending.nodes.len() as u32 - 1);
-                }
+                self.edges_of_old_name(version);
                 (key, false)
             }
         }
     }
 
-    /// A journal first writes the zeros at a cut file's new end.
+    /// A journal first writes the zeros at a cut file's new end, if there are bytes on the device
+    /// that they hide. A block that is not there yet has none.
     fn edges_of_set_len(
         &mut self,
         ino: Ino,
@@ -432,6 +438,9 @@ impl<'a> Builder<'a> {
         }
         let unit = len.to / u64::from(self.profile.unit);
         let tail = self.last.get(&(Kind::Unit, ino, unit));
+        let is_there = || self.pending.disk.has_durable_bytes(ino, unit as u32);
+        let hides = self.profile.zeros_before_cut && (self.profile.data_before_len || is_there());
+        let tail = tail.filter(|_| hides);
         if let Some(&tail) = tail.filter(|&&tail| self.pending.nodes[tail as usize].seq == len.seq)
         {
             self.pending.after.push(tail);
@@ -449,21 +458,51 @@ impl<'a> Builder<'a> {
             self.pending.after.extend(self.last.get(&key));
             return (key, false);
         }
-        if self.profile.data_before_len {
-            let unit = (len.to - 1) / u64::from(self.profile.unit);
+        let unit = (len.to - 1) / u64::from(self.profile.unit);
+        if self.profile.data_before_len
+            && (self.profile.growth != Growth::AtWrite || self.allocates(ino, len.seq, unit as u32))
+        {
             self.pending.after.extend(self.last.get(&(Kind::Unit, ino, unit)));
         }
         if self.profile.growth == Growth::AtWrite {
             return (key, true);
         }
-        self.pending.after.extend(self.journal);
+        if !len.free {
+            self.pending.after.extend(self.journal);
+        }
         (key, false)
     }
 
-    /// All that was written to the file that a rename puts in another's place.
+    /// The old name of a rename goes only with the new one, which is the node before if it is
+    /// pending.
+    fn edges_of_old_name(&mut self, version: &NameVersion) {
+        let Some(before) = self.pending.nodes.last() else { return };
+        // A log that held the new name may not hold it any more.
+        let is_over = |(dir, name, other): (Ino, &str, &NameVersion)| {
+            let pair = version.pair.as_ref();
+            let is_pair = pair.is_some_and(|pair| pair.dir == dir && *pair.name == *name);
+            is_pair && other.free && other.op > version.op
+        };
+        if version.free && self.pending.disk.pending_names().any(is_over) {
+            return;
+        }
+        if version.ino.is_none() && version.needs_pair && before.seq == version.op {
+            self.pending.after.push(self.pending.nodes.len() as u32 - 1);
+        }
+    }
+
+    /// Whether an operation was the first to write to a unit that is not on the device.
+    fn allocates(&self, ino: Ino, seq: u64, unit: u32) -> bool {
+        let Node::File(file) = &self.pending.disk.inodes[ino as usize].node else { return false };
+        let mut writes = file.writes().iter().filter(|write| write.unit == unit);
+        writes.find(|write| write.seq == seq).is_some_and(|write| file.allocates(write))
+    }
+
+    /// The length of the file that a rename puts in another's place: the blocks for it were
+    /// allocated, but nobody waited for the data.
     fn edges_of_replacement(&mut self, ino: Option<Ino>) {
         let of_file = |((kind, of, _), node): (&(Kind, Ino, u64), &u32)| {
-            (Some(*of) == ino && *kind != Kind::Name).then_some(*node)
+            (Some(*of) == ino && *kind == Kind::Len).then_some(*node)
         };
         self.pending.after.extend(self.last.iter().filter_map(of_file));
     }
@@ -478,7 +517,9 @@ fn key_of<'a>(
 ) -> (Kind, Ino, u64) {
     match atom {
         Atom::Write { ino, write, .. } => (Kind::Unit, *ino, u64::from(write.unit)),
-        Atom::Len { ino, index, len } if len.grown && profile.growth == Growth::Delayed => {
+        Atom::Len { ino, index, len }
+            if (len.grown || len.is_bare()) && profile.growth == Growth::Delayed =>
+        {
             (Kind::Len, *ino, 1 + u64::from(*index))
         }
         Atom::Len { ino, .. } => (Kind::Len, *ino, 0),

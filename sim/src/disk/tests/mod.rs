@@ -2,6 +2,7 @@
 
 mod posix;
 mod profiles;
+mod reach;
 
 use std::collections::BTreeSet;
 

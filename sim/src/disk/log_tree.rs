@@ -1,0 +1,200 @@
+//! btrfs between its commits: the log tree, which holds single files and directories that were
+//! synced, out of the order of everything else.
+//!
+//! What a sync makes durable for sure is little: the file, where it is now and that it is no longer
+//! where it was; of a directory its names. What a log takes along besides may persist, or not.
+
+use super::names::Place;
+use super::{Disk, Ino, Node};
+
+impl Disk {
+    /// Whether nothing that readers see stands for this inode.
+    pub(super) fn is_nameless(&self, ino: Ino) -> bool {
+        let names = |inode: &super::Inode| match &inode.node {
+            Node::Dir(dir) => dir.iter().any(|(_, named)| named == ino),
+            Node::File(_) => false,
+        };
+        ino != super::ROOT && !self.inodes.iter().any(|(_, inode)| names(inode))
+    }
+
+    /// A change of a name joins the log if it has the inode or the directory.
+    pub(super) fn joins_log(&self, dir: Ino, name: &str, ino: Option<Ino>) -> bool {
+        let Some(data) = data_of(self, dir) else { return false };
+        let is_logged = |ino: Ino| self.inodes[ino as usize].logged;
+        is_logged(dir) || ino.is_some_and(is_logged) || data.get(name).is_some_and(is_logged)
+    }
+
+    /// A sync of a file without a name, whose names may still come back. The log may hold that it
+    /// is gone, even where another file has replaced it, and its directories with it; or nothing of
+    /// it any more, so that a name that comes back has what the last commit has. None of it for
+    /// sure.
+    pub(super) fn log_nameless(&mut self, ino: Ino, upto: u64) {
+        let by = (self.next_seq(), self.site);
+        self.loosen_around(ino, upto);
+        for (_, inode) in &mut self.inodes {
+            match &mut inode.node {
+                Node::Dir(dir) if dir.mentions(ino) => dir.interrupt(ino),
+                _ => {}
+            }
+        }
+        let Some(inode) = self.inodes.get_mut(ino as usize) else { return };
+        let Node::File(file) = &mut inode.node else { return };
+        self.used -= file.page_bytes();
+        match inode.committed.take() {
+            Some(committed) => file.revert(&committed, by),
+            None => file.loosen(upto),
+        }
+        self.used += file.page_bytes();
+    }
+
+    /// The directories that an inode was or is in may be in the log as well, with all their names.
+    fn loosen_around(&mut self, ino: Ino, upto: u64) {
+        let mut pairs = Vec::new();
+        for (_, inode) in &mut self.inodes {
+            if let Node::Dir(dir) = &mut inode.node
+                && dir.mentions(ino)
+            {
+                pairs.extend(dir.loosen(|_, _, version| version.op <= upto));
+            }
+        }
+        self.loosen_pairs(&pairs);
+    }
+
+    /// The other names of an inode may be in the log as well, and that it has lost some.
+    fn loosen_names_of(&mut self, ino: Ino, upto: u64) {
+        let mut pairs = Vec::new();
+        for (_, inode) in &mut self.inodes {
+            if let Node::Dir(dir) = &mut inode.node {
+                pairs.extend(dir.loosen(|_, before, version| {
+                    version.op <= upto && (version.ino == Some(ino) || before == Some(ino))
+                }));
+            }
+        }
+        self.loosen_pairs(&pairs);
+    }
+
+    fn loosen_pairs(&mut self, pairs: &[(Place, u64)]) {
+        for (place, op) in pairs {
+            if let Some(Node::Dir(dir)) =
+                self.inodes.get_mut(place.dir as usize).map(|inode| &mut inode.node)
+            {
+                dir.loosen(|name, _, version| *name == *place.name && version.op == *op);
+            }
+        }
+    }
+
+    /// Before a file's first sync since the last commit: what that commit has of it.
+    pub(super) fn keep_committed(&mut self, ino: Ino) {
+        if let Some(inode) = self.inodes.get_mut(ino as usize)
+            && let Node::File(file) = &inode.node
+            && inode.committed.is_none()
+        {
+            inode.committed = Some(Box::new(file.durable_part()));
+        }
+    }
+
+    /// A commit: what the log held is in the trees, and the log is empty.
+    pub(super) fn end_log(&mut self) {
+        for (_, inode) in &mut self.inodes {
+            inode.logged = false;
+            inode.committed = None;
+        }
+    }
+
+    /// The log takes a file's length from memory when it takes its name: as it is, or as it was
+    /// when data was written back.
+    fn log_len(&mut self, ino: Ino) {
+        let by = (self.next_seq(), self.site);
+        if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {
+            file.log_len(by);
+        }
+    }
+
+    /// A sync of a file or directory: its own names become durable, with the directories above
+    /// them, and of a directory the names in it. A file that is displaced by that keeps a name.
+    pub(super) fn log(&mut self, ino: Ino, upto: u64) {
+        if self.is_nameless(ino) {
+            return;
+        }
+        if self.is_dir(ino) {
+            // The old place of what was moved here is not looked at: it may have both names then.
+            self.settle_names_in(ino, upto);
+        } else {
+            self.loosen_around(ino, upto);
+        }
+        self.log_names(ino, upto);
+    }
+
+    fn settle_names_in(&mut self, dir: Ino, upto: u64) {
+        let Some(data) = data_of(self, dir) else { return };
+        let names = data.pending().filter(|(_, versions)| versions[0].op <= upto);
+        let places: Vec<Place> = names.map(|(name, _)| Place { dir, name: name.into() }).collect();
+        for place in places {
+            let named = data_of(self, dir).and_then(|data| data.get(&place.name));
+            self.log_place(place, upto);
+            if let Some(ino) = named {
+                self.log_len(ino);
+                self.loosen_names_of(ino, upto);
+            }
+        }
+    }
+
+    /// Makes durable where an inode is, and that it is not where it durably was.
+    fn log_names(&mut self, ino: Ino, upto: u64) {
+        let Some(inode) = self.inodes.get_mut(ino as usize) else { return };
+        inode.logged = true;
+        let (mut present, mut left) = (Vec::new(), Vec::new());
+        for (dir, inode) in &self.inodes {
+            let Node::Dir(data) = &inode.node else { continue };
+            for (name, versions) in data.pending() {
+                let place = Place { dir: dir as Ino, name: name.into() };
+                let versions = || versions.iter().filter(|version| version.op <= upto);
+                if let Some(last) = versions().next_back().filter(|last| last.ino == Some(ino)) {
+                    present.push((place, last.op));
+                } else if let Some(first) = versions().next()
+                    && data.durable(name) == Some(ino)
+                    && first.ino.is_none()
+                {
+                    left.push((place, first.op));
+                }
+            }
+        }
+        for (place, op) in present {
+            let dir = place.dir;
+            self.log_place(place, op);
+            if dir != super::ROOT {
+                self.log_names(dir, upto);
+            }
+        }
+        left.into_iter().for_each(|(place, op)| self.log_place(place, op));
+    }
+
+    /// Makes a name durable up to an operation. What durably had it keeps a name elsewhere.
+    fn log_place(&mut self, place: Place, upto: u64) {
+        // The directory may have gone with what was made durable just before.
+        let Some(data) = data_of(self, place.dir) else { return };
+        // A rename took it away; of a file that was unlinked no other name is looked for.
+        let displaced = data.durable(&place.name).filter(|_| data.is_moved(&place.name));
+        let handle = displaced.filter(|&ino| !self.is_nameless(ino));
+        self.make_places_durable(vec![(place, upto)], |_| false);
+        if let Some(ino) = handle.filter(|&ino| !self.has_durable_name(ino)) {
+            self.log_names(ino, u64::MAX);
+            self.log_len(ino);
+        }
+    }
+
+    fn has_durable_name(&self, ino: Ino) -> bool {
+        let names = |inode: &super::Inode| match &inode.node {
+            Node::Dir(dir) => dir.names_durably(ino),
+            Node::File(_) => false,
+        };
+        self.inodes.iter().any(|(_, inode)| names(inode))
+    }
+}
+
+fn data_of(disk: &Disk, dir: Ino) -> Option<&super::DirData> {
+    match &disk.inodes.get(dir as usize)?.node {
+        Node::Dir(data) => Some(data),
+        Node::File(_) => None,
+    }
+}
