@@ -225,9 +225,9 @@ whether that was exhaustive. A violation is minimal: of what it lists as lost no
 back. It is written as a trace, which replays and shrinks like any other.
 
 JSON: {scenario, plant, omit_sync, weaken_sync, profiles, cases, done, points, images, pruned,
-checked, exhaustive, never_exercised, wall_ms, violations: [{case, profile, setting, law, expected, got, ordering,
-crashes: [{at_op, power, lost: [[what, torn]], kept}], trace}], inconclusive: [[case, reason]],
-interrupted, exit_code}.")]
+checked, exhaustive, never_exercised, wall_ms, violations: [{case, profile, setting, law, expected,
+got, ordering, crashes: [{at_op, power, lost: [[what, torn]], kept}], trace}],
+inconclusive: [[case, reason]], interrupted, exit_code}.")]
 pub(crate) struct ExploreArgs {
     /// The scenario; `list` names them.
     pub scenario: String,
@@ -263,8 +263,9 @@ Each sync is left out, and each sync_all weakened to a sync_data, one at a time,
 are explored under each profile. A sync is needed where that breaks a law; `-` means that nothing
 broke within the bound that the last line states.
 
-JSON: {scenario, profiles, rows: [{site, op, change, called, cells: [{profile, needed, law, ordering,
-nodes, images, exhaustive}], severity, verdict}], bound, wall_ms, interrupted, exit_code}.")]
+JSON: {scenario, profiles, rows: [{site, op, change, called, cells: [{profile, needed, law,
+ordering, nodes, images, exhaustive, called}], severity, verdict}], bound, wall_ms, interrupted,
+exit_code}.")]
 pub(crate) struct AuditArgs {
     /// The scenario; `list` names them.
     pub scenario: String,

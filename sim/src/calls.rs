@@ -202,8 +202,8 @@ impl World {
         Submitted { at: self.now, result: None }
     }
 
-    /// How much of an operation took effect when the node crashed in it: of a write, any of its first
-    /// pages.
+    /// How much of an operation took effect when the node crashed in it: of a write, any of its
+    /// first pages.
     fn effect_at_crash(&mut self, call: Call<'_>) -> Effect {
         match self.rule_fate(call) {
             Some(Ruled::Fate(Fate::Omit)) => return Effect::Omitted,

@@ -15,7 +15,7 @@ const LENGTH: u32 = 4;
 /// Persist nodes whose loss a bug may need.
 const NODES_MAX: usize = 3;
 /// Decisions that a shrunk trace may have.
-const DECISIONS_MAX: usize = 10;
+const DECISIONS_MAX: usize = 20;
 
 /// What a pattern needs.
 struct Needs {
@@ -84,7 +84,7 @@ const NEEDS: [Needs; 5] = [
         severity: EXT4,
         exposes: &[EXT4, XFS, NOAUTO_DA_ALLOC, NODELALLOC, WRITEBACK, POSIX, RAW, ADVERSARIAL],
         silent: &[],
-        law: "acknowledged is durable",
+        law: "atomic prefix",
     },
 ];
 

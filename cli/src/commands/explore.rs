@@ -391,7 +391,8 @@ impl Saved {
     fn new(scenario: &str, what: &Exploration) -> Self {
         let Exploration { settings, plant, rules, bounds, .. } = what;
         let what = format!(
-            "{} {scenario}; {}; settings {settings:?}; plant {plant:?}; rules {rules:?}; {bounds:?}",
+            "{} {scenario}; {}; settings {settings:?}; plant {plant:?}; rules {rules:?}; \
+             {bounds:?}",
             env!("CARGO_PKG_VERSION"),
             bound(what)
         );
