@@ -194,7 +194,7 @@ pub(crate) struct BoundArgs {
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub deep_length: u32,
     /// The longest sequences that go on after a crash and are crashed again at work.
-    #[arg(long, default_value_t = 2, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N")]
     pub work_length: u32,
     /// Crash points with more legal sets than this are not exhausted.
     #[arg(long, default_value_t = 1 << 14, value_name = "N")]

@@ -54,7 +54,7 @@ impl Default for Exploration {
             profiles: Profile::FIVE.to_vec(),
             depth: 2,
             deep_length_max: 2,
-            work_length_max: 2,
+            work_length_max: 1,
             bounds: Bounds::default(),
             jobs: 1,
             plant: None,
