@@ -208,14 +208,24 @@ impl Film<'_> {
     }
 }
 
+/// How often an image is tried before it counts as refused.
+const MOUNT_TRIES: u32 = 3;
+
 /// Mounts for writing, as a machine does that comes up again: ext4 does not replay fast commits
 /// otherwise.
 fn recover(setup: &Setup, image: &Image) -> io::Result<Recovered> {
-    match mount(setup, image) {
-        Ok(mount) => Ok(Recovered::Mounted(Dump::read(&mount.path())?)),
-        Err(error) => match error.raw_os_error() {
-            Some(number) => Ok(Recovered::Refused(Errno(number))),
-            None => Err(error),
-        },
+    // A good image was refused once in a while on a loaded machine with many loop devices; a bad
+    // one is refused each time.
+    let mut tries = MOUNT_TRIES;
+    loop {
+        tries -= 1;
+        match mount(setup, image) {
+            Ok(mount) => return Ok(Recovered::Mounted(Dump::read(&mount.path())?)),
+            Err(error) => match error.raw_os_error() {
+                Some(_) if tries > 0 => {}
+                Some(number) => return Ok(Recovered::Refused(Errno(number))),
+                None => return Err(error),
+            },
+        }
     }
 }
