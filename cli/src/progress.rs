@@ -81,21 +81,8 @@ impl Meter {
     ) -> (Swept, Duration) {
         label.clone_into(&mut self.label);
         let (progress, watch) = (Progress::default(), Watch::start());
-        let (done, is_done) = channel();
-        let swept = std::thread::scope(|scope| {
-            let progress = &progress;
-            let worker = scope.spawn(move || {
-                let swept = sweep(scenario, what, progress);
-                // The other end waits for this, or for the channel's end.
-                let _ = done.send(());
-                swept
-            });
-            while is_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                progress.stop.fetch_or(stop.load(Ordering::Relaxed), Ordering::Relaxed);
-                self.tick(progress, err);
-            }
-            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
+        let tick = || self.tick(&progress, err);
+        let swept = ticking((stop, &progress.stop), tick, || sweep(scenario, what, &progress));
         let wall = watch.elapsed();
         self.planned += what.seeds.end - what.seeds.start;
         self.before.seeds += swept.seeds;
@@ -173,8 +160,29 @@ pub(crate) fn follow<T: Send>(
     };
     bar.set_style(bar_style());
     let mut next_line = PLAIN_EVERY;
+    let tick = || {
+        let (position, end, line) = look(watch.elapsed());
+        bar.set_length(end);
+        bar.set_position(position);
+        if show == Show::Lines && watch.elapsed() >= next_line {
+            err.line(&line);
+            next_line = watch.elapsed() + PLAIN_EVERY;
+        }
+        bar.set_message(line);
+    };
+    let result = ticking((stop, worker_stop), tick, work);
+    bar.finish_and_clear();
+    (result, watch.elapsed())
+}
+
+/// Does some work on another thread, with a `tick` now and then here; passes `stop` on.
+fn ticking<T: Send>(
+    (stop, worker_stop): (&AtomicBool, &AtomicBool),
+    mut tick: impl FnMut(),
+    work: impl FnOnce() -> T + Send,
+) -> T {
     let (done, is_done) = channel();
-    let result = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let worker = scope.spawn(move || {
             let result = work();
             // The other end waits for this, or for the channel's end.
@@ -183,19 +191,10 @@ pub(crate) fn follow<T: Send>(
         });
         while is_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
             worker_stop.fetch_or(stop.load(Ordering::Relaxed), Ordering::Relaxed);
-            let (position, end, line) = look(watch.elapsed());
-            bar.set_length(end);
-            bar.set_position(position);
-            if show == Show::Lines && watch.elapsed() >= next_line {
-                err.line(&line);
-                next_line = watch.elapsed() + PLAIN_EVERY;
-            }
-            bar.set_message(line);
+            tick();
         }
         worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
-    bar.finish_and_clear();
-    (result, watch.elapsed())
+    })
 }
 
 fn bar_style() -> ProgressStyle {
