@@ -65,10 +65,10 @@ pub(crate) struct Oracle {
     disk_failed: bool,
     /// When the last boot that recovered ended.
     stopped_ns: Option<u64>,
-    /// Bits have rotted.
-    rotten: bool,
-    /// Bits that have rotted since the last verified recovery.
-    rotted_bits: u64,
+    /// There was damage to the media.
+    damaged: bool,
+    /// Damages since the last verified recovery.
+    damages: u64,
     pub violation: Option<Violation>,
 }
 
@@ -100,7 +100,7 @@ impl Oracle {
             (seq, tag, answer, vouches_for).hash(&mut hash);
         }
         (self.recovered, self.observed, self.durable, self.floor).hash(&mut hash);
-        (self.rotten, self.rotted_bits).hash(&mut hash);
+        (self.damaged, self.damages).hash(&mut hash);
         hash.finish()
     }
 
@@ -289,27 +289,23 @@ impl Oracle {
         stopped_ns.saturating_sub(interval.saturating_add(self.flush_ns_max))
     }
 
-    /// So many more bits have rotted.
-    pub(crate) fn rotted(&mut self, bits: u64) {
-        self.rotten |= bits > 0;
-        self.rotted_bits += bits;
-    }
-
-    pub(crate) fn is_rotten(&self) -> bool {
-        self.rotten
+    /// There is so much more damage to the media.
+    pub(crate) fn damaged(&mut self, damages: u64) {
+        self.damaged |= damages > 0;
+        self.damages += damages;
     }
 
     /// A recovery served this. The central check.
     pub(crate) fn recovered(&mut self, snapshot: &Snapshot) {
         let k = snapshot.seq;
-        if !self.rotten && self.last_issued() == self.recovered && k != self.recovered {
+        if !self.damaged && self.last_issued() == self.recovered && k != self.recovered {
             let expected = format!("{}: commit {}", IDEMPOTENT.statement, self.recovered);
             self.violated(Violation::new(IDEMPOTENT.name, expected, format!("commit {k}")));
         }
-        if self.rotten {
+        if self.damaged {
             // The budget is one damage between recoveries: a second one can hit the very record
             // that proves the first to be damage and not a torn tail.
-            let floor = if self.rotted_bits <= 1 { self.confirmed() } else { 0 };
+            let floor = if self.damages <= 1 { self.confirmed() } else { 0 };
             self.check_floor(k, floor, &DETECTED);
         } else {
             self.check_floor(k, self.floor.acknowledged, &DURABLE);
@@ -328,7 +324,7 @@ impl Oracle {
         }
         let want = self.state_after(k);
         if want != snapshot.entries {
-            let law = if self.rotten { DETECTED } else { PREFIX };
+            let law = if self.damaged { DETECTED } else { PREFIX };
             let expected = format!("{} (here: after commit {k})", law.statement);
             let got = difference(&want, &snapshot.entries);
             return self.violated(Violation::new(law.name, expected, got));
@@ -355,7 +351,7 @@ impl Oracle {
         self.power_lost = false;
         self.disk_failed = false;
         self.stopped_ns = None;
-        self.rotted_bits = 0;
+        self.damages = 0;
     }
 }
 

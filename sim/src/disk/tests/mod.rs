@@ -1,5 +1,7 @@
 //! The model's rules, one test each: what a power loss may and may not take.
 
+mod errors;
+mod media;
 mod posix;
 mod profiles;
 mod reach;
