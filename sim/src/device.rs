@@ -25,11 +25,13 @@ impl World {
     pub(crate) fn damage_at_rest(&mut self, id: NodeId) {
         let device = &self.faults.device;
         let (rot, latent) = (device.bit_rot_probability, device.latent_error_probability);
-        self.media_fault(id, FaultKind::BitRot, ("rot", rot), |disk, mut losses| {
-            disk.rot(&mut losses)
+        self.media_fault(id, ("rot", rot), |disk, mut losses| {
+            let damage = disk.rot(&mut losses)?;
+            let kind = if damage.len > 1 { FaultKind::SectorRot } else { FaultKind::BitRot };
+            Some((kind, damage))
         });
-        self.media_fault(id, FaultKind::LatentError, ("latent", latent), |disk, mut losses| {
-            disk.make_unreadable(&mut losses)
+        self.media_fault(id, ("latent", latent), |disk, mut losses| {
+            Some((FaultKind::LatentError, disk.make_unreadable(&mut losses)?))
         });
     }
 
@@ -42,12 +44,11 @@ impl World {
         if !device.stale_read_probability.is_never() {
             self.nodes[id.0 as usize].disk.keep_stale(ino);
         }
-        self.media_fault(id, FaultKind::LostWrite, ("fault.lost_write", lost), |disk, mut l| {
-            disk.lose_write(ino, &mut l)
+        self.media_fault(id, ("fault.lost_write", lost), |disk, mut losses| {
+            Some((FaultKind::LostWrite, disk.lose_write(ino, &mut losses)?))
         });
-        let chance = ("fault.misdirected_write", misdirected);
-        self.media_fault(id, FaultKind::MisdirectedWrite, chance, |disk, mut losses| {
-            disk.misdirect_write(ino, &mut losses)
+        self.media_fault(id, ("fault.misdirected_write", misdirected), |disk, mut losses| {
+            Some((FaultKind::MisdirectedWrite, disk.misdirect_write(ino, &mut losses)?))
         });
     }
 
@@ -55,15 +56,15 @@ impl World {
     fn media_fault(
         &mut self,
         id: NodeId,
-        kind: FaultKind,
         (label, probability): (&'static str, Ratio),
-        damage: impl FnOnce(&mut Disk, Losses<'_>) -> Option<Damage>,
+        damage: impl FnOnce(&mut Disk, Losses<'_>) -> Option<(FaultKind, Damage)>,
     ) {
         if !self.has_media_budget(id) || !self.choices.chance(label, probability) {
             return;
         }
         let losses = Losses::new(&mut self.choices, &self.faults);
-        let Some(damage) = damage(&mut self.nodes[id.0 as usize].disk, losses) else { return };
+        let disk = &mut self.nodes[id.0 as usize].disk;
+        let Some((kind, damage)) = damage(disk, losses) else { return };
         self.spend_media_fault(id, kind);
         self.digest.bytes(damage.what.as_bytes());
         self.log(id, || Note {

@@ -51,8 +51,10 @@ fault_kinds! {
     Hang "hang",
     /// A power loss tore a page.
     TornPage "torn_page",
-    /// Durable bytes changed.
+    /// A durable bit or byte changed.
     BitRot "bit_rot",
+    /// A durable sector is zeros or junk.
+    SectorRot "sector_rot",
     /// A page cannot be read any more.
     LatentError "latent_error",
     /// A power loss left junk.
@@ -92,9 +94,10 @@ pub struct Stats {
 
 impl FaultKind {
     /// What a device or medium does to bytes behind the file system's back.
-    pub const MEDIA: [Self; 8] = [
+    pub const MEDIA: [Self; 9] = [
         Self::LyingSync,
         Self::BitRot,
+        Self::SectorRot,
         Self::LatentError,
         Self::Garbage,
         Self::LostWrite,

@@ -31,8 +31,8 @@ pub(super) struct Bench {
     failures_before: u64,
     /// Pauses of the node, and stalls of its disk, up to then.
     delays_before: u64,
-    /// Media faults up to then.
-    damages_before: u64,
+    /// Bits and bytes that had rotted up to then.
+    bits_before: u64,
 }
 
 /// How often the disk failed so far: what can make a store stop, or not open.
@@ -40,15 +40,9 @@ fn disk_failures(sim: &Sim) -> u64 {
     sim.stats().faults_of(&FaultKind::FAILURES)
 }
 
-/// How often the device has done something to bytes behind the file system's back. A misdirected
-/// write damages two places, and a lie whatever a sync covered.
-fn damages(stats: &Stats) -> u64 {
-    let twice = [FaultKind::MisdirectedWrite, FaultKind::LyingSync];
-    stats.faults_of(&FaultKind::MEDIA) + stats.faults_of(&twice)
-}
-
+/// Whether the device has done anything to bytes behind the file system's back.
 fn is_damaged(sim: &Sim) -> bool {
-    damages(&sim.stats()) > 0
+    sim.stats().faults_of(&FaultKind::MEDIA) > 0
 }
 
 /// What an explorer clones: the clients, and how their store is set up.
@@ -59,10 +53,11 @@ pub struct Memory {
 }
 
 impl Bench {
-    /// There has been so much damage so far.
-    fn note_damages(&mut self, damages: u64) {
-        self.oracle.damaged(damages - self.damages_before);
-        self.damages_before = damages;
+    /// What the device has done to bytes so far.
+    fn note_damages(&mut self, stats: &Stats) {
+        let bits = stats.fault(FaultKind::BitRot) - self.bits_before;
+        let worse = stats.faults_of(&FaultKind::MEDIA) > stats.fault(FaultKind::BitRot);
+        self.oracle.damaged(bits, worse);
     }
 }
 
@@ -221,7 +216,9 @@ fn after_crash(sim: &Sim, kind: CrashKind, bench: &mut Bench) {
     bench.delays_before = delays;
     bench.oracle.crashed(&LifeEnded { kind, now_ns: sim.now_ns(), disk_failed });
     bench.poisoned = false;
-    bench.note_damages(damages(&stats));
+    // What went wrong during a boot may show only now: what its recovery was told does not count.
+    bench.note_damages(&stats);
+    bench.bits_before = stats.fault(FaultKind::BitRot);
 }
 
 /// Mode, checkpoint size and garbage collection are part of the seed; 0 is the plainest.
@@ -282,9 +279,9 @@ pub(super) trait Witness: Env {
     fn witness(&self, op: &'static str, value: u64, detail: impl FnOnce() -> String);
     /// Counts a checked recovery.
     fn checked(&self) {}
-    /// Damage to the media so far.
-    fn damages(&self) -> u64 {
-        0
+    /// What has gone wrong so far, if that is known.
+    fn faults_so_far(&self) -> Option<Stats> {
+        None
     }
     /// Time for the oracle, in nanoseconds; not a clock that steps or drifts.
     fn ns(&self) -> u64;
@@ -299,8 +296,8 @@ impl Witness for SimEnv {
         self.count_check();
     }
 
-    fn damages(&self) -> u64 {
-        damages(&self.stats())
+    fn faults_so_far(&self) -> Option<Stats> {
+        Some(self.stats())
     }
 
     fn ns(&self) -> u64 {
@@ -370,7 +367,9 @@ async fn life<E: Witness>(env: E, options: Options, bench: Shared, goal: Goal) -
     env.checked();
     {
         let mut bench = lock(&bench);
-        bench.note_damages(env.damages());
+        if let Some(stats) = env.faults_so_far() {
+            bench.note_damages(&stats);
+        }
         bench.oracle.recovered(&snapshot);
         if goal == Goal::Recover || bench.oracle.violation.is_some() {
             return LifeEnd::Done;

@@ -67,8 +67,10 @@ pub(crate) struct Oracle {
     stopped_ns: Option<u64>,
     /// There was damage to the media.
     damaged: bool,
-    /// Damages since the last verified recovery.
+    /// Bits and bytes that rotted since the last verified recovery.
     damages: u64,
+    /// There was other damage, which may hit any number of records, and show at any power loss.
+    damaged_much: bool,
     pub violation: Option<Violation>,
 }
 
@@ -100,7 +102,7 @@ impl Oracle {
             (seq, tag, answer, vouches_for).hash(&mut hash);
         }
         (self.recovered, self.observed, self.durable, self.floor).hash(&mut hash);
-        (self.damaged, self.damages).hash(&mut hash);
+        (self.damaged, self.damages, self.damaged_much).hash(&mut hash);
         hash.finish()
     }
 
@@ -289,10 +291,11 @@ impl Oracle {
         stopped_ns.saturating_sub(interval.saturating_add(self.flush_ns_max))
     }
 
-    /// There is so much more damage to the media.
-    pub(crate) fn damaged(&mut self, damages: u64) {
-        self.damaged |= damages > 0;
-        self.damages += damages;
+    /// So many more bits or bytes have rotted, and whether there was worse.
+    pub(crate) fn damaged(&mut self, bits: u64, worse: bool) {
+        self.damaged |= bits > 0 || worse;
+        self.damages += bits;
+        self.damaged_much |= worse;
     }
 
     /// A recovery served this. The central check.
@@ -305,7 +308,8 @@ impl Oracle {
         if self.damaged {
             // The budget is one damage between recoveries: a second one can hit the very record
             // that proves the first to be damage and not a torn tail.
-            let floor = if self.damages <= 1 { self.confirmed() } else { 0 };
+            let proven = self.damages <= 1 && !self.damaged_much;
+            let floor = if proven { self.confirmed() } else { 0 };
             self.check_floor(k, floor, &DETECTED);
         } else {
             self.check_floor(k, self.floor.acknowledged, &DURABLE);

@@ -90,9 +90,10 @@ impl Disk {
 
     /// Keeps an error of writing back with its file.
     pub(super) fn note_error(&mut self, ino: Ino, code: i32) {
-        if let Some(inode) = self.inodes.get_mut(ino as usize) {
-            inode.errors.set(code);
-        }
+        let Some(inode) = self.inodes.get_mut(ino as usize) else { return };
+        // A directory has no pages of its own.
+        let Node::File(_) = inode.node else { return };
+        inode.errors.set(code);
         if self.profile.data_error_aborts {
             self.aborting = true;
         }

@@ -17,8 +17,10 @@ use super::{Chooser, Disk, Ino, Node, PAGE, ROOT, SECTOR, os_code};
 pub struct Damage {
     /// The file's path, without one if it has lost its name.
     pub path: String,
-    /// In which of its bytes.
+    /// From which of its bytes on.
     pub offset: u64,
+    /// How many of them, at most.
+    pub len: u64,
     /// What happened, for people.
     pub what: String,
 }
@@ -34,7 +36,8 @@ impl Disk {
         let offset = chooser.choose("rot.byte", self.len(ino));
         let file = self.file_mut(ino).ok()?;
         let sector = offset - offset % SECTOR as u64;
-        let what = match chooser.choose("rot.kind", ROTS) {
+        let kind = chooser.choose("rot.kind", ROTS);
+        let what = match kind {
             0 => {
                 let bit = chooser.choose("rot.bit", 8) as u8;
                 file.flip_bit(offset, bit);
@@ -54,7 +57,8 @@ impl Disk {
                 format!("the sector at {sector} is junk")
             }
         };
-        Some(Damage { path, offset, what })
+        let (offset, len) = if kind < 2 { (offset, 1) } else { (sector, SECTOR as u64) };
+        Some(Damage { path, offset, len, what })
     }
 
     /// Makes one page of a file unreadable until it is written again (a latent sector error).
@@ -63,7 +67,8 @@ impl Disk {
         let page = chooser.choose("latent.page", self.len(ino).div_ceil(PAGE as u64)) as u32;
         self.file_mut(ino).ok()?.unreadable.insert(page);
         let offset = u64::from(page) * PAGE as u64;
-        Some(Damage { path, offset, what: format!("the page at {offset} cannot be read") })
+        let what = format!("the page at {offset} cannot be read");
+        Some(Damage { path, offset, len: PAGE as u64, what })
     }
 
     /// One unit that a sync of the file is about to write never reaches the device, which says it
@@ -72,9 +77,10 @@ impl Disk {
         let path = self.name_of(ino);
         let unit = self.pick_dirty(ino, chooser)?;
         let file = self.file_mut(ino).ok()?;
-        let offset = u64::from(unit) * u64::from(file.unit());
+        let len = u64::from(file.unit());
+        let offset = u64::from(unit) * len;
         file.fail_unit(unit);
-        Some(Damage { path, offset, what: format!("the write at {offset} is lost") })
+        Some(Damage { path, offset, len, what: format!("the write at {offset} is lost") })
     }
 
     /// The same, and its bytes are now in the place of another unit, of any file.
@@ -94,7 +100,7 @@ impl Disk {
         file.fail_unit(unit);
         self.file_mut(target).ok()?.put(at, &bytes);
         let what = format!("the write to {from} of {} went here", self.name_of(ino));
-        Some(Damage { path: target_path, offset: at, what })
+        Some(Damage { path: target_path, offset: at, len: size, what })
     }
 
     /// Reads what was there before the last sync that changed it, as far as that is known; else

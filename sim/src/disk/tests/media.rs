@@ -45,7 +45,7 @@ fn rot_changes_a_bit_a_byte_or_a_sector() {
     let byte = rot(&[("rot.byte", 4), ("rot.kind", 1), ("rot.to", 9)]);
     assert_eq!(byte, ("f".into(), 4, vec![4]));
     let zeros = rot(&[("rot.byte", 600), ("rot.kind", 2)]);
-    assert_eq!(zeros, ("f".into(), 600, (SECTOR..2 * SECTOR).collect()));
+    assert_eq!(zeros, ("f".into(), SECTOR as u64, (SECTOR..2 * SECTOR).collect()));
     let (_, _, junk) = rot(&[("rot.byte", 600), ("rot.kind", 3)]);
     assert!(!junk.is_empty() && junk.iter().all(|at| (SECTOR..2 * SECTOR).contains(at)));
     assert_eq!(Disk::new().rot(&mut Answers(&[])), None, "nothing to damage");
