@@ -81,7 +81,9 @@ impl World {
         let disk = &mut self.nodes[index].disk;
         disk.evict(ino, unit, lost);
         let detail = format!("unit {unit} of {}: {lost} versions back", disk.name_of(ino));
-        self.note_background(index, "evict", detail, None);
+        let cause = (lost > 0).then_some(FaultKind::Evicted);
+        cause.into_iter().for_each(|kind| self.stats.count_fault(kind));
+        self.note_background(index, "evict", detail, cause.map(FaultKind::name));
     }
 
     fn note_background(

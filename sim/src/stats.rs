@@ -39,6 +39,8 @@ fault_kinds! {
     Omitted "omitted",
     /// A page that the kernel wrote back by itself was refused.
     WritebackError "writeback_error",
+    /// The cache dropped a page that was refused, and readers lost what was in it.
+    Evicted "evicted",
     /// A file system gave up, or an operation was refused by one that has.
     Shutdown "shutdown",
     /// A sync that reported success made nothing durable.

@@ -33,6 +33,8 @@ pub(super) struct Bench {
     delays_before: u64,
     /// Bits and bytes that had rotted up to then.
     bits_before: u64,
+    /// Pages that the cache had dropped up to then.
+    evicted_before: u64,
 }
 
 /// How often the disk failed so far: what can make a store stop, or not open.
@@ -53,8 +55,13 @@ pub struct Memory {
 }
 
 impl Bench {
-    /// What the device has done to bytes so far.
-    fn note_damages(&mut self, stats: &Stats) {
+    /// What has happened to bytes so far that nobody was told of.
+    fn note_losses(&mut self, stats: &Stats) {
+        let evicted = stats.fault(FaultKind::Evicted);
+        if evicted > self.evicted_before {
+            self.oracle.cache_lost();
+            self.evicted_before = evicted;
+        }
         let bits = stats.fault(FaultKind::BitRot) - self.bits_before;
         let worse = stats.faults_of(&FaultKind::MEDIA) > stats.fault(FaultKind::BitRot);
         self.oracle.damaged(bits, worse);
@@ -214,11 +221,11 @@ fn after_crash(sim: &Sim, kind: CrashKind, bench: &mut Bench) {
     let disk_failed = failures > bench.failures_before || delays > bench.delays_before;
     bench.failures_before = failures;
     bench.delays_before = delays;
+    // What went wrong during a boot may show only now: what its recovery was told does not count.
+    bench.note_losses(&stats);
+    bench.bits_before = stats.fault(FaultKind::BitRot);
     bench.oracle.crashed(&LifeEnded { kind, now_ns: sim.now_ns(), disk_failed });
     bench.poisoned = false;
-    // What went wrong during a boot may show only now: what its recovery was told does not count.
-    bench.note_damages(&stats);
-    bench.bits_before = stats.fault(FaultKind::BitRot);
 }
 
 /// Mode, checkpoint size and garbage collection are part of the seed; 0 is the plainest.
@@ -368,7 +375,7 @@ async fn life<E: Witness>(env: E, options: Options, bench: Shared, goal: Goal) -
     {
         let mut bench = lock(&bench);
         if let Some(stats) = env.faults_so_far() {
-            bench.note_damages(&stats);
+            bench.note_losses(&stats);
         }
         bench.oracle.recovered(&snapshot);
         if goal == Goal::Recover || bench.oracle.violation.is_some() {

@@ -58,7 +58,7 @@ pub(crate) struct Oracle {
     durable: u64,
     /// What the last crashes left to be expected.
     floor: Floor,
-    /// Since the last verified recovery the power went.
+    /// Since the last verified recovery the power went, or the cache lost pages.
     power_lost: bool,
     /// Since the last verified recovery a write or sync failed, so that a store that syncs in the
     /// background may have stopped without anyone having been told yet.
@@ -263,8 +263,23 @@ impl Oracle {
     pub(crate) fn crashed(&mut self, end: &LifeEnded) {
         // What a process crash left in the cache, a power loss before the next recovery can take.
         self.power_lost |= end.kind == CrashKind::PowerLoss;
-        let stopped_ns = *self.stopped_ns.get_or_insert(end.now_ns);
+        self.stopped_ns.get_or_insert(end.now_ns);
         self.disk_failed |= end.disk_failed;
+        self.set_floor();
+    }
+
+    /// The kernel dropped pages that the device had refused: what was only in the cache may be gone
+    /// without a power loss.
+    pub(crate) fn cache_lost(&mut self) {
+        self.power_lost = true;
+        self.disk_failed = true;
+        if self.stopped_ns.is_some() {
+            self.set_floor();
+        }
+    }
+
+    fn set_floor(&mut self) {
+        let stopped_ns = self.stopped_ns.unwrap_or(0);
         let last = self.last_acknowledged();
         let acknowledged = match self.mode {
             _ if !self.power_lost => last,
