@@ -96,6 +96,19 @@ impl Model {
         &self.disk
     }
 
+    pub(crate) fn disk_mut(&mut self) -> &mut Disk {
+        &mut self.disk
+    }
+
+    /// The file that a handle has open.
+    ///
+    /// # Errors
+    ///
+    /// There is no such handle.
+    pub(crate) fn ino(&self, handle: &str) -> io::Result<Ino> {
+        Ok(self.handle(handle)?.ino)
+    }
+
     /// Carries out one step.
     pub fn step(&mut self, step: &Step) -> StepResult {
         self.carry_out(step).map_err(|error| Errno::from(&error))
