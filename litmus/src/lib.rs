@@ -7,7 +7,8 @@
 //! * [`Runner`] does it on a real file system, a [`Setup`], and gives an [`Observed`]: what each
 //!   step returned, and for each [`Crash`] a [`Dump`] of what was left. [`run_all`] runs many.
 //! * [`hold`] compares that with the simulated disk: a [`Model`] does the same steps, and what the
-//!   real file system left must be legal by its profile. [`hold_errors`] does so for refused writes.
+//!   real file system left must be legal by its profile. [`hold_errors`] does so for refused
+//!   writes.
 //! * [`Recorded`] is what kernels made of the table so far, [`verdict`] compares.
 //!
 //! It takes root, loop devices and the programs that make file systems; [`Setup::available`] says

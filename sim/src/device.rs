@@ -105,11 +105,8 @@ impl World {
         let (stall, slow_sync) = (device.stall_probability, device.slow_sync_probability);
         let (range, rate) = (device.stall, device.bytes_per_second);
         let depth = device.queue_depth as usize;
-        let mut latency = at - self.now;
-        if rate > 0 {
-            latency =
-                latency.saturating_add((call.len as u64).saturating_mul(1_000_000_000) / rate);
-        }
+        let transfer = (call.len as u64).saturating_mul(1_000_000_000).checked_div(rate);
+        let mut latency = (at - self.now).saturating_add(transfer.unwrap_or(0));
         let freezes = self.choices.chance("fault.stall", stall);
         if freezes || call.op.is_sync() && self.choices.chance("fault.slow_sync", slow_sync) {
             let ns = range.min_ns + self.choices.choose("stall", range.span());
@@ -175,3 +172,6 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -296,8 +296,8 @@ impl Disk {
     /// Opens or creates a file and counts a handle on it; see [`Disk::close`].
     ///
     /// # Errors
-    /// As the operating system's: `NotFound`, `AlreadyExists`, `IsADirectory`, `InvalidInput`; ENOSPC
-    /// if there are as many files as there may be.
+    /// As the operating system's: `NotFound`, `AlreadyExists`, `IsADirectory`, `InvalidInput`;
+    /// ENOSPC if there are as many files as there may be.
     pub fn open(&mut self, path: &str, options: OpenOptions) -> io::Result<Ino> {
         options.validate()?;
         if self.is_shut_down && options.write {
