@@ -233,6 +233,7 @@ impl World {
             let kind = if power { CrashKind::PowerLoss } else { CrashKind::Process };
             self.stop = Some(Stop::Crashed(id, kind));
         }
+        self.tape_call(call);
         self.digest.pair(call.op as u64, u64::from(took_effect));
         self.log(id, || Note {
             op: call.op.name(),
@@ -280,6 +281,7 @@ impl World {
         cause: Option<&'static str>,
         extra_ns: u64,
     ) -> Submitted<T> {
+        self.tape_call(call);
         let latency = self.latency_of(call.op);
         let drawn = self.choices.choose("latency", latency.span());
         let at = self.now.saturating_add(latency.min_ns + drawn).saturating_add(extra_ns);
@@ -304,6 +306,17 @@ impl World {
             site: Some(call.site),
         });
         Submitted { at, result: Some(result) }
+    }
+
+    /// Keeps what a call did to the disk, if that is kept.
+    #[inline]
+    fn tape_call(&mut self, call: Call<'_>) {
+        if let Some(tape) = &mut self.tape {
+            let disk = &self.nodes[call.env.node as usize].disk;
+            // A file may have been renamed since it was opened.
+            let path = call.ino.map_or(call.path.to_owned(), |ino| disk.name_of(ino));
+            tape.call(call.env.node, call.op, (&path, call.at, call.len), call.site, disk);
+        }
     }
 
     fn latency_of(&self, op: OpKind) -> DurationRange {

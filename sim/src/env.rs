@@ -20,6 +20,7 @@ use crate::calls::{Call, Done, Effect, Submitted};
 use crate::disk::{Barrier, Disk, ErrSeq, Ino, SyncKind};
 use crate::node::NodeId;
 use crate::stats::Stats;
+use crate::tape::What;
 use crate::timers::TimerId;
 use crate::world::{Note, World, try_with, with};
 
@@ -215,6 +216,10 @@ impl SimFile {
         with(|world| match barrier {
             Some(barrier) if self.env.is_alive(world) => {
                 let disk = &mut world.nodes[self.env.node as usize].disk;
+                if let Some(tape) = &mut world.tape {
+                    let sync = What::Sync(disk.name_of(self.ino), barrier.kind());
+                    tape.push(self.env.node, sync);
+                }
                 self.update_seen(|seen| disk.end_sync(barrier, seen))
             }
             _ => Ok(()),
@@ -310,6 +315,9 @@ impl SimEnv {
             Some(barrier) if self.is_alive(world) => {
                 // A directory has no pages of its own: there is no error of writing them back.
                 let disk = &mut world.nodes[self.node as usize].disk;
+                if let Some(tape) = &mut world.tape {
+                    tape.push(self.node, What::SyncDir(disk.name_of(barrier.ino())));
+                }
                 disk.end_sync(barrier, &mut ErrSeq::default())
             }
             _ => Ok(()),

@@ -17,6 +17,7 @@ mod shrink;
 mod sim;
 mod stats;
 mod sweep;
+pub mod tape;
 mod testbed;
 mod timers;
 mod trace;

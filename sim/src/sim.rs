@@ -23,6 +23,7 @@ use crate::executor::TaskFuture;
 use crate::node::{CrashKind, DOWN, NodeId};
 use crate::panics;
 use crate::stats::Stats;
+use crate::tape::Tape;
 use crate::testbed::Outcome;
 use crate::waker::{Token, drain_woken, waker};
 use crate::world::{Note, Stop, World, install, uninstall, with};
@@ -55,6 +56,8 @@ pub struct Finished {
     pub decisions: Vec<Decision>,
     /// The events, if they were recorded.
     pub events: Vec<Event>,
+    /// What was done to disks, if it was kept.
+    pub tape: Option<Tape>,
 }
 
 impl Sim {
@@ -334,6 +337,11 @@ impl Sim {
         self.note(op, 0, || text);
     }
 
+    /// From now on keeps what is done to disks; [`Sim::finish`] gives it.
+    pub(crate) fn keep_tape(&mut self) {
+        with(|world| world.tape = Some(Tape::default()));
+    }
+
     /// Ends the world and gives what it leaves.
     pub fn finish(self) -> Finished {
         let tasks = with(|world| world.exec.remove_tasks(None));
@@ -350,6 +358,7 @@ impl Sim {
                 event_count: world.event_count,
                 decisions: world.choices.take_record(),
                 events: world.events.take().unwrap_or_default(),
+                tape: world.tape.take(),
             }
         })
     }

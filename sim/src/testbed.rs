@@ -147,12 +147,22 @@ pub struct Job {
     pub source: Source,
     /// Keep decisions and events.
     pub record: bool,
+    /// Keep what is done to disks.
+    pub tape: bool,
 }
 
 impl Job {
     /// A seed under a plan.
     pub fn new(seed: u64, plan: Arc<Plan>) -> Self {
-        Self { seed, plan, plant: None, workload: None, source: Source::Seed, record: false }
+        Self {
+            seed,
+            plan,
+            plant: None,
+            workload: None,
+            source: Source::Seed,
+            record: false,
+            tape: false,
+        }
     }
 }
 
@@ -239,6 +249,9 @@ impl<T: Testbed> Scenario for T {
         panics::hook();
         let mut sim = Sim::with_source(job.seed, job.source.clone(), job.record);
         sim.apply_plan(&job.plan);
+        if job.tape {
+            sim.keep_tape();
+        }
         let ops = match &job.workload {
             Some(texts) => decode_ops::<T::Op>(texts),
             None => generate(&Testbed::workload(self), job.seed),

@@ -123,6 +123,7 @@ pub fn job_of(trace: &Trace) -> Result<Job, PlanError> {
             DecisionMode::Sparse => Source::Sparse(decisions),
         },
         record: true,
+        tape: false,
     })
 }
 

@@ -12,10 +12,11 @@ use seedbed_traces::Event;
 use crate::choices::{Choices, Source};
 use crate::device::Queue;
 use crate::digest::Digest;
-use crate::disk::{Chooser, Device, Disk, PAGE};
+use crate::disk::{Chooser, Device, Disk, Lost, PAGE, Pending};
 use crate::executor::Executor;
 use crate::node::{CrashKind, DOWN, Node, NodeClock, NodeId};
 use crate::stats::{FaultKind, Stats};
+use crate::tape::Tape;
 use crate::waker::drain_woken;
 
 thread_local! {
@@ -70,6 +71,8 @@ pub(crate) struct World {
     pub current: u32,
     pub events: Option<Vec<Event>>,
     pub event_count: u64,
+    /// What the run does to its disks, if that is kept.
+    pub tape: Option<Tape>,
 }
 
 /// Runs `f` on this thread's world.
@@ -146,6 +149,7 @@ impl World {
             current: 0,
             events: record.then(Vec::new),
             event_count: 0,
+            tape: None,
         }
     }
 
@@ -169,6 +173,7 @@ impl World {
             current,
             events,
             event_count,
+            tape,
         } = self;
         *choices = Choices::new(seed, source, record);
         *digest = Digest::new();
@@ -179,6 +184,7 @@ impl World {
         *stats = Stats::default();
         *stop = None;
         *events = record.then(Vec::new);
+        *tape = None;
         (*now, *node_count, *crashes_left, *current, *event_count) = (0, 0, 0, 0, 0);
     }
 
@@ -314,7 +320,16 @@ impl World {
                 self.log(id, || Note { op: kind.name(), ..Note::default() });
             }
             CrashKind::PowerLoss => {
-                let lost = node.disk.power_loss(&mut Losses::new(&mut self.choices, &self.faults));
+                let before = self.tape.is_some().then(|| node.disk.clone());
+                let mut losses = Losses::new(&mut self.choices, &self.faults);
+                losses.tape = self.tape.as_mut();
+                let lost = node.disk.power_loss(&mut losses);
+                if let (Some(before), Some(tape), true) =
+                    (before, &mut self.tape, lost == Lost::default())
+                {
+                    let pending = before.pending();
+                    tape.keep(&pending, &vec![true; pending.len()]);
+                }
                 self.stats.power_losses += 1;
                 self.stats.faults[FaultKind::TornPage as usize] += lost.torn;
                 if lost.junk > 0 {
@@ -334,6 +349,9 @@ impl World {
                     ..Note::default()
                 });
             }
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.crash(id.0, kind, &self.nodes[id.0 as usize].disk);
         }
         self.damage_at_rest(id);
     }
@@ -396,13 +414,14 @@ pub(crate) struct Losses<'a> {
     choices: &'a mut Choices,
     torn: Ratio,
     garbage: Ratio,
+    tape: Option<&'a mut Tape>,
 }
 
 impl<'a> Losses<'a> {
     pub(crate) fn new(choices: &'a mut Choices, faults: &Faults) -> Self {
         let budget = faults.device.media_fault_max > 0;
         let garbage = if budget { faults.device.garbage_probability } else { Ratio::NEVER };
-        Self { choices, torn: faults.disk.torn_page_probability, garbage }
+        Self { choices, torn: faults.disk.torn_page_probability, garbage, tape: None }
     }
 }
 
@@ -417,5 +436,11 @@ impl Chooser for Losses<'_> {
 
     fn garbage(&mut self) -> bool {
         self.choices.chance("loss.garbage", self.garbage)
+    }
+
+    fn told(&mut self, pending: &Pending<'_>, kept: &[bool]) {
+        if let Some(tape) = &mut self.tape {
+            tape.keep(pending, kept);
+        }
     }
 }

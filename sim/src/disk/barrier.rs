@@ -29,6 +29,18 @@ pub struct Barrier {
     extent: Option<(u64, u64)>,
 }
 
+impl Barrier {
+    /// What it is a sync of.
+    pub fn ino(&self) -> Ino {
+        self.ino
+    }
+
+    /// Which sync.
+    pub fn kind(&self) -> SyncKind {
+        self.kind
+    }
+}
+
 impl Disk {
     /// Begins a sync of an open file.
     pub fn begin_sync(&self, ino: Ino, kind: SyncKind) -> Barrier {

@@ -95,10 +95,15 @@ impl Disk {
 
     /// A commit: what the log held is in the trees, and the log is empty.
     pub(super) fn end_log(&mut self) {
+        let mut displaced = Vec::new();
         for (_, inode) in &mut self.inodes {
             inode.logged = false;
             inode.committed = None;
+            if let Node::Dir(dir) = &mut inode.node {
+                displaced.extend(dir.forget_committed());
+            }
         }
+        displaced.into_iter().for_each(|ino| self.unlink(Some(ino)));
     }
 
     /// The log takes a file's length from memory when it takes its name: as it is, or as it was
@@ -166,7 +171,17 @@ impl Disk {
                 self.log_names(dir, upto);
             }
         }
-        left.into_iter().for_each(|(place, op)| self.log_place(place, op));
+        for (place, op) in left {
+            let Some(Node::Dir(data)) =
+                self.inodes.get_mut(place.dir as usize).map(|inode| &mut inode.node)
+            else {
+                continue;
+            };
+            match data.uncover(&place.name, ino) {
+                true => self.unlink(Some(ino)),
+                false => self.log_place(place, op),
+            }
+        }
     }
 
     /// Makes a name durable up to an operation. What durably had it keeps a name elsewhere.

@@ -18,6 +18,9 @@ pub trait Chooser {
     fn garbage(&mut self) -> bool {
         false
     }
+
+    /// Told what stays of what is pending, unless that is all or nothing.
+    fn told(&mut self, _pending: &Pending<'_>, _kept: &[bool]) {}
 }
 
 impl<F: FnMut(&'static str, u64) -> u64> Chooser for F {
@@ -62,6 +65,7 @@ impl Disk {
             _ => {
                 let pending = self.pending();
                 let (kept, tears) = pending.sample(chooser);
+                chooser.told(&pending, &kept);
                 let cut = pending.cut(&kept, &tears);
                 let caught = match chooser.garbage() {
                     true => pending.caught(&kept, chooser),
@@ -155,6 +159,7 @@ impl Disk {
 
     pub(super) fn after_crash(&mut self) {
         self.settle_names();
+        self.end_log();
         self.journal_end = 0;
         self.aborting = false;
         self.is_shut_down = false;

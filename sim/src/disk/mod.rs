@@ -633,6 +633,10 @@ impl Disk {
         }
         self.journal_end = version.op;
         let is_free = version.free;
+        if is_free {
+            // The log holds what the name stands for now, without what it stood for before.
+            self.dir_mut(dir).loosen(|other, _, _| other == name);
+        }
         let replaced = self.dir_mut(dir).get(name).filter(|_| version.ino.is_some());
         // A new one that the log has as well comes with its name.
         let is_new_logged = version.ino.is_some_and(|ino| self.inodes[ino as usize].logged);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use seedbed_faults::NameOrder;
+
 use super::{Disk, Ino, Node, Site};
 
 /// A directory's names.
@@ -16,6 +18,8 @@ pub(super) struct DirData {
 #[derive(Clone, Debug, Default)]
 struct Name {
     durable: Option<Ino>,
+    /// What the last commit has here, where a log tree has displaced it since.
+    committed: Option<Ino>,
     versions: Vec<NameVersion>,
 }
 
@@ -51,7 +55,7 @@ impl Name {
     }
 
     fn is_gone(&self) -> bool {
-        self.durable.is_none() && self.versions.is_empty()
+        self.durable.is_none() && self.committed.is_none() && self.versions.is_empty()
     }
 }
 
@@ -91,18 +95,49 @@ impl DirData {
             .map(|(name, entry)| (&**name, &*entry.versions))
     }
 
-    /// Makes a name's versions up to operation `upto` durable. Returns them, and the inodes that
-    /// lost a name by it.
-    fn make_durable(&mut self, name: &str, upto: u64) -> (Vec<NameVersion>, Vec<Ino>) {
+    /// Makes a name's versions up to operation `upto` durable, by a commit or by a log. Returns them,
+    /// and the inodes that lost a name by it.
+    fn make_durable(
+        &mut self,
+        name: &str,
+        upto: u64,
+        by_log: bool,
+    ) -> (Vec<NameVersion>, Vec<Ino>) {
         let Some(entry) = self.names.get_mut(name) else { return Default::default() };
         let covered = entry.versions.iter().take_while(|version| version.op <= upto).count();
         let versions: Vec<NameVersion> = entry.versions.drain(..covered).collect();
         let mut released = Vec::new();
         for version in &versions {
-            released.extend(std::mem::replace(&mut entry.durable, version.ino));
+            let displaced = std::mem::replace(&mut entry.durable, version.ino);
+            match displaced {
+                Some(ino) if by_log && entry.committed.is_none() => entry.committed = Some(ino),
+                displaced => released.extend(displaced),
+            }
         }
         self.tidy(name, covered > 0);
         (versions, released)
+    }
+
+    /// The inode that a name stood for is elsewhere, and a log holds where: it does not hold any
+    /// more that the name had been taken from what the last commit has there, which comes back,
+    /// while that the name is gone is pending. Returns whether there is such a thing.
+    pub(super) fn uncover(&mut self, name: &str, ino: Ino) -> bool {
+        let Some(entry) = self.names.get_mut(name) else { return false };
+        if entry.committed.is_none_or(|committed| committed == ino) {
+            return false;
+        }
+        entry.durable = entry.committed.take();
+        true
+    }
+
+    /// A commit: what it has is what is durable. Returns what was displaced.
+    pub(super) fn forget_committed(&mut self) -> Vec<Ino> {
+        let taken: Vec<Ino> =
+            self.names.values_mut().filter_map(|entry| entry.committed.take()).collect();
+        if !taken.is_empty() {
+            self.names.retain(|_, entry| !entry.is_gone());
+        }
+        taken
     }
 
     /// What a name durably stands for.
@@ -196,7 +231,8 @@ impl DirData {
     /// Every inode named by any version.
     pub(super) fn into_inos(self) -> impl Iterator<Item = Ino> {
         self.names.into_values().flat_map(|name| {
-            name.durable.into_iter().chain(name.versions.into_iter().filter_map(|v| v.ino))
+            let sure = name.durable.into_iter().chain(name.committed);
+            sure.chain(name.versions.into_iter().filter_map(|v| v.ino))
         })
     }
 }
@@ -238,13 +274,14 @@ impl Disk {
         mut work: Vec<(Place, u64)>,
         follow: impl Fn(&NameVersion) -> bool,
     ) {
+        let by_log = self.profile.names == NameOrder::LogTree;
         while let Some((Place { dir, name }, upto)) = work.pop() {
             // The directory may have been removed since.
             let Some(Node::Dir(data)) = self.inodes.get_mut(dir as usize).map(|i| &mut i.node)
             else {
                 continue;
             };
-            let (versions, released) = data.make_durable(&name, upto);
+            let (versions, released) = data.make_durable(&name, upto, by_log);
             for version in versions.into_iter().filter(|version| follow(version)) {
                 let op = version.op;
                 work.extend(version.pair.map(|place| (place, op)));

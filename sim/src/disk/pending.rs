@@ -30,7 +30,7 @@ pub type Kept = Vec<bool>;
 /// The persist nodes of a disk, in program order; see the module's head.
 #[derive(Debug)]
 pub struct Pending<'a> {
-    pub(super) disk: &'a Disk,
+    pub(crate) disk: &'a Disk,
     nodes: Vec<PersistNode>,
     atoms: Vec<Atom<'a>>,
     after: Vec<u32>,
@@ -262,7 +262,7 @@ impl<'a> Pending<'a> {
     }
 
     /// The file whose bytes a node writes, where and how many; none of what a cut leaves behind.
-    pub(super) fn written(&self, node: usize) -> Option<(Ino, u64, u64)> {
+    pub(crate) fn written(&self, node: usize) -> Option<(Ino, u64, u64)> {
         match self.atoms(node)[0] {
             Atom::Write { ino, write, .. } if !write.cuts => {
                 let (at, len) = write.range(self.disk.profile.unit);

@@ -482,6 +482,33 @@ fn btrfs_may_forget_what_was_synced_of_a_replaced_file_that_is_synced_again() {
 }
 
 #[test]
+fn a_name_that_btrfs_log_took_from_another_file_goes_back_to_it() {
+    // "db" is synced under the name of "tgt", which is the last that the last commit knows there.
+    let mut disk = base(Profile::BTRFS);
+    let db = open(&mut disk, "db");
+    sync(&mut disk, db);
+    disk.rename("db", "tgt").expect("rename");
+    sync(&mut disk, db);
+    assert_eq!(shapes(&disk, &["tgt", "db"]), set(&["16384o -"]));
+    // Synced under its old name again, it is no longer there; whether "tgt" is gone, is open.
+    disk.rename("tgt", "db").expect("rename");
+    sync(&mut disk, db);
+    assert_eq!(shapes(&disk, &["tgt", "db"]), set(&["- 16384o", "8192o 16384o"]));
+    disk.commit();
+    assert_eq!(shapes(&disk, &["tgt", "db"]), set(&["- 16384o"]), "a commit is for good");
+}
+
+#[test]
+fn a_logged_file_takes_a_name_without_what_the_name_stood_for_before() {
+    let mut disk = base(Profile::BTRFS);
+    fsync(&mut disk, "db");
+    disk.rename("tgt", "other").expect("rename");
+    disk.rename("db", "other").expect("rename");
+    let seen = shapes(&disk, &["tgt", "db", "other"]);
+    assert!(seen.contains("8192o - 16384o"), "the first rename is not in the log: {seen:?}");
+}
+
+#[test]
 fn a_directory_that_was_removed_with_pending_names_survives_a_power_loss() {
     for profile in Profile::ALL {
         let mut disk = base_with_dirs(profile);
