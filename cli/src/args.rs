@@ -89,6 +89,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Names the first difference of two traces.
     Diff(DiffArgs),
+    /// Prints a script that makes a trace's crash on a real file system.
+    Script(ScriptArgs),
     /// Measures how soon the laws catch each planted bug and each left-out sync.
     Zoo(ZooArgs),
     /// Looks at every legal crash image of short workloads.
@@ -335,6 +337,26 @@ pub(crate) struct ShrinkArgs {
     #[arg(long, default_value_t = 10_000, env = "SEEDBED_SHRINK_RUNS", hide_env_values = true)]
     #[arg(value_name = "N")]
     pub runs: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed script shrunk.trace > crash.py
+  sudo python3 crash.py
+  seedbed script shrunk.trace --fs xfs | sudo python3 -
+
+The script is Python without packages. It makes a file system in a file, mounts it by a loop device,
+makes the engine's calls with the engine's bytes, writes back what the simulated power loss had kept,
+copies the device, mounts the copy, and compares: exit code 0 if the kernel left the same. A profile
+that promises less than any file system (posix, raw, adversarial) is tried on ext4, which may not be
+able to leave that.")]
+pub(crate) struct ScriptArgs {
+    /// The trace file; a shrunk one makes a short script.
+    pub file: PathBuf,
+    /// The file system, as a profile [default: that of the trace].
+    #[arg(long, value_name = "NAME")]
+    pub fs: Option<Profile>,
 }
 
 #[derive(Debug, Args)]

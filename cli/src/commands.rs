@@ -16,6 +16,7 @@ pub(crate) mod list;
 #[cfg(target_os = "linux")]
 pub(crate) mod litmus;
 pub(crate) mod replay;
+pub(crate) mod script;
 pub(crate) mod show;
 pub(crate) mod shrink;
 pub(crate) mod sweep;

@@ -206,6 +206,7 @@ fn command(cx: &mut Context<'_>, top: &Top) -> Result<Exit, Failure> {
         Some(Command::List(args)) => commands::list::list(cx, args),
         Some(Command::Replay(args)) => commands::replay::replay(cx, args),
         Some(Command::Shrink(args)) => commands::shrink::shrink(cx, args),
+        Some(Command::Script(args)) => commands::script::script(cx, args),
         Some(Command::Show(args)) => commands::show::show(cx, args),
         Some(Command::Diff(args)) => commands::diff::diff(cx, args),
         Some(Command::Zoo(args)) => commands::zoo::zoo(cx, args),

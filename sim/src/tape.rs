@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use seedbed_env::{FileKind, OpenOptions};
-use seedbed_faults::{OpKind, PlanError};
+use seedbed_faults::{OpKind, PlanError, Profile};
 use seedbed_traces::Trace;
 
 use crate::disk::{Disk, NodeOp, Pending, SyncKind};
@@ -18,6 +18,8 @@ use crate::trace::job_of;
 /// The calls of a run that mattered to its disks, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tape {
+    /// What the disks promise.
+    pub profile: Profile,
     /// What happened.
     pub entries: Vec<Taped>,
     /// The number of each node's last change.
@@ -164,6 +166,7 @@ impl Tape {
 
     /// A crash, when the disk is what it left.
     pub(crate) fn crash(&mut self, node: u16, kind: CrashKind, disk: &Disk) {
+        self.profile = disk.profile();
         let kept = std::mem::take(&mut self.kept);
         let what = match kind {
             CrashKind::Process => What::Crash,
