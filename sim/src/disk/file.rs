@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::Xxh3Default;
+
 use super::pages::{self, Page};
 use super::{FILE_LEN_MAX, PAGE, SECTOR, Site};
 
@@ -497,6 +499,35 @@ impl FileData {
     /// Whether there are bytes of a unit on the device for sure.
     pub(super) fn has_durable_bytes(&self, unit: u32) -> bool {
         self.versions(unit)[0].iter().any(|byte| *byte != 0)
+    }
+
+    /// The oldest change that may still be lost.
+    pub(super) fn first_pending(&self) -> Option<u64> {
+        let writes = self.writes.iter().map(|write| write.seq);
+        writes.chain(self.lens.iter().map(|len| len.seq)).min()
+    }
+
+    /// Adds what may still be lost to a hash, and what would then be there; changes are numbered
+    /// from `first` on.
+    pub(super) fn hash_pending(&self, first: u64, hash: &mut Xxh3Default) {
+        let Self { durable_len, writes, undo, lens, is_allocated, .. } = self;
+        hash.update(&durable_len.to_le_bytes());
+        hash.update(&[u8::from(*is_allocated)]);
+        for write in writes {
+            let UnitWrite { seq, undo_at, site: _, unit, start, len, failed, cuts, free } = *write;
+            hash.update(&(seq - first).to_le_bytes());
+            hash.update(&[u8::from(failed), u8::from(cuts), u8::from(free), 2]);
+            hash.update(&unit.to_le_bytes());
+            hash.update(&start.to_le_bytes());
+            hash.update(&len.to_le_bytes());
+            hash.update(&undo[undo_at as usize..][..len as usize]);
+        }
+        for change in lens {
+            let LenChange { seq, site: _, to, grown, free, failed } = *change;
+            hash.update(&(seq - first).to_le_bytes());
+            hash.update(&[u8::from(grown), u8::from(free), u8::from(failed), 3]);
+            hash.update(&to.to_le_bytes());
+        }
     }
 
     /// Changes one durable bit. The caller picks a byte below the length.

@@ -26,6 +26,8 @@
 //! order of persist nodes is worked out only when the power goes.
 
 mod barrier;
+mod content;
+mod distinct;
 mod extent;
 mod file;
 mod images;
@@ -49,6 +51,7 @@ use file::FileData;
 use names::{DirData, NameVersion, Place};
 
 pub use barrier::{Barrier, SyncKind};
+pub use distinct::CrashImage;
 pub use images::{Bounds, ImageCount, Tear};
 pub use loss::{Chooser, Lost};
 pub use pending::{Kept, NodeOp, Pending, PersistNode};

@@ -1,10 +1,9 @@
 //! One case: a workload in one setting under one profile, at every crash point, with every legal
 //! image, down to crashes inside the recovery of a recovery.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use seedbed_env::map::{FxHashSet, FxHasher64};
+use seedbed_env::map::FxHashMap;
 use seedbed_faults::{Faults, Plan};
 use seedbed_traces::{Decision, OpText};
 
@@ -94,7 +93,7 @@ impl<T: Explore> CaseExplorer for Explorer<'_, T> {
         };
         let plan = case.plan();
         let faults = plan.draw(&mut |_, _| 0);
-        let seen = FxHashSet::default();
+        let seen = FxHashMap::default();
         let mut run = CaseRun { testbed: self.0, case, ops, faults, seen, tally, go_on };
         let ended = panics::catch(|| run.explore());
         match ended {
@@ -144,8 +143,8 @@ struct CaseRun<'a, T: Explore> {
     case: &'a Case,
     ops: Vec<T::Op>,
     faults: Faults,
-    /// Images seen, with what was known of them.
-    seen: FxHashSet<(u128, u64)>,
+    /// Images and other states seen, with what was known of them: after how many crashes at least.
+    seen: FxHashMap<(u128, u64), usize>,
     tally: &'a mut Tally,
     go_on: &'a dyn Fn() -> bool,
 }
@@ -300,7 +299,7 @@ impl<T: Explore> CaseRun<'_, T> {
         self.tally.found += 1;
         let (process, power) = told.fingerprints;
         // Where nothing changed since an earlier crash point, nothing new can be left.
-        if !self.is_new(disk, process ^ power.rotate_left(1), path.len() + 1) {
+        if !self.is_new(disk.state_hash(), process ^ power.rotate_left(1), path.len() + 1) {
             return Ok(());
         }
         path.push(Step { at_op, loss: Loss::Process });
@@ -322,15 +321,15 @@ impl<T: Explore> CaseRun<'_, T> {
     ) -> Result<(), Stop> {
         let pending = disk.pending();
         let mut stop = None;
-        let count = pending.images(self.case.bounds, |kept, tears| {
-            let image = pending.image(kept, tears);
+        let phase = if path.len() > 1 { Phase::Recovery } else { Phase::Work };
+        let count = pending.images(self.case.bounds, |image| {
             self.tally.found += 1;
-            let phase = if path.len() > 1 { Phase::Recovery } else { Phase::Work };
-            self.tally.coverage.note(&pending, kept, tears, phase);
-            if !self.is_new(&image, told.fingerprints.1, path.len()) {
+            if !self.is_new(image.hash, told.fingerprints.1, path.len()) {
                 return true;
             }
-            match self.check(&image, &told.power, path).map_err(|end| *end) {
+            let (kept, tears) = (image.kept, image.tears);
+            self.tally.coverage.note(&pending, kept, tears, phase);
+            match self.check(&image.disk(), &told.power, path).map_err(|end| *end) {
                 Ok(()) => true,
                 Err(CaseEnd::Broken { violation, .. }) => {
                     stop = Some(self.smallest(&pending, (kept, tears), &violation, told, path));
@@ -398,13 +397,12 @@ impl<T: Explore> CaseRun<'_, T> {
         self.check(&pending.image(kept, tears), &told.power, path).err()
     }
 
-    /// Whether this image was not looked at yet with clients that were told the same. With
-    /// something pending it is another image than without.
-    fn is_new(&mut self, image: &Disk, told: u64, depth: usize) -> bool {
-        let mut rest = FxHasher64::default();
-        (told, depth).hash(&mut rest);
-        image.pending().nodes().iter().for_each(|node| node.seq.hash(&mut rest));
-        let new = self.seen.insert((image.content_hash(), rest.finish()));
+    /// Whether this was not looked at yet with clients that were told the same, after as many
+    /// crashes or fewer: fewer leave more to come.
+    fn is_new(&mut self, hash: u128, told: u64, depth: usize) -> bool {
+        let before = self.seen.entry((hash, told)).or_insert(usize::MAX);
+        let new = depth < *before;
+        *before = depth.min(*before);
         self.tally.pruned += u64::from(!new);
         new
     }
