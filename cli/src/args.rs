@@ -196,8 +196,8 @@ pub(crate) struct BoundArgs {
     /// The longest sequences that go on after a crash and are crashed again at work.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub work_length: u32,
-    /// Crash points with more legal sets than this are not exhausted.
-    #[arg(long, default_value_t = 1 << 14, value_name = "N")]
+    /// Crash points with more images than this are not exhausted.
+    #[arg(long, default_value_t = 1 << 20, value_name = "N")]
     pub images: u64,
     /// Threads [default: one per core].
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]

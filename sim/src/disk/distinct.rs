@@ -16,6 +16,7 @@
 //!
 //! Invariant: the images are exactly those of all legal sets, each with all tears of one write.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use seedbed_env::map::{FxHashMap, FxHashSet};
@@ -35,12 +36,34 @@ pub struct CrashImage<'a> {
     pub tears: &'a [Tear],
     /// Its [`Disk::content_hash`].
     pub hash: u128,
+    pub(super) parts: Option<Parts<'a>>,
+}
+
+/// What an image is put together from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts<'a> {
+    spine: &'a Spine,
+    /// Of each of its files one.
+    looks: &'a [&'a Look],
 }
 
 impl CrashImage<'_> {
     /// The image itself.
     pub fn disk(&self) -> Disk {
-        self.pending.image(self.kept, self.tears)
+        let Some(Parts { spine, looks }) = self.parts else {
+            return self.pending.image(self.kept, self.tears);
+        };
+        let mut image = spine.base.get_or_init(|| self.pending.names_of(self.kept)).clone();
+        for (file, look) in spine.files.iter().zip(looks) {
+            let made = || self.pending.file_of(file.ino, self.kept, self.tears);
+            let data = match file.looks.are_few() {
+                true => look.data.get_or_init(made).clone(),
+                false => made(),
+            };
+            image.used += data.page_bytes();
+            image.inodes[file.ino as usize].node = Node::File(data);
+        }
+        image
     }
 }
 
@@ -57,15 +80,20 @@ pub(super) struct Images<'a> {
 }
 
 /// One way to keep nodes of the spine.
+#[derive(Debug)]
 struct Spine {
     /// The nodes that stay in all of its images.
     forced: Kept,
     /// What its names add to the hash.
     names: u128,
     files: Vec<NamedFile>,
+    /// The image without what is in its files, once it was needed.
+    base: OnceCell<Disk>,
 }
 
+#[derive(Debug)]
 struct NamedFile {
+    ino: Ino,
     looks: Rc<Looks>,
     /// What each of them adds to the hash: whole ones, torn ones.
     whole: Vec<u128>,
@@ -85,6 +113,15 @@ struct Look {
     kept: Vec<usize>,
     tear: Option<Tear>,
     hash: u128,
+    /// The file, once it was needed.
+    data: OnceCell<FileData>,
+}
+
+impl Looks {
+    /// Few enough to keep the files themselves.
+    fn are_few(&self) -> bool {
+        self.whole.len() + self.torn.len() <= 4096
+    }
 }
 
 /// What all ways to keep the spine have in common.
@@ -154,6 +191,7 @@ impl<'a> Images<'a> {
                 spine,
                 kept: spine.forced.clone(),
                 tears: Vec::new(),
+                picked: Vec::with_capacity(spine.files.len()),
                 visit: &mut *visit,
             };
             if !product.all(None, 0, spine.names) {
@@ -183,6 +221,7 @@ struct Product<'s, V> {
     spine: &'s Spine,
     kept: Kept,
     tears: Vec<Tear>,
+    picked: Vec<&'s Look>,
     visit: &'s mut V,
 }
 
@@ -191,8 +230,9 @@ impl<V: FnMut(&CrashImage<'_>) -> bool> Product<'_, V> {
     /// before number `file`. False if it is to end.
     fn all(&mut self, torn: Option<usize>, file: usize, hash: u128) -> bool {
         let Some(named) = self.spine.files.get(file) else {
-            let Self { pending, kept, tears, .. } = self;
-            return (self.visit)(&CrashImage { pending, kept, tears, hash });
+            let Self { pending, spine, kept, tears, picked, visit } = self;
+            let parts = Some(Parts { spine, looks: picked });
+            return visit(&CrashImage { pending, kept, tears, hash, parts });
         };
         let (looks, hashes) = match torn == Some(file) {
             true => (&named.looks.torn, &named.torn),
@@ -201,7 +241,9 @@ impl<V: FnMut(&CrashImage<'_>) -> bool> Product<'_, V> {
         for (look, more) in looks.iter().zip(hashes) {
             look.kept.iter().for_each(|&node| self.kept[node] = true);
             self.tears.extend(look.tear);
+            self.picked.push(look);
             let goes_on = self.all(torn, file + 1, hash.wrapping_add(*more));
+            self.picked.pop();
             look.kept.iter().for_each(|&node| self.kept[node] = self.spine.forced[node]);
             if look.tear.is_some() {
                 self.tears.clear();
@@ -275,9 +317,9 @@ impl<'a> Plan<'a> {
             let looks = self.looks(*ino, &forced, &allowed)?;
             let hashes = |looks: &[Look]| looks.iter().map(|l| in_place(slots, l.hash)).collect();
             let (whole, torn) = (hashes(&looks.whole), hashes(&looks.torn));
-            files.push(NamedFile { looks, whole, torn });
+            files.push(NamedFile { ino: *ino, looks, whole, torn });
         }
-        Ok(Some(Spine { forced, names: names.sum, files }))
+        Ok(Some(Spine { forced, names: names.sum, files, base: OnceCell::new() }))
     }
 
     fn add_names(&self, dir: Ino, at: u128, kept: &Kept, names: &mut Names) {
@@ -554,7 +596,7 @@ impl WithLen<'_, '_> {
         let forced = self.plan.nodes.iter().copied().filter(|&node| self.kept[node]);
         let kept = writes.chain(forced).collect();
         let tear = picked.iter().find_map(|look| look.tear);
-        let look = Look { kept, tear, hash };
+        let look = Look { kept, tear, hash, data: OnceCell::new() };
         match tear {
             None => found.looks.whole.push(look),
             Some(_) => found.looks.torn.push(look),

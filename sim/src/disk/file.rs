@@ -108,6 +108,11 @@ impl FileData {
         }
     }
 
+    /// A file of the same kind with nothing in it.
+    pub(super) fn emptied(&self) -> Self {
+        Self::new(self.unit, self.fixed_len)
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }

@@ -4,6 +4,7 @@
 use seedbed_env::map::FxHashSet;
 
 use super::distinct::{CrashImage, Images};
+use super::file::{FileData, FileLoss};
 use super::pending::{Atom, Kind};
 use super::{Disk, Ino, Kept, Lost, Node, Pending, ROOT};
 
@@ -72,6 +73,30 @@ impl Pending<'_> {
         let mut image = self.disk.clone();
         image.apply(self.cut(kept, tears));
         image
+    }
+
+    /// The disk that a power loss leaves if these nodes stay, with nothing in its files.
+    pub(super) fn names_of(&self, kept: &[bool]) -> Disk {
+        let mut image = self.disk.clone();
+        for (_, inode) in &mut image.inodes {
+            if let Node::File(file) = &mut inode.node {
+                *file = file.emptied();
+            }
+        }
+        image.apply(Cut { files: Vec::new(), ..self.cut(kept, &[]) });
+        image
+    }
+
+    /// A file of that disk.
+    pub(super) fn file_of(&self, ino: Ino, kept: &[bool], tears: &[Tear]) -> FileData {
+        let Node::File(file) = &self.disk.inodes[ino as usize].node else {
+            unreachable!("inode {ino} is a file")
+        };
+        let mut file = file.clone();
+        if let Some(cut) = self.cut(kept, tears).files.iter().find(|cut| cut.ino == ino) {
+            cut.apply(&mut file);
+        }
+        file
     }
 
     /// How many sectors a node's write touches, if it can be torn; else 0.
@@ -162,7 +187,7 @@ impl Pending<'_> {
         self.near_prefixes(flips, &mut |kept: &Kept| {
             self.tears(kept, |tears| {
                 let hash = self.image(kept, tears).content_hash();
-                !seen.insert(hash) || visit(&CrashImage { pending: self, kept, tears, hash })
+                !seen.insert(hash) || visit(&CrashImage { pending: self, kept, tears, hash, parts: None })
             })
         });
     }
@@ -240,6 +265,16 @@ struct PersistLane {
     is_unit: bool,
 }
 
+impl FileCut {
+    /// Takes away from a file what is cut.
+    fn apply(&self, file: &mut FileData) -> FileLoss {
+        let Self { ino: _, writes, torn, lens } = self;
+        let sectors =
+            |at: usize| torn.iter().find(|(index, _)| *index == at).map(|(_, sectors)| *sectors);
+        file.keep_only(|at| writes[at], sectors, |at| lens[at])
+    }
+}
+
 impl Cut {
     fn note(&mut self, atom: &Atom<'_>, kept: bool, torn: Option<u64>) {
         match *atom {
@@ -280,18 +315,15 @@ impl Disk {
             lost.names += dropped.len() as u64;
             dropped.into_iter().for_each(|ino| self.unlink(ino));
         }
-        for FileCut { ino, writes, torn, lens } in cut.files {
-            let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node)
+        for cut in cut.files {
+            let Some(Node::File(file)) = self.inodes.get_mut(cut.ino as usize).map(|i| &mut i.node)
             else {
                 continue;
             };
-            let sectors = |at: usize| {
-                torn.iter().find(|(index, _)| *index == at).map(|(_, sectors)| *sectors)
-            };
-            let loss = file.keep_only(|at| writes[at], sectors, |at| lens[at]);
+            let loss = cut.apply(file);
             lost.writes += loss.writes;
             lost.lens += loss.lens;
-            lost.torn += torn.len() as u64;
+            lost.torn += cut.torn.len() as u64;
         }
         self.after_crash();
         lost

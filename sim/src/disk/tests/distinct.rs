@@ -26,6 +26,9 @@ fn explored(disk: &Disk, bounds: Bounds) -> (BTreeSet<u128>, bool) {
     let count = pending.images(bounds, |image| {
         assert!(pending.is_legal(image.kept));
         assert_eq!(image.hash, image.disk().content_hash(), "a hash is put together from parts");
+        let slowly = pending.image(image.kept, image.tears);
+        assert_eq!(image.hash, slowly.content_hash(), "the set leaves the image");
+        assert_eq!(image.disk().state_hash(), slowly.state_hash(), "in all that there is");
         seen.insert(image.hash);
         true
     });
