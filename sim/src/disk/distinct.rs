@@ -380,6 +380,11 @@ impl<'a> FilePlan<'a> {
         let Node::File(data) = &pending.disk.inodes[ino as usize].node else {
             unreachable!("inode {ino} is a file")
         };
+        let known = FxHashMap::default();
+        if !data.is_dirty() {
+            let (lens, chains, nodes) = Default::default();
+            return Self { data, lens, chains, nodes, known };
+        }
         let units = data.pages().count() * (super::PAGE / data.unit() as usize);
         let mut chains: Vec<Vec<usize>> = vec![Vec::new(); units];
         let (mut lens, mut nodes) = (Vec::new(), Vec::new());
@@ -408,7 +413,7 @@ impl<'a> FilePlan<'a> {
             Chain { nodes, versions }
         };
         let chains = chains.into_iter().enumerate().map(chain).collect();
-        Self { data, lens, chains, nodes, known: FxHashMap::default() }
+        Self { data, lens, chains, nodes, known }
     }
 
     /// Everything that the file can look like if these nodes stay for sure, and these may.
@@ -418,10 +423,16 @@ impl<'a> FilePlan<'a> {
         (forced, allowed): (&Kept, &Kept),
         limit: u64,
     ) -> Result<Looks, TooMany> {
+        if self.nodes.is_empty() {
+            let hash = self.data.content_hash();
+            let look = Look { kept: Vec::new(), tear: None, hash, data: OnceCell::new() };
+            return Ok(Looks { whole: vec![look], torn: Vec::new() });
+        }
         let free = |wanted: bool| {
-            let lens = self.lens.iter().rev().filter(move |(node, len)| {
-                len.grown == wanted && allowed[*node] && !forced[*node]
-            });
+            let lens =
+                self.lens.iter().rev().filter(move |(node, len)| {
+                    len.grown == wanted && allowed[*node] && !forced[*node]
+                });
             lens.map(|(node, _)| Some(*node)).chain([None])
         };
         let mut found = Found { looks: Looks::default(), seen: FxHashSet::default(), limit };
@@ -455,9 +466,12 @@ impl<'a> FilePlan<'a> {
     /// The length if these nodes stay.
     fn len_of(&self, kept: &Kept) -> u64 {
         let stay = self.lens.iter().filter(|(node, _)| kept[*node]);
-        stay.fold(self.data.durable_len(), |now, (_, len)| {
-            if len.grown { now.max(len.to) } else { len.to }
-        })
+        stay.fold(
+            self.data.durable_len(),
+            |now, (_, len)| {
+                if len.grown { now.max(len.to) } else { len.to }
+            },
+        )
     }
 }
 
@@ -553,12 +567,7 @@ impl WithLen<'_, '_> {
     }
 
     /// Adds all combinations of what units look like, with unit number `torn` torn.
-    fn add(
-        &self,
-        units: &[Unit],
-        torn: Option<usize>,
-        found: &mut Found,
-    ) -> Result<(), TooMany> {
+    fn add(&self, units: &[Unit], torn: Option<usize>, found: &mut Found) -> Result<(), TooMany> {
         let mut picked = Vec::with_capacity(units.len());
         self.pick(units, torn, (&mut picked, len_hash(self.len)), found)
     }
