@@ -227,8 +227,9 @@ back. It is written as a trace, which replays and shrinks like any other.
 
 JSON: {scenario, plant, omit_sync, weaken_sync, profiles, cases, done, points, images, pruned,
 checked, exhaustive, unexhausted (crash points), failures (runs with a failing call),
-never_exercised, wall_ms, violations: [{case, profile, setting, law, expected, got, ordering, failing
-(the rule), crashes: [{at_op, power, lost: [[what, torn]], kept}], trace}], inconclusive: [[case, reason]], interrupted, exit_code}.")]
+never_exercised, wall_ms, violations: [{case, profile, setting, law, expected, got, ordering,
+failing (its rule), crashes: [{at_op, power, lost: [[what, torn]], kept}], trace}],
+inconclusive: [[case, reason]], interrupted, exit_code}.")]
 pub(crate) struct ExploreArgs {
     /// The scenario; `list` names them.
     pub scenario: String,

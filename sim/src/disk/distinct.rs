@@ -165,13 +165,17 @@ struct Version {
 }
 
 impl<'a> Images<'a> {
-    /// Finds all images, unless there are more than `limit`.
+    /// Finds all images, unless there are more than `limit`, or ways to keep the spine.
     pub(super) fn find(pending: &'a Pending<'a>, limit: u64) -> Result<Self, TooMany> {
         let mut plan = Plan::new(pending, limit);
         let spine: Vec<usize> = (0..pending.len()).filter(|&node| plan.is_spine[node]).collect();
         let mut images = Self { pending, spines: Vec::new(), count: 0 };
-        let mut seen = FxHashSet::default();
+        let (mut seen, mut tried) = (FxHashSet::default(), 0);
         plan.spines(&spine, &mut vec![false; pending.len()], &mut |plan, kept| {
+            tried += 1;
+            if tried > limit {
+                return Err(TooMany);
+            }
             let Some(spine) = plan.spine(&spine, kept)? else { return Ok(()) };
             let looks = spine.files.iter().map(|file| Rc::as_ptr(&file.looks) as usize);
             if seen.insert((spine.names, looks.collect::<Vec<_>>())) {
