@@ -32,6 +32,7 @@ mod extent;
 mod file;
 mod images;
 mod log_tree;
+mod looks;
 mod loss;
 mod names;
 mod pages;
