@@ -4,6 +4,7 @@
 //! lowest, a disk is at its largest. A kind that the plan does not use draws nothing, so adding a
 //! kind to the vocabulary does not change the decisions of old plans.
 
+use crate::device::{DeviceFaults, DevicePlan};
 use crate::faults::{ClockFaults, DiskFaults, Faults, NodeFaults};
 use crate::plan::{ClockPlan, DiskPlan, NodePlan, Plan};
 use crate::profile::Profile;
@@ -39,6 +40,7 @@ impl Plan {
         let mut draw = Draw { choose, swarm: self.swarm };
         Faults {
             disk: draw.disk(&self.disk),
+            device: draw.device(&self.device),
             node: draw.node(&self.node),
             clock: draw.clock(&self.clock),
             rules: self.rules.clone(),
@@ -71,8 +73,39 @@ impl Draw<'_> {
             short_write_probability: self
                 .kind(labels!("short_write"), plan.short_write_probability),
             torn_page_probability: self.kind(labels!("torn_page"), plan.torn_page_probability),
-            bit_rot_probability: self.kind(labels!("bit_rot"), plan.bit_rot_probability),
+            background_probability: self.kind(labels!("background"), plan.background_probability),
+            writeback_error_probability: self
+                .kind(labels!("writeback_error"), plan.writeback_error_probability),
+            shutdown_probability: self.kind(labels!("shutdown"), plan.shutdown_probability),
             capacity_bytes: self.capacity(labels!("capacity"), plan.capacity_bytes),
+            capacity_files: self.capacity(labels!("capacity_files"), plan.capacity_files),
+        }
+    }
+
+    fn device(&mut self, plan: &DevicePlan) -> DeviceFaults {
+        DeviceFaults {
+            volatile_cache: plan.volatile_cache,
+            atomic_write_bytes: plan.atomic_write_bytes,
+            powersafe_overwrite: plan.powersafe_overwrite,
+            lying_sync_probability: self.kind(labels!("lying_sync"), plan.lying_sync_probability),
+            media_fault_max: self.count(labels!("media_fault"), plan.media_fault_max),
+            bit_rot_probability: self.kind(labels!("bit_rot"), plan.bit_rot_probability),
+            latent_error_probability: self
+                .kind(labels!("latent_error"), plan.latent_error_probability),
+            garbage_probability: self.kind(labels!("garbage"), plan.garbage_probability),
+            lost_write_probability: self.kind(labels!("lost_write"), plan.lost_write_probability),
+            misdirected_write_probability: self
+                .kind(labels!("misdirected_write"), plan.misdirected_write_probability),
+            stale_read_probability: self.kind(labels!("stale_read"), plan.stale_read_probability),
+            misdirected_read_probability: self
+                .kind(labels!("misdirected_read"), plan.misdirected_read_probability),
+            stall_probability: self.kind(labels!("stall"), plan.stall_probability),
+            slow_sync_probability: self.kind(labels!("slow_sync"), plan.slow_sync_probability),
+            stall: plan.stall,
+            hang_probability: self.kind(labels!("hang"), plan.hang_probability),
+            hang: plan.hang,
+            bytes_per_second: self.capacity(labels!("bytes_per_second"), plan.bytes_per_second),
+            queue_depth: self.capacity(labels!("queue_depth"), plan.queue_depth),
         }
     }
 
@@ -135,7 +168,7 @@ impl Draw<'_> {
         }
     }
 
-    /// A disk's capacity, where 0 is "unlimited" and otherwise less is worse.
+    /// A capacity, where 0 is "unlimited" and otherwise less is worse.
     fn capacity(&mut self, labels: Labels, range: CountRange) -> u64 {
         if range.max == 0 || !self.is_on(labels) {
             return 0;

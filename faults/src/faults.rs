@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::DeviceFaults;
 use crate::plan::{ClockPlan, DiskPlan, NodePlan};
 use crate::profile::Profile;
 use crate::range::{CountRange, DurationRange};
@@ -14,8 +15,10 @@ use crate::rule::Rule;
 /// One seed's concrete world. `Default` = nothing goes wrong, latencies are modest.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Faults {
-    /// What the disks do.
+    /// What the file systems do.
     pub disk: DiskFaults,
+    /// What the devices below them do.
+    pub device: DeviceFaults,
     /// What happens to the nodes.
     pub node: NodeFaults,
     /// What the clocks do.
@@ -24,7 +27,7 @@ pub struct Faults {
     pub rules: Vec<Rule>,
 }
 
-/// One seed's disks.
+/// One seed's file systems.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct DiskFaults {
     /// What the file systems promise.
@@ -53,10 +56,16 @@ pub struct DiskFaults {
     pub short_write_probability: Ratio,
     /// Chance that a page which a power loss catches unsynced is torn.
     pub torn_page_probability: Ratio,
-    /// Chance, at each restart, that one durable byte has changed.
-    pub bit_rot_probability: Ratio,
+    /// Chance, at each operation, that the kernel does something by itself.
+    pub background_probability: Ratio,
+    /// Chance that a writing back by itself fails with EIO.
+    pub writeback_error_probability: Ratio,
+    /// Chance that a sync or an operation on names makes the file system give up.
+    pub shutdown_probability: Ratio,
     /// How many bytes a disk holds; 0 = unlimited.
     pub capacity_bytes: u64,
+    /// How many files and directories it holds; 0 = unlimited.
+    pub capacity_files: u64,
 }
 
 /// One seed's crashes.
@@ -93,7 +102,7 @@ impl Faults {
     /// The names of the fault kinds that are on, as in the plan. Crashes and rules are not kinds:
     /// they are not switched by the swarm.
     pub fn kinds_on(&self) -> Vec<&'static str> {
-        let Self { disk, node, clock, rules: _ } = self;
+        let Self { disk, device, node, clock, rules: _ } = self;
         let kinds = [
             ("read_error", !disk.read_error_probability.is_never()),
             ("write_error", !disk.write_error_probability.is_never()),
@@ -103,15 +112,19 @@ impl Faults {
             ("short_read", !disk.short_read_probability.is_never()),
             ("short_write", !disk.short_write_probability.is_never()),
             ("torn_page", !disk.torn_page_probability.is_never()),
-            ("bit_rot", !disk.bit_rot_probability.is_never()),
+            ("background", !disk.background_probability.is_never()),
+            ("writeback_error", !disk.writeback_error_probability.is_never()),
+            ("shutdown", !disk.shutdown_probability.is_never()),
             ("capacity", disk.capacity_bytes != 0),
+            ("capacity_files", disk.capacity_files != 0),
             ("recovery_crash", !node.recovery_crash_probability.is_never()),
             ("offset", clock.offset_ns != 0),
             ("drift", clock.drift_ppm != 0),
             ("step", !clock.step_probability.is_never()),
             ("pause", !clock.pause_probability.is_never()),
         ];
-        kinds.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
+        let kinds = kinds.into_iter().filter(|(_, on)| *on).map(|(name, _)| name);
+        kinds.chain(device.kinds_on()).collect()
     }
 }
 
@@ -132,8 +145,11 @@ impl Default for DiskFaults {
             short_read_probability: Ratio::NEVER,
             short_write_probability: Ratio::NEVER,
             torn_page_probability: Ratio::NEVER,
-            bit_rot_probability: Ratio::NEVER,
+            background_probability: Ratio::NEVER,
+            writeback_error_probability: Ratio::NEVER,
+            shutdown_probability: Ratio::NEVER,
             capacity_bytes: 0,
+            capacity_files: 0,
         }
     }
 }

@@ -13,6 +13,7 @@
 //! * Text from outside never panics: it is accepted or refused with what was found, what is
 //!   expected, and an example.
 
+mod device;
 mod draw;
 mod errors;
 mod faults;
@@ -24,13 +25,14 @@ mod ratio;
 mod rule;
 mod run;
 
+pub use device::{DeviceFaults, DevicePlan, SECTOR_BYTES};
 pub use errors::{ParseError, PlanError, RuleError};
 pub use faults::{ClockFaults, DiskFaults, Faults, NodeFaults};
 pub use plan::{
     ClockPlan, DRIFT_PPM_MAX, DURATION_NS_MAX, DiskPlan, NodePlan, PLAN_BYTES_MAX, Plan, RULES_MAX,
 };
 pub use presets::{Preset, presets};
-pub use profile::{Growth, NameOrder, Profile};
+pub use profile::{GivesUp, Growth, NameOrder, Profile};
 pub use range::{CountRange, DurationRange, RatioRange};
 pub use ratio::Ratio;
 pub use rule::{CompiledRule, On, OpKind, Rule, RuleState, Then};

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::DevicePlan;
 use crate::errors::{PlanError, RuleError, nearest, shown};
 use crate::presets::presets;
 use crate::profile::Profile;
@@ -29,6 +30,8 @@ pub const RULES_MAX: usize = 1000;
 pub const DURATION_NS_MAX: u64 = 10 * 366 * 86_400 * 1_000_000_000;
 /// Fastest drift of a clock in a plan, in parts per million: a tenth.
 pub const DRIFT_PPM_MAX: u64 = 100_000;
+/// Most operations that a device works on at a time, in a plan.
+const QUEUE_DEPTH_MAX: u64 = 65_536;
 /// Most crashes per seed in a plan.
 const CRASH_COUNT_MAX: u64 = 1_000_000;
 
@@ -42,8 +45,10 @@ pub struct Plan {
     pub about: String,
     /// Each seed switches every fault kind on or off, with even chances.
     pub swarm: bool,
-    /// What the disks do.
+    /// What the file systems do.
     pub disk: DiskPlan,
+    /// What the devices below them do.
+    pub device: DevicePlan,
     /// What happens to the nodes.
     pub node: NodePlan,
     /// What the clocks do.
@@ -56,7 +61,7 @@ pub struct Plan {
     pub run: Option<RunSettings>,
 }
 
-/// What the disks do.
+/// What the file systems do.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskPlan {
@@ -86,10 +91,18 @@ pub struct DiskPlan {
     pub short_write_probability: RatioRange,
     /// Chance that a page which a power loss catches unsynced is torn.
     pub torn_page_probability: RatioRange,
-    /// Chance, at each restart, that one durable byte has changed.
-    pub bit_rot_probability: RatioRange,
+    /// Chance, at each operation, that the kernel does something by itself: writes back a page,
+    /// commits, drops a page that was refused, or forgets a file with its errors.
+    pub background_probability: RatioRange,
+    /// Chance that such a writing back fails with EIO, which nobody is told until the next sync.
+    pub writeback_error_probability: RatioRange,
+    /// Chance that a sync or an operation on names makes the file system give up: changes fail
+    /// until it is mounted again.
+    pub shutdown_probability: RatioRange,
     /// How many bytes a disk holds; 0 = unlimited.
     pub capacity_bytes: CountRange,
+    /// How many files and directories it holds; 0 = unlimited.
+    pub capacity_files: CountRange,
 }
 
 /// What happens to the nodes.
@@ -140,8 +153,11 @@ impl Default for DiskPlan {
             short_read_probability: RatioRange::NEVER,
             short_write_probability: RatioRange::NEVER,
             torn_page_probability: RatioRange::NEVER,
-            bit_rot_probability: RatioRange::NEVER,
+            background_probability: RatioRange::NEVER,
+            writeback_error_probability: RatioRange::NEVER,
+            shutdown_probability: RatioRange::NEVER,
             capacity_bytes: CountRange::ZERO,
+            capacity_files: CountRange::ZERO,
         }
     }
 }
@@ -207,13 +223,16 @@ impl Plan {
 
     /// Refuses what a simulator could not add up.
     fn check_limits(&self, text: &str, origin: &str) -> Result<(), PlanError> {
-        let Self { disk, node, clock, rules, .. } = self;
+        let Self { disk, device, node, clock, rules, .. } = self;
         let limits = [
             ("rule", rules.len() as u64, RULES_MAX as u64, "rules"),
             ("disk.read_latency", disk.read_latency.max_ns, DURATION_NS_MAX, "ns"),
             ("disk.write_latency", disk.write_latency.max_ns, DURATION_NS_MAX, "ns"),
             ("disk.sync_latency", disk.sync_latency.max_ns, DURATION_NS_MAX, "ns"),
             ("disk.metadata_latency", disk.metadata_latency.max_ns, DURATION_NS_MAX, "ns"),
+            ("device.stall", device.stall.max_ns, DURATION_NS_MAX, "ns"),
+            ("device.hang", device.hang.max_ns, DURATION_NS_MAX, "ns"),
+            ("device.queue_depth", device.queue_depth.max, QUEUE_DEPTH_MAX, "operations"),
             ("node.crash_count", node.crash_count.max, CRASH_COUNT_MAX, "crashes"),
             ("clock.offset", clock.offset.max_ns, DURATION_NS_MAX, "ns"),
             ("clock.step", clock.step.max_ns, DURATION_NS_MAX, "ns"),
@@ -222,15 +241,25 @@ impl Plan {
         ];
         let stalls = rules.iter().filter_map(|rule| rule.stall);
         let stalls = stalls.map(|stall| ("rule.stall", stall.max_ns, DURATION_NS_MAX, "ns"));
-        match limits.into_iter().chain(stalls).find(|(_, found, limit, _)| found > limit) {
-            None => Ok(()),
-            Some((key, found, limit, unit)) => Err(PlanError::Invalid {
-                origin: shown(origin),
-                line: line_of_key(text, key),
-                key: key.to_owned(),
-                message: format!("{found} {unit} is too much: at most {limit} {unit}"),
-                nearest: None,
-            }),
+        let invalid = |key: &str, message| PlanError::Invalid {
+            origin: shown(origin),
+            line: line_of_key(text, key),
+            key: key.to_owned(),
+            message,
+            nearest: None,
+        };
+        if let Some((key, found, limit, unit)) =
+            limits.into_iter().chain(stalls).find(|(_, found, limit, _)| found > limit)
+        {
+            let message = format!("{found} {unit} is too much: at most {limit} {unit}");
+            return Err(invalid(key, message));
+        }
+        match device.atomic_write_bytes {
+            512 | 4096 => Ok(()),
+            other => {
+                let message = format!("a device writes 512 or 4096 bytes whole, not {other}");
+                Err(invalid("device.atomic_write_bytes", message))
+            }
         }
     }
 }

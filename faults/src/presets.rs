@@ -24,7 +24,7 @@ macro_rules! preset {
     };
 }
 
-static PRESETS: [Preset; 7] = [
+static PRESETS: [Preset; 9] = [
     preset!("none", "nothing goes wrong: no crashes, no faults"),
     preset!("crashes", "crashes and power losses with torn pages, no I/O errors"),
     preset!(
@@ -34,7 +34,12 @@ static PRESETS: [Preset; 7] = [
     preset!("sync_errors", "crashes, and syncs that fail"),
     preset!("disk_full", "crashes, and disks that run out of space"),
     preset!("bit_rot", "crashes, and durable bytes that change between boots"),
-    preset!("slow_disk", "crashes, and syncs that take 300 ms"),
+    preset!("slow_disk", "crashes, and a disk that is slow, stalls, queues and hangs"),
+    preset!(
+        "media",
+        "crashes, and media faults: rot, unreadable pages, junk, lost, misdirected and stale pages"
+    ),
+    preset!("lying_disk", "crashes, and syncs that report success before anything is durable"),
 ];
 
 /// All presets, the mildest first.

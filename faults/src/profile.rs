@@ -42,6 +42,15 @@ pub enum Growth {
     Immediate,
 }
 
+/// What is left of a file system that has given up after an error in its journal or log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivesUp {
+    /// It can be read; changes and syncs fail with EROFS.
+    ReadOnly,
+    /// Everything fails with EIO.
+    Dead,
+}
+
 /// What a file system promises; see the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -77,6 +86,10 @@ pub struct Profile {
     pub unit: u32,
     /// A page that a power loss catches on its way may be torn between sectors.
     pub tears: bool,
+    /// What it is after it has given up.
+    pub gives_up: GivesUp,
+    /// It gives up at the next commit after data could not be written (`data_err=abort`).
+    pub data_error_aborts: bool,
 }
 
 impl Profile {
@@ -95,6 +108,8 @@ impl Profile {
         sync_data_covers_names: false,
         unit: 4096,
         tears: true,
+        gives_up: GivesUp::ReadOnly,
+        data_error_aborts: false,
     };
 
     /// ext4 with its default options.
@@ -135,6 +150,14 @@ impl Profile {
         ..Self::EXT4
     };
 
+    /// ext4 with `data_err=abort`.
+    pub const EXT4_DATA_ERR_ABORT: Self = Self {
+        name: "ext4_data_err_abort",
+        about: "ext4 mounted with data_err=abort: read-only after data could not be written",
+        data_error_aborts: true,
+        ..Self::EXT4
+    };
+
     /// xfs.
     pub const XFS: Self = Self {
         name: "xfs",
@@ -143,6 +166,7 @@ impl Profile {
         zeros_before_cut: false,
         replace_flushes: false,
         sync_data_covers_names: true,
+        gives_up: GivesUp::Dead,
         ..Self::EXT4
     };
 
@@ -182,13 +206,14 @@ impl Profile {
 
     /// All named profiles, the most realistic first: the order in which the severity of a bug is
     /// judged.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::EXT4,
         Self::XFS,
         Self::BTRFS,
         Self::EXT4_NOAUTO_DA_ALLOC,
         Self::EXT4_NODELALLOC,
         Self::EXT4_WRITEBACK,
+        Self::EXT4_DATA_ERR_ABORT,
         Self::POSIX,
         Self::RAW,
         Self::ADVERSARIAL,
@@ -217,7 +242,7 @@ impl FromStr for Profile {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const KNOWN: &str = "posix, ext4, ext4_noauto_da_alloc, ext4_nodelalloc, ext4_writeback, \
-                             xfs, btrfs, raw or adversarial";
+                             ext4_data_err_abort, xfs, btrfs, raw or adversarial";
         let known = Self::ALL.into_iter().find(|profile| profile.name == text);
         known.ok_or_else(|| ParseError::new("disk profile", text, "nobody knows it", KNOWN))
     }

@@ -29,7 +29,7 @@ const BTRFS_REFUSED_LEN: u64 = 4 << 20;
 /// The byte that marks the page in trouble.
 const MARK: u8 = b'p';
 /// The file in trouble.
-const FILE: &str = "A/file";
+pub(crate) const FILE: &str = "A/file";
 
 /// Which page the device refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,8 @@
 //! * [`Runner`] does it on a real file system, a [`Setup`], and gives an [`Observed`]: what each
 //!   step returned, and for each [`Crash`] a [`Dump`] of what was left. [`run_all`] runs many.
 //! * [`hold`] compares that with the simulated disk: a [`Model`] does the same steps, and what the
-//!   real file system left must be legal by its profile.
+//!   real file system left must be legal by its profile. [`hold_errors`] does so for refused
+//!   writes.
 //! * [`Recorded`] is what kernels made of the table so far, [`verdict`] compares.
 //!
 //! It takes root, loop devices and the programs that make file systems; [`Setup::available`] says
@@ -30,6 +31,7 @@ mod mount;
 mod pool;
 mod random;
 mod real;
+mod refused;
 mod setup;
 mod steps;
 mod sys;
@@ -45,6 +47,7 @@ pub use model::{Escape, LegalCount, Model, dump_of};
 pub use pool::{Job, run_all};
 pub use random::{RANDOM_BASE, random_workload};
 pub use real::{Crash, Crashes, Observed, Recovered, Runner};
+pub use refused::{Forbidden, hold_errors};
 pub use setup::{FsKind, Setup, Unavailable};
 pub use steps::{
     Flag, PAGE, ParseStepError, Step, StepResult, UNRELATED_BYTE, UNRELATED_LEN, UNRELATED_PATH,

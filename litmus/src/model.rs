@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use seedbed::disk::{Disk, Ino, Pending, SyncKind};
+use seedbed::disk::{Device, Disk, Ino, Pending, SyncKind};
 use seedbed::faults::Profile;
 use seedbed::seam::{FileKind, OpenOptions};
 
@@ -80,7 +80,10 @@ impl Model {
     ///
     /// A step of the base fails.
     pub fn new(profile: Profile, kind: FsKind, base: &[Step]) -> io::Result<Self> {
-        let mut model = Self { disk: Disk::with_profile(profile), kind, open: BTreeMap::new() };
+        let mut disk = Disk::with_profile(profile);
+        // A loop device hands everything on at once.
+        disk.set_device(Device { volatile_cache: false, ..Device::default() });
+        let mut model = Self { disk, kind, open: BTreeMap::new() };
         base.iter().try_for_each(|step| model.carry_out(step))?;
         let open = std::mem::take(&mut model.open);
         open.into_values().for_each(|open| model.disk.close(open.ino));
@@ -91,6 +94,19 @@ impl Model {
     /// The disk as it is now.
     pub fn disk(&self) -> &Disk {
         &self.disk
+    }
+
+    pub(crate) fn disk_mut(&mut self) -> &mut Disk {
+        &mut self.disk
+    }
+
+    /// The file that a handle has open.
+    ///
+    /// # Errors
+    ///
+    /// There is no such handle.
+    pub(crate) fn ino(&self, handle: &str) -> io::Result<Ino> {
+        Ok(self.handle(handle)?.ino)
     }
 
     /// Carries out one step.

@@ -138,6 +138,7 @@ impl Setup {
             "ext4-nodelalloc" => Some(Profile::EXT4_NODELALLOC),
             "ext4-writeback" => Some(Profile::EXT4_WRITEBACK),
             "ext4-journal" => None,
+            "ext4-abort" => Some(Profile::EXT4_DATA_ERR_ABORT),
             // A page is several blocks, each of which persists by itself.
             "ext4-1k" => Some(Profile { unit: 1024, ..Profile::EXT4 }),
             // Options that change neither what is promised nor what is lost.

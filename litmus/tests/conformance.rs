@@ -5,8 +5,8 @@
 
 use seedbed::faults::{NameOrder, Profile};
 use seedbed_litmus::{
-    Crash, Escape, Held, Model, Observed, Recorded, Recovered, Row, Setup, Tally, Workload, hold,
-    random_workload, rows,
+    Crash, ErrorCells, ErrorRow, Escape, Held, Model, Observed, Recorded, Recovered, Row, Setup,
+    Tally, Workload, error_rows, hold, hold_errors, random_workload, rows,
 };
 
 /// A recorded outcome of a row held against a profile.
@@ -108,4 +108,79 @@ fn what_is_in_the_cache_and_what_is_least_are_always_legal() {
             }
         }
     }
+}
+
+/// Row, setup, profile and cells of all refused writes that were recorded. A journal for data
+/// reports and keeps as the others do: it is held against ext4's profile.
+fn recorded_errors() -> Vec<(ErrorRow, &'static Setup, Profile, ErrorCells)> {
+    let recorded = Recorded::shipped();
+    let mut all = Vec::new();
+    for setup in Setup::with_refused_writes() {
+        let profile = setup.profile().unwrap_or(Profile::EXT4);
+        for row in error_rows() {
+            let cells = recorded.error_cells(&row.id, setup.name).expect("every cell is recorded");
+            all.push((row, setup, profile, cells.clone()));
+        }
+    }
+    all
+}
+
+#[test]
+fn every_recorded_cell_of_a_refused_write_is_what_the_profile_says() {
+    let all = recorded_errors();
+    assert_eq!(all.len(), 15, "three rows on five setups");
+    for (row, setup, profile, cells) in all {
+        let forbidden = hold_errors(setup, profile, &row, &cells).expect("the base can be made");
+        assert_eq!(forbidden, [], "row {} on {}", row.id, setup.name);
+    }
+}
+
+#[test]
+fn a_cell_that_is_not_what_the_kernel_does_is_reported() {
+    for (row, setup, profile, cells) in recorded_errors() {
+        let flip = |cell: &str| if cell == "ok" { "EIO".to_owned() } else { "ok".to_owned() };
+        let wrong = [
+            ("write", ErrorCells { write: flip(&cells.write), ..cells.clone() }),
+            ("fsync_1", ErrorCells { fsync_1: flip(&cells.fsync_1), ..cells.clone() }),
+            ("fsync_2", ErrorCells { fsync_2: flip(&cells.fsync_2), ..cells.clone() }),
+            (
+                "opened_before",
+                ErrorCells { opened_before: flip(&cells.opened_before), ..cells.clone() },
+            ),
+            (
+                "opened_after",
+                ErrorCells { opened_after: flip(&cells.opened_after), ..cells.clone() },
+            ),
+            ("cached", ErrorCells { cached: cells.dropped.clone(), ..cells.clone() }),
+            ("dropped", ErrorCells { dropped: "j*8192".to_owned(), ..cells.clone() }),
+            (
+                "healed_fsync",
+                ErrorCells { healed_fsync: flip(&cells.healed_fsync), ..cells.clone() },
+            ),
+            (
+                "healed_write",
+                ErrorCells { healed_write: flip(&cells.healed_write), ..cells.clone() },
+            ),
+            ("remounted", ErrorCells { remounted: "e*4096,j*4096".to_owned(), ..cells.clone() }),
+        ];
+        for (cell, wrong) in wrong {
+            let found = hold_errors(setup, profile, &row, &wrong).expect("the base can be made");
+            let found: Vec<&str> = found.iter().map(|forbidden| forbidden.cell).collect();
+            assert!(found.contains(&cell), "{} on {}: {cell}: {found:?}", row.id, setup.name);
+        }
+    }
+}
+
+#[test]
+fn a_profile_that_does_not_stop_after_an_error_is_told_from_one_that_does() {
+    let found = |name: &str, profile| {
+        let setup = Setup::named(name).expect("a setup");
+        let of_setup = |(row, of, _, cells): (ErrorRow, &'static Setup, Profile, ErrorCells)| {
+            (of == setup).then(|| hold_errors(setup, profile, &row, &cells).expect("a base"))
+        };
+        recorded_errors().into_iter().filter_map(of_setup).flatten().count()
+    };
+    assert_eq!(found("ext4", Profile::EXT4), 0);
+    assert!(found("ext4", Profile::EXT4_DATA_ERR_ABORT) > 0);
+    assert!(found("ext4-abort", Profile::EXT4) > 0);
 }

@@ -20,7 +20,7 @@ use crate::env::{SimEnv, SimFile, utf8};
 use crate::node::DOWN;
 use crate::panics;
 use crate::sim::Sim;
-use crate::world::{Stop, with};
+use crate::world::{Stop, World, with};
 
 /// The disk of one life of one node, for synchronous code; see the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,6 @@ pub struct BlockingFs {
 /// An open file of a [`BlockingFs`].
 #[derive(Debug)]
 pub struct BlockingFile {
-    env: SimEnv,
     file: SimFile,
 }
 
@@ -39,6 +38,7 @@ pub struct BlockingFile {
 fn settle<T>(submitted: Submitted<T>) -> io::Result<T> {
     with(|world| world.now = world.now.max(submitted.at));
     submitted.result.unwrap_or_else(|| {
+        with(World::reset_hung);
         Err(io::Error::other("the simulated node crashed at this operation; nothing follows it"))
     })
 }
@@ -85,7 +85,7 @@ impl BlockingFs {
     pub fn open(&self, path: impl AsRef<Path>, options: OpenOptions) -> io::Result<BlockingFile> {
         let path = utf8(path.as_ref())?;
         let file = settle(self.env.submit_open(path, options, Location::caller()))?;
-        Ok(BlockingFile { env: self.env, file })
+        Ok(BlockingFile { file })
     }
 
     /// Renames a file or directory; see [`seedbed_env::Fs::rename`].
@@ -145,8 +145,7 @@ impl BlockingFs {
     pub fn sync_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = utf8(path.as_ref())?;
         let barrier = settle(self.env.submit_sync_dir(path, Location::caller()))?;
-        self.env.complete(barrier);
-        Ok(())
+        self.env.end_sync_dir(barrier)
     }
 }
 
@@ -221,8 +220,7 @@ impl BlockingFile {
 
     fn sync(&self, op: OpKind, site: &'static Location<'static>) -> io::Result<()> {
         let barrier = settle(self.file.submit_sync(op, site))?;
-        self.env.complete(barrier);
-        Ok(())
+        self.file.end_sync(barrier)
     }
 
     /// Cuts or extends the file to `len` bytes.

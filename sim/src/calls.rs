@@ -10,7 +10,7 @@ use std::panic::Location;
 use seedbed_faults::{DurationRange, OpKind, Ratio, Then};
 use seedbed_traces::Outcome;
 
-use crate::disk::{Disk, PAGE, os_code};
+use crate::disk::{Disk, Ino, PAGE, os_code};
 use crate::env::SimEnv;
 use crate::node::{CrashKind, NodeId};
 use crate::stats::FaultKind;
@@ -27,6 +27,8 @@ pub(crate) struct Call<'a> {
     pub len: usize,
     /// Offset or new length; for others 0.
     pub at: u64,
+    /// The open file, if the call is about one.
+    pub ino: Option<Ino>,
     /// While events are recorded, a checksum of the bytes to write; else 0.
     pub sum: u32,
 }
@@ -34,7 +36,8 @@ pub(crate) struct Call<'a> {
 /// A call that was made: when it returns and what.
 pub(crate) struct Submitted<T> {
     pub at: u64,
-    /// `None`: the node crashed at this operation; it never returns.
+    /// `None`: it never returns, since the node crashed at it, or since it hangs: then `at` is when
+    /// the node is reset.
     pub result: Option<io::Result<T>>,
 }
 
@@ -50,6 +53,12 @@ enum Fate {
     Omit,
     /// A sync of everything covers data only.
     Weaken,
+    /// A sync reports success and is in the device's cache only.
+    Lie,
+    /// A file system that has given up does nothing and says so with this code.
+    Refused(i32),
+    /// A read gets other bytes.
+    Misread(FaultKind),
 }
 
 /// How much of a call takes effect.
@@ -61,10 +70,16 @@ pub(crate) enum Effect {
     Bytes(usize),
     /// Nothing; what would have been its result is wanted still (an omitted sync).
     Omitted,
-    /// A sync that fails.
-    Failed,
+    /// A sync that fails, with this code.
+    Failed(i32),
     /// A sync of data only, whatever was asked for.
     Weakened,
+    /// A sync that is in the device's cache only.
+    Lied,
+    /// A read of what was there before the last sync.
+    Stale,
+    /// A read of another unit: this one, modulo how many there are.
+    Misdirected(u64),
 }
 
 impl World {
@@ -109,6 +124,8 @@ impl World {
         call: Call<'_>,
         mut apply: impl FnMut(&mut Disk, Effect) -> io::Result<T>,
     ) -> Submitted<T> {
+        let index = call.env.node as usize;
+        self.background(index);
         let (fate, extra_ns) = match self.rule_fate(call) {
             Some(Ruled::Crash(kind)) => {
                 self.crashes_left += 1;
@@ -119,41 +136,67 @@ impl World {
             Some(Ruled::Fate(fate)) => (fate, 0),
             None => (self.random_fate(call), 0),
         };
-        let index = call.env.node as usize;
+        if call.op.is_sync() && matches!(fate, Fate::Normal) {
+            self.damage_at_sync(call);
+        }
+        let disk = &mut self.nodes[index].disk;
         let (result, cause) = match fate {
-            Fate::Normal => (apply(&mut self.nodes[index].disk, Effect::Full), None),
-            Fate::Omit => {
-                (apply(&mut self.nodes[index].disk, Effect::Omitted), Some(FaultKind::Omitted))
+            Fate::Normal => (apply(disk, Effect::Full), None),
+            Fate::Omit => (apply(disk, Effect::Omitted), Some(FaultKind::Omitted)),
+            Fate::Weaken => (apply(disk, Effect::Weakened), Some(FaultKind::Omitted)),
+            Fate::Lie => (apply(disk, Effect::Lied), Some(FaultKind::LyingSync)),
+            Fate::Refused(code) => {
+                (Err(io::Error::from_raw_os_error(code)), Some(FaultKind::Shutdown))
             }
-            Fate::Weaken => {
-                (apply(&mut self.nodes[index].disk, Effect::Weakened), Some(FaultKind::Omitted))
-            }
+            Fate::Misread(kind) => (self.apply_misread(call, kind, &mut apply), Some(kind)),
             Fate::Short(kind) => {
                 let bytes =
                     call.len - 1 - self.choices.choose("short", call.len as u64 - 1) as usize;
                 (apply(&mut self.nodes[index].disk, Effect::Bytes(bytes)), Some(kind))
             }
             Fate::Fail(code, kind) => {
-                self.apply_failing(call, &mut apply);
+                self.apply_failing(call, code, &mut apply);
                 (Err(io::Error::from_raw_os_error(code)), Some(kind))
             }
         };
         if let Some(kind) = cause {
             self.stats.count_fault(kind);
         }
-        self.finish(call, result, cause.map(FaultKind::name), extra_ns)
+        let mut submitted = self.finish(call, result, cause.map(FaultKind::name), extra_ns);
+        submitted.at = self.queue(call, submitted.at);
+        if let Some(until) = self.hangs(call) {
+            return Submitted { at: until, result: None };
+        }
+        submitted
+    }
+
+    fn apply_misread<T>(
+        &mut self,
+        call: Call<'_>,
+        kind: FaultKind,
+        apply: &mut impl FnMut(&mut Disk, Effect) -> io::Result<T>,
+    ) -> io::Result<T> {
+        /// More units than any file of a test has.
+        const PICKS: u64 = 64;
+        self.nodes[call.env.node as usize].media_faults += 1;
+        let effect = match kind {
+            FaultKind::StaleRead => Effect::Stale,
+            _ => Effect::Misdirected(self.choices.choose("misread.unit", PICKS)),
+        };
+        apply(&mut self.nodes[call.env.node as usize].disk, effect)
     }
 
     /// An operation that reports failure may have had its effect all the same, wholly or in part.
     fn apply_failing<T>(
         &mut self,
         call: Call<'_>,
+        code: i32,
         apply: &mut impl FnMut(&mut Disk, Effect) -> io::Result<T>,
     ) {
         let disk = &mut self.nodes[call.env.node as usize].disk;
         // What the operation itself would have said does not matter: it reports the injected error.
         let _ = match call.op {
-            op if op.is_sync() => apply(disk, Effect::Failed).map(drop),
+            op if op.is_sync() => apply(disk, Effect::Failed(code)).map(drop),
             OpKind::Open | OpKind::Read | OpKind::ReadDir => Ok(()),
             OpKind::Write => {
                 match self.choices.choose("fail.bytes", call.len as u64 + 1) as usize {
@@ -209,6 +252,9 @@ impl World {
             Some(Ruled::Fate(Fate::Omit)) => return Effect::Omitted,
             Some(Ruled::Fate(Fate::Weaken)) => return Effect::Weakened,
             _ => {}
+        }
+        if self.nodes[call.env.node as usize].disk.refusal(true).is_some() {
+            return Effect::Omitted;
         }
         if call.op != OpKind::Write {
             return Effect::Full;
@@ -296,6 +342,16 @@ impl World {
     }
 
     fn random_fate(&mut self, call: Call<'_>) -> Fate {
+        let index = call.env.node as usize;
+        let changes = !matches!(call.op, OpKind::Open | OpKind::Read | OpKind::ReadDir);
+        if let Some(code) = self.nodes[index].disk.refusal(changes) {
+            return Fate::Refused(code);
+        }
+        if self.gives_up(call.op) {
+            self.nodes[index].disk.shut_down();
+            let code = self.nodes[index].disk.refusal(true).unwrap_or(os_code::EIO);
+            return Fate::Refused(code);
+        }
         let disk = &self.faults.disk;
         let (error, label): (Ratio, _) = match call.op {
             OpKind::Read => (disk.read_error_probability, "fault.read_error"),
@@ -303,7 +359,9 @@ impl World {
             op if op.is_sync() => (disk.sync_error_probability, "fault.sync_error"),
             _ => (disk.metadata_error_probability, "fault.metadata_error"),
         };
-        let takes_space = matches!(call.op, OpKind::Write | OpKind::CreateDir | OpKind::Rename);
+        // At a sync it is late: space is found missing when the pages are written back.
+        let takes_space = matches!(call.op, OpKind::Write | OpKind::CreateDir | OpKind::Rename)
+            || call.op.is_sync();
         let no_space = if takes_space { disk.no_space_probability } else { Ratio::NEVER };
         let short = match call.op {
             OpKind::Read if call.len > 1 => disk.short_read_probability,
@@ -311,7 +369,9 @@ impl World {
             _ => Ratio::NEVER,
         };
         if self.choices.chance(label, error) {
-            return Fate::Fail(os_code::EIO, error_kind(call.op));
+            let codes = error_codes(call.op);
+            let code = codes[self.choices.choose("fault.code", codes.len() as u64) as usize];
+            return Fate::Fail(code, error_kind(call.op));
         }
         if self.choices.chance("fault.no_space", no_space) {
             return Fate::Fail(os_code::ENOSPC, FaultKind::NoSpace);
@@ -319,7 +379,11 @@ impl World {
         if self.choices.chance("fault.short", short) {
             return Fate::Short(short_kind(call.op));
         }
-        Fate::Normal
+        let lie = self.faults.device.lying_sync_probability;
+        if call.op.is_sync() && self.choices.chance("fault.lying_sync", lie) {
+            return Fate::Lie;
+        }
+        self.misread(call).map_or(Fate::Normal, Fate::Misread)
     }
 
     /// A handle of a life that is over does nothing and says so.
@@ -352,6 +416,18 @@ enum Ruled {
     Fate(Fate),
     Crash(CrashKind),
     Stall(u64),
+}
+
+/// The errors that an operation may report when the disk fails, the plainest first.
+fn error_codes(op: OpKind) -> &'static [i32] {
+    use os_code::{EDQUOT, EIO, EMFILE, ENOSPC, EROFS};
+    match op {
+        OpKind::Read | OpKind::ReadDir | OpKind::RemoveFile | OpKind::RemoveDir => &[EIO],
+        OpKind::Open => &[EIO, EMFILE, ENOSPC],
+        OpKind::Write | OpKind::SetLen => &[EIO, EDQUOT],
+        OpKind::SyncData | OpKind::SyncAll | OpKind::SyncDir => &[EIO, EDQUOT, EROFS],
+        OpKind::Rename | OpKind::CreateDir => &[EIO, EDQUOT],
+    }
 }
 
 fn error_kind(op: OpKind) -> FaultKind {
@@ -400,9 +476,9 @@ impl From<usize> for Done {
     }
 }
 
-impl From<crate::disk::Ino> for Done {
-    fn from(ino: crate::disk::Ino) -> Self {
-        Self { value: u64::from(ino), barrier: None }
+impl From<crate::env::Opened> for Done {
+    fn from(opened: crate::env::Opened) -> Self {
+        Self { value: u64::from(opened.ino), barrier: None }
     }
 }
 

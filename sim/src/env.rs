@@ -6,6 +6,7 @@ use std::panic::Location;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ use seedbed_env::{
 use seedbed_faults::OpKind;
 
 use crate::calls::{Call, Done, Effect, Submitted};
-use crate::disk::{Barrier, Disk, Ino, SyncKind};
+use crate::disk::{Barrier, Disk, ErrSeq, Ino, SyncKind};
 use crate::node::NodeId;
+use crate::stats::Stats;
 use crate::timers::TimerId;
 use crate::world::{Note, World, try_with, with};
 
@@ -37,6 +39,15 @@ pub struct SimFile {
     read: bool,
     write: bool,
     path: Arc<str>,
+    /// The errors of writing back that this handle has seen: an [`ErrSeq`]'s bits.
+    seen: AtomicU32,
+}
+
+/// What opening gives: the file, and what its errors are so far.
+#[derive(Clone, Copy)]
+pub(crate) struct Opened {
+    pub ino: Ino,
+    seen: ErrSeq,
 }
 
 impl SimEnv {
@@ -58,6 +69,11 @@ impl SimEnv {
     /// Counts one recovery whose result was checked.
     pub fn count_check(&self) {
         with(|world| world.stats.checks += 1);
+    }
+
+    /// What has happened so far, for checkers: no node can see it.
+    pub fn stats(&self) -> Stats {
+        with(|world| world.stats)
     }
 
     /// World time in nanoseconds, for checkers: no node can read it.
@@ -98,11 +114,14 @@ impl<T> Future for Settling<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if self.result.is_none() {
-            return Poll::Pending;
-        }
         ready!(Pin::new(&mut self.sleep).poll(cx));
-        self.result.take().map_or(Poll::Pending, Poll::Ready)
+        match self.result.take() {
+            Some(result) => Poll::Ready(result),
+            None => {
+                with(World::reset_hung);
+                Poll::Pending
+            }
+        }
     }
 }
 
@@ -119,7 +138,7 @@ fn unless_omitted(effect: Effect, apply: impl FnOnce() -> io::Result<()>) -> io:
 
 impl SimFile {
     fn call(&self, op: OpKind, len: usize, at: u64, site: &'static Location<'static>) -> Call<'_> {
-        Call { env: self.env, op, path: &self.path, site, len, at, sum: 0 }
+        Call { env: self.env, op, path: &self.path, site, len, at, ino: Some(self.ino), sum: 0 }
     }
 
     pub(crate) fn submit_read(
@@ -132,7 +151,12 @@ impl SimFile {
         with(|world| {
             world.call(call, |disk, effect| match effect {
                 _ if !self.read => Err(bad_handle()),
+                _ if disk.is_unreadable(self.ino, offset, buf.len()) => {
+                    Err(io::Error::from_raw_os_error(crate::disk::os_code::EIO))
+                }
                 Effect::Bytes(len) => Ok(disk.read_at(self.ino, &mut buf[..len], offset)),
+                Effect::Stale => Ok(disk.read_stale(self.ino, buf, offset)),
+                Effect::Misdirected(unit) => Ok(disk.read_misdirected(self.ino, buf, offset, unit)),
                 _ => Ok(disk.read_at(self.ino, buf, offset)),
             })
         })
@@ -152,11 +176,17 @@ impl SimFile {
             }
             world.call(call, |disk, effect| match effect {
                 _ if !self.write => Err(bad_handle()),
-                Effect::Bytes(len) => disk.write_at(self.ino, &buf[..len], offset),
                 Effect::Omitted => Ok(buf.len()),
-                _ => disk.write_at(self.ino, buf, offset),
+                Effect::Bytes(len) => self.write_now(disk, &buf[..len], offset),
+                _ => self.write_now(disk, buf, offset),
             })
         })
+    }
+
+    #[inline]
+    fn write_now(&self, disk: &mut Disk, buf: &[u8], offset: u64) -> io::Result<usize> {
+        disk.rewrite(self.ino, offset, buf.len())?;
+        disk.write_at(self.ino, buf, offset)
     }
 
     pub(crate) fn submit_sync(
@@ -170,9 +200,32 @@ impl SimFile {
             world.call(call, |disk, effect| {
                 let weak = !all || effect == Effect::Weakened;
                 let kind = if weak { SyncKind::Data } else { SyncKind::All };
-                Ok(barrier(disk, disk.begin_sync(self.ino, kind), effect))
+                let begun = barrier(disk, disk.begin_sync(self.ino, kind), effect);
+                if matches!(effect, Effect::Failed(_)) {
+                    // The error that this call reports is no news to its handle later.
+                    let _ = self.update_seen(|seen| disk.check_errors(self.ino, seen));
+                }
+                Ok(begun)
             })
         })
+    }
+
+    /// A sync's latency is over: only now is anything durable.
+    pub(crate) fn end_sync(&self, barrier: Option<Barrier>) -> io::Result<()> {
+        with(|world| match barrier {
+            Some(barrier) if self.env.is_alive(world) => {
+                let disk = &mut world.nodes[self.env.node as usize].disk;
+                self.update_seen(|seen| disk.end_sync(barrier, seen))
+            }
+            _ => Ok(()),
+        })
+    }
+
+    fn update_seen<T>(&self, update: impl FnOnce(&mut ErrSeq) -> T) -> T {
+        let mut seen = ErrSeq::from_bits(self.seen.load(Relaxed));
+        let result = update(&mut seen);
+        self.seen.store(seen.bits(), Relaxed);
+        result
     }
 
     pub(crate) fn submit_set_len(
@@ -218,10 +271,8 @@ impl SimFile {
     }
 
     async fn sync(&self, op: OpKind, site: &'static Location<'static>) -> io::Result<()> {
-        // A sync is over when its latency is: only then is anything durable.
         let barrier = settle(self.submit_sync(op, site)).await?;
-        self.env.complete(barrier);
-        Ok(())
+        self.end_sync(barrier)
     }
 }
 
@@ -229,8 +280,12 @@ impl SimFile {
 fn barrier(disk: &mut Disk, barrier: Barrier, effect: Effect) -> Option<Barrier> {
     match effect {
         Effect::Omitted => None,
-        Effect::Failed => {
-            disk.fail(barrier);
+        Effect::Failed(code) => {
+            disk.fail(barrier, code);
+            None
+        }
+        Effect::Lied => {
+            disk.lie(barrier);
             None
         }
         _ => Some(barrier),
@@ -249,15 +304,16 @@ fn bad_handle() -> io::Error {
 }
 
 impl SimEnv {
-    /// A sync's latency is over.
-    pub(crate) fn complete(self, barrier: Option<Barrier>) {
-        with(|world| {
-            if let Some(barrier) = barrier
-                && self.is_alive(world)
-            {
-                world.nodes[self.node as usize].disk.complete(barrier);
+    /// The latency of a directory's sync is over.
+    pub(crate) fn end_sync_dir(self, barrier: Option<Barrier>) -> io::Result<()> {
+        with(|world| match barrier {
+            Some(barrier) if self.is_alive(world) => {
+                // A directory has no pages of its own: there is no error of writing them back.
+                let disk = &mut world.nodes[self.node as usize].disk;
+                disk.end_sync(barrier, &mut ErrSeq::default())
             }
-        });
+            _ => Ok(()),
+        })
     }
 
     fn submit<T: Copy + Into<Done>>(
@@ -267,7 +323,7 @@ impl SimEnv {
         site: &'static Location<'static>,
         apply: impl FnMut(&mut Disk, Effect) -> io::Result<T>,
     ) -> Submitted<T> {
-        let call = Call { env: self, op, path, site, len: 0, at: 0, sum: 0 };
+        let call = Call { env: self, op, path, site, len: 0, at: 0, ino: None, sum: 0 };
         with(|world| {
             world.digest.bytes(path.as_bytes());
             world.call(call, apply)
@@ -283,15 +339,18 @@ impl SimEnv {
         options: OpenOptions,
         site: &'static Location<'static>,
     ) -> Submitted<SimFile> {
-        let Submitted { at, result } =
-            self.submit(OpKind::Open, path, site, |disk, _| disk.open(path, options));
+        let Submitted { at, result } = self.submit(OpKind::Open, path, site, |disk, _| {
+            let ino = disk.open(path, options)?;
+            Ok(Opened { ino, seen: disk.errors_seen(ino) })
+        });
         // The handle exists from here on, so that a cancelled open closes it.
-        let file = |ino| SimFile {
+        let file = |opened: Opened| SimFile {
             env: self,
-            ino,
+            ino: opened.ino,
             read: options.read,
             write: options.write,
             path: path.into(),
+            seen: AtomicU32::new(opened.seen.bits()),
         };
         Submitted { at, result: result.map(|result| result.map(file)) }
     }
@@ -506,8 +565,7 @@ impl Fs for SimEnv {
         let (env, site) = (*self, Location::caller());
         async move {
             let barrier = settle(env.submit_sync_dir(utf8(path.as_ref())?, site)).await?;
-            env.complete(barrier);
-            Ok(())
+            env.end_sync_dir(barrier)
         }
     }
 }

@@ -3,6 +3,7 @@
 use seedbed_faults::{ClockFaults, Profile};
 
 use crate::choices::Choices;
+use crate::device::Queue;
 use crate::disk::Disk;
 
 /// Identifies a node of a world, counted from 0.
@@ -58,6 +59,10 @@ pub(crate) struct Node {
     pub disturb_at: Option<u64>,
     /// World time before which none of its tasks runs.
     pub paused_until: u64,
+    /// What the device is busy with.
+    pub queue: Queue,
+    /// Media faults since the last restart.
+    pub media_faults: u64,
 }
 
 impl Node {
@@ -74,6 +79,8 @@ impl Node {
             film: None,
             disturb_at: None,
             paused_until: 0,
+            queue: Queue::default(),
+            media_faults: 0,
         }
     }
 
@@ -100,6 +107,8 @@ impl Node {
         self.film = None;
         self.disturb_at = None;
         self.paused_until = 0;
+        self.queue = Queue::default();
+        self.media_faults = 0;
     }
 }
 

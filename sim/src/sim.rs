@@ -94,12 +94,17 @@ impl Sim {
         with(|world| world.set_faults(faults));
     }
 
-    /// From now on nothing goes wrong: no faults, no crashes. Latencies stay.
+    /// From now on nothing goes wrong: no faults, no crashes. Latencies stay, and what is wrong
+    /// already: damage, and a file system that has given up, until [`Sim::restart`].
     pub fn heal(&mut self) {
         with(|world| {
             let disk = &world.faults.disk;
             let mut faults = Faults::default();
             faults.disk.profile = disk.profile;
+            let device = &world.faults.device;
+            faults.device.volatile_cache = device.volatile_cache;
+            faults.device.atomic_write_bytes = device.atomic_write_bytes;
+            faults.device.powersafe_overwrite = device.powersafe_overwrite;
             faults.disk.read_latency = disk.read_latency;
             faults.disk.write_latency = disk.write_latency;
             faults.disk.sync_latency = disk.sync_latency;
@@ -224,6 +229,21 @@ impl Sim {
         });
         drop_tasks(tasks);
         with(|world| world.crash_disk(node, kind));
+    }
+
+    /// Ends a boot that did not crash by itself: in which way is a decision. A file system that has
+    /// given up is mounted again, so the power goes then.
+    ///
+    /// # Panics
+    /// If the node is down.
+    pub fn restart(&mut self, node: NodeId) -> CrashKind {
+        let given_up = with(|world| world.nodes[node.0 as usize].disk.is_shut_down());
+        let kind = match self.choose("restart", 2) {
+            0 if !given_up => CrashKind::Process,
+            _ => CrashKind::PowerLoss,
+        };
+        self.crash(node, kind);
+        kind
     }
 
     /// The next boot of a node crashes before its operation `op` (counted from 1) takes effect.

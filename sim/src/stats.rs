@@ -37,12 +37,38 @@ fault_kinds! {
     ShortWrite "short_write",
     /// An operation was left out and reported as done.
     Omitted "omitted",
-    /// An operation took longer by a rule.
+    /// A page that the kernel wrote back by itself was refused.
+    WritebackError "writeback_error",
+    /// The cache dropped a page that was refused, and readers lost what was in it.
+    Evicted "evicted",
+    /// A file system gave up, or an operation was refused by one that has.
+    Shutdown "shutdown",
+    /// A sync that reported success made nothing durable.
+    LyingSync "lying_sync",
+    /// An operation took longer, and others had to wait for it.
     Stall "stall",
+    /// A sync took longer.
+    SlowSync "slow_sync",
+    /// An operation never returned.
+    Hang "hang",
     /// A power loss tore a page.
     TornPage "torn_page",
-    /// A durable bit changed.
+    /// A durable bit or byte changed.
     BitRot "bit_rot",
+    /// A durable sector is zeros or junk.
+    SectorRot "sector_rot",
+    /// A page cannot be read any more.
+    LatentError "latent_error",
+    /// A power loss left junk.
+    Garbage "garbage",
+    /// A page that was synced never reached the device.
+    LostWrite "lost_write",
+    /// A page that was synced went to another place.
+    MisdirectedWrite "misdirected_write",
+    /// A read got old bytes.
+    StaleRead "stale_read",
+    /// A read got another place's bytes.
+    MisdirectedRead "misdirected_read",
     /// A wall clock jumped.
     ClockStep "clock_step",
     /// A node stood still.
@@ -68,7 +94,42 @@ pub struct Stats {
     pub faults: [u64; FaultKind::ALL.len()],
 }
 
+impl FaultKind {
+    /// What a device or medium does to bytes behind the file system's back.
+    pub const MEDIA: [Self; 9] = [
+        Self::LyingSync,
+        Self::BitRot,
+        Self::SectorRot,
+        Self::LatentError,
+        Self::Garbage,
+        Self::LostWrite,
+        Self::MisdirectedWrite,
+        Self::StaleRead,
+        Self::MisdirectedRead,
+    ];
+
+    /// What makes a call fail, or never return.
+    pub const FAILURES: [Self; 8] = [
+        Self::ReadError,
+        Self::WriteError,
+        Self::SyncError,
+        Self::MetadataError,
+        Self::NoSpace,
+        Self::WritebackError,
+        Self::Shutdown,
+        Self::Hang,
+    ];
+
+    /// What makes time pass.
+    pub const DELAYS: [Self; 4] = [Self::Stall, Self::SlowSync, Self::Hang, Self::Pause];
+}
+
 impl Stats {
+    /// How often faults of these kinds happened.
+    pub fn faults_of(&self, kinds: &[FaultKind]) -> u64 {
+        kinds.iter().map(|kind| self.fault(*kind)).sum()
+    }
+
     /// How often a fault of one kind happened.
     pub fn fault(&self, kind: FaultKind) -> u64 {
         self.faults[kind as usize]

@@ -6,12 +6,13 @@
 
 use std::cell::RefCell;
 
-use seedbed_faults::{CompiledRule, Faults, RuleState};
+use seedbed_faults::{CompiledRule, Faults, Ratio, RuleState};
 use seedbed_traces::Event;
 
 use crate::choices::{Choices, Source};
+use crate::device::Queue;
 use crate::digest::Digest;
-use crate::disk::Chooser;
+use crate::disk::{Chooser, Device, Disk, PAGE};
 use crate::executor::Executor;
 use crate::node::{CrashKind, DOWN, Node, NodeClock, NodeId};
 use crate::stats::{FaultKind, Stats};
@@ -187,6 +188,7 @@ impl World {
         self.rules = rules.map(|rule| (rule, RuleState::default())).collect();
         let disk = &faults.disk;
         self.quiet = self.rules.is_empty()
+            && faults.device.is_quiet()
             && [
                 disk.read_error_probability,
                 disk.write_error_probability,
@@ -195,14 +197,12 @@ impl World {
                 disk.no_space_probability,
                 disk.short_read_probability,
                 disk.short_write_probability,
+                disk.background_probability,
+                disk.shutdown_probability,
             ]
             .iter()
             .all(|probability| probability.is_never());
-        let capacity = match disk.capacity_bytes {
-            0 => u64::MAX,
-            bytes => bytes,
-        };
-        self.nodes.iter_mut().for_each(|node| node.disk.set_capacity(capacity));
+        self.nodes.iter_mut().for_each(|node| set_limits(&mut node.disk, &faults));
         self.faults = faults;
     }
 
@@ -215,9 +215,7 @@ impl World {
         self.node_count += 1;
         let node = &mut self.nodes[index];
         node.clock = NodeClock::draw(&self.faults.clock, &mut self.choices);
-        if self.faults.disk.capacity_bytes > 0 {
-            node.disk.set_capacity(self.faults.disk.capacity_bytes);
-        }
+        set_limits(&mut node.disk, &self.faults);
         NodeId(u16::try_from(index).expect("at most 65 536 nodes"))
     }
 
@@ -234,6 +232,7 @@ impl World {
         node.crash_at = node.crash_next_boot_at.take().or(crash_at);
         node.disturb_at = disturb_at;
         node.clock.boot(self.now);
+        node.queue = Queue::default();
         let boot = node.boot;
         self.digest.pair(u64::from(id.0), u64::from(boot));
         self.log(id, || Note { op: "boot", ..Note::default() });
@@ -305,6 +304,7 @@ impl World {
     pub(crate) fn crash_disk(&mut self, id: NodeId, kind: CrashKind) {
         let node = &mut self.nodes[id.0 as usize];
         assert_eq!(node.life, DOWN, "fence, then drop, then image");
+        node.media_faults = 0;
         self.crashes_left = self.crashes_left.saturating_sub(1);
         match kind {
             CrashKind::Process => {
@@ -314,43 +314,28 @@ impl World {
                 self.log(id, || Note { op: kind.name(), ..Note::default() });
             }
             CrashKind::PowerLoss => {
-                let torn = self.faults.disk.torn_page_probability;
-                let lost = node.disk.power_loss(&mut Losses { choices: &mut self.choices, torn });
+                let lost = node.disk.power_loss(&mut Losses::new(&mut self.choices, &self.faults));
                 self.stats.power_losses += 1;
                 self.stats.faults[FaultKind::TornPage as usize] += lost.torn;
+                if lost.junk > 0 {
+                    self.spend_media_fault(id, FaultKind::Garbage);
+                }
                 self.digest.pair(lost.writes << 32 | lost.lens, lost.names << 32 | lost.torn);
                 self.log(id, || Note {
                     op: kind.name(),
                     detail: format!(
-                        "lost {} writes ({} torn), {} lengths, {} names",
-                        lost.writes, lost.torn, lost.lens, lost.names
+                        "lost {} writes ({} torn), {} lengths, {} names{}",
+                        lost.writes,
+                        lost.torn,
+                        lost.lens,
+                        lost.names,
+                        if lost.junk > 0 { ", junk" } else { "" }
                     ),
                     ..Note::default()
                 });
             }
         }
-        self.maybe_rot(id);
-    }
-
-    fn maybe_rot(&mut self, id: NodeId) {
-        let probability = self.faults.disk.bit_rot_probability;
-        if !self.choices.chance("rot", probability) {
-            return;
-        }
-        let choices = &mut self.choices;
-        let mut choose = |label, bound| choices.choose(label, bound);
-        let rot = self.nodes[id.0 as usize].disk.rot_a_bit(&mut choose);
-        if let Some((path, offset, bit)) = rot {
-            self.stats.count_fault(FaultKind::BitRot);
-            self.digest.pair(offset, u64::from(bit));
-            self.log(id, || Note {
-                op: "bit_rot",
-                subject: path,
-                detail: format!("bit {bit} of byte {offset}"),
-                cause: Some("bit_rot"),
-                ..Note::default()
-            });
-        }
+        self.damage_at_rest(id);
     }
 
     /// Records an event, if events are recorded.
@@ -394,10 +379,31 @@ pub(crate) struct Note {
     pub site: Option<&'static std::panic::Location<'static>>,
 }
 
-/// The decisions of a power loss, with the plan's rate of torn pages.
-struct Losses<'a> {
+/// Sets what a seed fixes of a disk.
+fn set_limits(disk: &mut Disk, faults: &Faults) {
+    let limit = |limit: u64| if limit == 0 { u64::MAX } else { limit };
+    disk.set_capacity(limit(faults.disk.capacity_bytes));
+    disk.set_inodes_max(limit(faults.disk.capacity_files));
+    disk.set_device(Device {
+        volatile_cache: faults.device.volatile_cache,
+        tears: faults.device.atomic_write_bytes < PAGE as u64,
+        powersafe_overwrite: faults.device.powersafe_overwrite,
+    });
+}
+
+/// The decisions of a power loss, and of damage, with the plan's rates.
+pub(crate) struct Losses<'a> {
     choices: &'a mut Choices,
-    torn: seedbed_faults::Ratio,
+    torn: Ratio,
+    garbage: Ratio,
+}
+
+impl<'a> Losses<'a> {
+    pub(crate) fn new(choices: &'a mut Choices, faults: &Faults) -> Self {
+        let budget = faults.device.media_fault_max > 0;
+        let garbage = if budget { faults.device.garbage_probability } else { Ratio::NEVER };
+        Self { choices, torn: faults.disk.torn_page_probability, garbage }
+    }
 }
 
 impl Chooser for Losses<'_> {
@@ -407,5 +413,9 @@ impl Chooser for Losses<'_> {
 
     fn torn(&mut self) -> bool {
         self.choices.chance("loss.torn", self.torn)
+    }
+
+    fn garbage(&mut self) -> bool {
+        self.choices.chance("loss.garbage", self.garbage)
     }
 }

@@ -5,6 +5,7 @@
 //! again it finds nothing to write.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -407,10 +408,16 @@ async fn rewrite_tail<F: File>(
         }
     }
     again.write().await.map_err(at(path, "write again"))?;
-    match again.len() == end {
-        true => Ok(()),
-        false => Err(corrupt(path, again.len(), "a record that was valid is not any more")),
+    if again.len() == end {
+        return Ok(());
     }
+    // Not damage: nobody has confirmed this record, and the kernel may drop a page from the cache
+    // that it could not write.
+    let gone = format!(
+        "the record at byte {} is not there any more; if the disk works now, open the store again",
+        again.len()
+    );
+    Err(at(path, "read again")(io::Error::other(gone)))
 }
 
 /// Bytes that are written again at once.

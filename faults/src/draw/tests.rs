@@ -44,8 +44,16 @@ fn zeros_give_a_world_without_fault_kinds_in_every_swarmed_preset() {
 /// A plan that uses the whole vocabulary.
 fn everything() -> Plan {
     let mut plan = Plan::preset("rough").unwrap();
-    plan.disk.bit_rot_probability = range("1/100..1/10");
     plan.disk.capacity_bytes = CountRange::new(4096, 65536);
+    plan.disk.capacity_files = CountRange::new(16, 64);
+    plan.device = Plan::preset("media").unwrap().device;
+    plan.device.media_fault_max = CountRange::new(0, 2);
+    plan.device.lying_sync_probability = range("1/100..1/10");
+    plan.device.stall_probability = range("1/100..1/10");
+    plan.device.slow_sync_probability = range("1/100..1/10");
+    plan.device.hang_probability = range("1/100..1/10");
+    plan.device.bytes_per_second = CountRange::new(1000, 2000);
+    plan.device.queue_depth = CountRange::new(1, 4);
     plan
 }
 
@@ -62,13 +70,29 @@ fn highest_answers_switch_every_kind_on_at_its_worst() {
         "short_read",
         "short_write",
         "torn_page",
-        "bit_rot",
+        "background",
+        "writeback_error",
+        "shutdown",
         "capacity",
+        "capacity_files",
         "recovery_crash",
         "offset",
         "drift",
         "step",
         "pause",
+        "lying_sync",
+        "bit_rot",
+        "latent_error",
+        "garbage",
+        "lost_write",
+        "misdirected_write",
+        "stale_read",
+        "misdirected_read",
+        "stall",
+        "slow_sync",
+        "hang",
+        "bytes_per_second",
+        "queue_depth",
     ];
     assert_eq!(faults.kinds_on(), all);
     assert_eq!(faults.disk.read_error_probability, plan.disk.read_error_probability.max);
@@ -76,6 +100,7 @@ fn highest_answers_switch_every_kind_on_at_its_worst() {
     assert_eq!(faults.clock.offset_ns, plan.clock.offset.max_ns);
     assert_eq!(faults.clock.drift_ppm, plan.clock.drift_ppm.max);
     assert_eq!(faults.disk.capacity_bytes, 4096);
+    assert_eq!((faults.device.media_fault_max, faults.device.queue_depth), (2, 1));
 }
 
 #[test]

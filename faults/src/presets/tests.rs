@@ -13,7 +13,17 @@ fn every_preset_reads_reads_back_equal_and_says_what_the_table_says() {
         assert_eq!(Plan::load(preset.name).unwrap(), plan);
         names.push(preset.name);
     }
-    let expected = ["none", "crashes", "rough", "sync_errors", "disk_full", "bit_rot", "slow_disk"];
+    let expected = [
+        "none",
+        "crashes",
+        "rough",
+        "sync_errors",
+        "disk_full",
+        "bit_rot",
+        "slow_disk",
+        "media",
+        "lying_disk",
+    ];
     assert_eq!(names, expected);
 }
 
@@ -37,9 +47,20 @@ fn presets_have_the_faults_that_their_names_promise() {
     assert_eq!(worst("sync_errors").kinds_on(), ["sync_error"]);
     assert_eq!(worst("disk_full").kinds_on(), ["no_space", "short_write", "capacity"]);
     assert_eq!(worst("bit_rot").kinds_on(), ["bit_rot"]);
-    assert_eq!(worst("bit_rot").disk.bit_rot_probability, Ratio::ALWAYS);
+    assert_eq!(worst("bit_rot").device.bit_rot_probability, Ratio::ALWAYS);
+    assert_eq!(worst("lying_disk").kinds_on(), ["lying_sync"]);
+    let media = [
+        "bit_rot",
+        "latent_error",
+        "garbage",
+        "lost_write",
+        "misdirected_write",
+        "stale_read",
+        "misdirected_read",
+    ];
+    assert_eq!(worst("media").kinds_on(), media);
     assert_eq!(worst("slow_disk").disk.sync_latency.min_ns, 300_000_000);
-    for name in ["crashes", "rough", "sync_errors", "disk_full", "bit_rot", "slow_disk"] {
+    for name in presets().map(|preset| preset.name).filter(|name| *name != "none") {
         assert!(Plan::preset(name).unwrap().node.crash_count.min > 0, "{name}");
     }
     for kind in ["read_error", "write_error", "sync_error", "no_space", "torn_page", "pause"] {

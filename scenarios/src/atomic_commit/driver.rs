@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use seedbed::explore::{Boot, Goal, Setting};
 use seedbed::seam::{Clock, Env, OsEnv};
-use seedbed::{CrashKind, Failure, FaultKind, NodeId, Sim, SimEnv, Stop, Violation};
+use seedbed::{CrashKind, Failure, FaultKind, NodeId, Sim, SimEnv, Stats, Stop, Violation};
 use seedbed_engines::atomic_commit::{Durability, Error, Options, Plant, Store, Ticket};
 
 use super::oracle::{LifeEnded, Oracle};
@@ -29,25 +29,22 @@ pub(super) struct Bench {
     poisoned: bool,
     /// Injected failures of disk operations up to the last boot's end.
     failures_before: u64,
-    /// Pauses of the node up to then.
-    pauses_before: u64,
-    /// Bits that had rotted up to then.
-    rotted_before: u64,
+    /// Pauses of the node, and stalls of its disk, up to then.
+    delays_before: u64,
+    /// Bits and bytes that had rotted up to then.
+    bits_before: u64,
+    /// Pages that the cache had dropped up to then.
+    evicted_before: u64,
 }
 
-/// What can make a store stop, or not open.
-const DISK_FAILURES: [FaultKind; 5] = [
-    FaultKind::ReadError,
-    FaultKind::WriteError,
-    FaultKind::SyncError,
-    FaultKind::MetadataError,
-    FaultKind::NoSpace,
-];
-
-/// How often the disk failed so far.
+/// How often the disk failed so far: what can make a store stop, or not open.
 fn disk_failures(sim: &Sim) -> u64 {
-    let stats = sim.stats();
-    DISK_FAILURES.iter().map(|kind| stats.fault(*kind)).sum()
+    sim.stats().faults_of(&FaultKind::FAILURES)
+}
+
+/// Whether the device has done anything to bytes behind the file system's back.
+fn is_damaged(sim: &Sim) -> bool {
+    sim.stats().faults_of(&FaultKind::MEDIA) > 0
 }
 
 /// What an explorer clones: the clients, and how their store is set up.
@@ -55,6 +52,20 @@ fn disk_failures(sim: &Sim) -> u64 {
 pub struct Memory {
     options: Options,
     bench: Bench,
+}
+
+impl Bench {
+    /// What has happened to bytes so far that nobody was told of.
+    fn note_losses(&mut self, stats: &Stats) {
+        let evicted = stats.fault(FaultKind::Evicted);
+        if evicted > self.evicted_before {
+            self.oracle.cache_lost();
+            self.evicted_before = evicted;
+        }
+        let bits = stats.fault(FaultKind::BitRot) - self.bits_before;
+        let worse = stats.faults_of(&FaultKind::MEDIA) > stats.fault(FaultKind::BitRot);
+        self.oracle.damaged(bits, worse);
+    }
 }
 
 type Shared = Arc<Mutex<Bench>>;
@@ -90,19 +101,20 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
                 }
             }
             Ok(LifeEnd::Poisoned) => {
-                if disk_failures(sim) == memory.bench.failures_before {
+                if disk_failures(sim) == memory.bench.failures_before && !is_damaged(sim) {
                     return Err(unprovoked("it stopped").into());
                 }
                 restart(sim, node, &mut memory.bench);
             }
             Ok(LifeEnd::NotOpened(error)) => {
+                let damaged = is_damaged(sim);
                 if disk_failures(sim) == memory.bench.failures_before
                     && matches!(error, Error::Io { .. })
+                    && !damaged
                 {
                     return Err(unprovoked(&error.to_string()).into());
                 }
-                let rotten = memory.bench.oracle.is_rotten();
-                if judge_open_error(&error, rotten, healed)? {
+                if judge_open_error(&error, damaged, healed)? {
                     return Ok(());
                 }
                 restart(sim, node, &mut memory.bench);
@@ -187,14 +199,16 @@ fn heal(sim: &mut Sim, healed: &mut bool) {
 }
 
 /// Whether the run is over (damage was detected); an error that must not be is a violation.
-fn judge_open_error(error: &Error, rotten: bool, healed: bool) -> Result<bool, Violation> {
+fn judge_open_error(error: &Error, damaged: bool, healed: bool) -> Result<bool, Violation> {
     match error {
-        Error::Corrupt { .. } | Error::FutureVersion { .. } | Error::NotOurs { .. } if rotten => {
+        Error::Corrupt { .. } | Error::FutureVersion { .. } | Error::NotOurs { .. } if damaged => {
             Ok(true)
         }
         Error::Io { .. } if !healed => Ok(false),
+        // A page that cannot be read is detected damage.
+        Error::Io { .. } if damaged => Ok(true),
         error => {
-            let law = if rotten { DETECTED } else { OPENS };
+            let law = if damaged { DETECTED } else { OPENS };
             Err(Violation::new(law.name, law.statement, error.to_string()))
         }
     }
@@ -202,27 +216,22 @@ fn judge_open_error(error: &Error, rotten: bool, healed: bool) -> Result<bool, V
 
 /// Ends a boot that did not crash by itself, in either way.
 fn restart(sim: &mut Sim, node: NodeId, bench: &mut Bench) {
-    let kind = match sim.choose("restart", 2) {
-        0 => CrashKind::Process,
-        _ => CrashKind::PowerLoss,
-    };
-    sim.crash(node, kind);
+    let kind = sim.restart(node);
     after_crash(sim, kind, bench);
 }
 
 fn after_crash(sim: &Sim, kind: CrashKind, bench: &mut Bench) {
     let stats = sim.stats();
     let failures = disk_failures(sim);
-    let pauses = stats.fault(FaultKind::Pause);
-    let disk_failed = failures > bench.failures_before || pauses > bench.pauses_before;
+    let delays = stats.faults_of(&FaultKind::DELAYS);
+    let disk_failed = failures > bench.failures_before || delays > bench.delays_before;
     bench.failures_before = failures;
-    bench.pauses_before = pauses;
+    bench.delays_before = delays;
+    // What went wrong during a boot may show only now: what its recovery was told does not count.
+    bench.note_losses(&stats);
+    bench.bits_before = stats.fault(FaultKind::BitRot);
     bench.oracle.crashed(&LifeEnded { kind, now_ns: sim.now_ns(), disk_failed });
     bench.poisoned = false;
-    let rotted = stats.fault(FaultKind::BitRot);
-    let more = rotted - bench.rotted_before;
-    bench.rotted_before = rotted;
-    bench.oracle.rotted(more);
 }
 
 /// Mode, checkpoint size and garbage collection are part of the seed; 0 is the plainest.
@@ -283,6 +292,10 @@ pub(super) trait Witness: Env {
     fn witness(&self, op: &'static str, value: u64, detail: impl FnOnce() -> String);
     /// Counts a checked recovery.
     fn checked(&self) {}
+    /// What has gone wrong so far, if that is known.
+    fn faults_so_far(&self) -> Option<Stats> {
+        None
+    }
     /// Time for the oracle, in nanoseconds; not a clock that steps or drifts.
     fn ns(&self) -> u64;
 }
@@ -294,6 +307,10 @@ impl Witness for SimEnv {
 
     fn checked(&self) {
         self.count_check();
+    }
+
+    fn faults_so_far(&self) -> Option<Stats> {
+        Some(self.stats())
     }
 
     fn ns(&self) -> u64 {
@@ -363,6 +380,9 @@ async fn life<E: Witness>(env: E, options: Options, bench: Shared, goal: Goal) -
     env.checked();
     {
         let mut bench = lock(&bench);
+        if let Some(stats) = env.faults_so_far() {
+            bench.note_losses(&stats);
+        }
         bench.oracle.recovered(&snapshot);
         if goal == Goal::Recover || bench.oracle.violation.is_some() {
             return LifeEnd::Done;

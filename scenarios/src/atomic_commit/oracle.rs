@@ -84,17 +84,19 @@ pub(crate) struct Oracle {
     durable: u64,
     /// What the last crashes left to be expected.
     floor: Floor,
-    /// Since the last verified recovery the power went.
+    /// Since the last verified recovery the power went, or the cache lost pages.
     power_lost: bool,
     /// Since the last verified recovery a write or sync failed, so that a store that syncs in the
     /// background may have stopped without anyone having been told yet.
     disk_failed: bool,
     /// When the last boot that recovered ended.
     stopped_ns: Option<u64>,
-    /// Bits have rotted.
-    rotten: bool,
-    /// Bits that have rotted since the last verified recovery.
-    rotted_bits: u64,
+    /// There was damage to the media.
+    damaged: bool,
+    /// Bits and bytes that rotted since the last verified recovery.
+    damages: u64,
+    /// There was other damage, which may hit any number of records, and show at any power loss.
+    damaged_much: bool,
     pub violation: Option<Violation>,
 }
 
@@ -129,7 +131,7 @@ impl Oracle {
         // What a power loss on top of it would leave to be expected.
         let stopped_ns = self.stopped_ns.unwrap_or(0);
         self.floor_after(true, self.disk_failed, stopped_ns).hash(&mut hash);
-        (self.rotten, self.rotted_bits).hash(&mut hash);
+        (self.damaged, self.damages, self.damaged_much).hash(&mut hash);
         hash.finish()
     }
 
@@ -283,8 +285,23 @@ impl Oracle {
     pub(crate) fn crashed(&mut self, end: &LifeEnded) {
         // What a process crash left in the cache, a power loss before the next recovery can take.
         self.power_lost |= end.kind == CrashKind::PowerLoss;
-        let stopped_ns = *self.stopped_ns.get_or_insert(end.now_ns);
+        self.stopped_ns.get_or_insert(end.now_ns);
         self.disk_failed |= end.disk_failed;
+        self.set_floor();
+    }
+
+    /// The kernel dropped pages that the device had refused: what was only in the cache may be gone
+    /// without a power loss.
+    pub(crate) fn cache_lost(&mut self) {
+        self.power_lost = true;
+        self.disk_failed = true;
+        if self.stopped_ns.is_some() {
+            self.set_floor();
+        }
+    }
+
+    fn set_floor(&mut self) {
+        let stopped_ns = self.stopped_ns.unwrap_or(0);
         self.floor = self.floor_after(self.power_lost, self.disk_failed, stopped_ns);
     }
 
@@ -315,27 +332,25 @@ impl Oracle {
         stopped_ns.saturating_sub(interval.saturating_add(self.flush_ns_max))
     }
 
-    /// So many more bits have rotted.
-    pub(crate) fn rotted(&mut self, bits: u64) {
-        self.rotten |= bits > 0;
-        self.rotted_bits += bits;
-    }
-
-    pub(crate) fn is_rotten(&self) -> bool {
-        self.rotten
+    /// So many more bits or bytes have rotted, and whether there was worse.
+    pub(crate) fn damaged(&mut self, bits: u64, worse: bool) {
+        self.damaged |= bits > 0 || worse;
+        self.damages += bits;
+        self.damaged_much |= worse;
     }
 
     /// A recovery served this. The central check.
     pub(crate) fn recovered(&mut self, snapshot: &Snapshot) {
         let k = snapshot.seq;
-        if !self.rotten && self.last_issued() == self.recovered && k != self.recovered {
+        if !self.damaged && self.last_issued() == self.recovered && k != self.recovered {
             let expected = format!("{}: commit {}", IDEMPOTENT.statement, self.recovered);
             self.violated(Violation::new(IDEMPOTENT.name, expected, format!("commit {k}")));
         }
-        if self.rotten {
+        if self.damaged {
             // The budget is one damage between recoveries: a second one can hit the very record
             // that proves the first to be damage and not a torn tail.
-            let floor = if self.rotted_bits <= 1 { self.confirmed() } else { 0 };
+            let proven = self.damages <= 1 && !self.damaged_much;
+            let floor = if proven { self.confirmed() } else { 0 };
             self.check_floor(k, floor, &DETECTED);
         } else {
             self.check_floor(k, self.floor.acknowledged, &DURABLE);
@@ -354,7 +369,7 @@ impl Oracle {
         }
         let want = self.state_after(k);
         if want.entries != snapshot.entries {
-            let law = if self.rotten { DETECTED } else { PREFIX };
+            let law = if self.damaged { DETECTED } else { PREFIX };
             let expected = format!("{} (here: after commit {k})", law.statement);
             let got = difference(&want.entries, &snapshot.entries);
             return self.violated(Violation::new(law.name, expected, got));
@@ -381,7 +396,7 @@ impl Oracle {
         self.power_lost = false;
         self.disk_failed = false;
         self.stopped_ns = None;
-        self.rotted_bits = 0;
+        self.damages = 0;
     }
 }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use seedbed::explore::{Boot, CaseExplorer, Explore, Goal, Setting, explorer};
-use seedbed::faults::DiskFaults;
+use seedbed::faults::{DeviceFaults, DiskFaults};
 use seedbed::{CrashKind, Failure, Law, NodeId, PlantInfo, Sim, SimEnv, Stop, Testbed, Violation};
 
 use super::oracle::{Client, Op};
@@ -73,11 +73,7 @@ impl<E: Engine<Fs = SimEnv>> Testbed for Pattern<E> {
             match boot::<E>(sim, node, &mut memory, Goal::Work)? {
                 Boot::Done if healed => return Ok(()),
                 Boot::Done => {
-                    let kind = match sim.choose("restart", 2) {
-                        0 => CrashKind::Process,
-                        _ => CrashKind::PowerLoss,
-                    };
-                    sim.crash(node, kind);
+                    sim.restart(node);
                     sim.heal();
                     healed = true;
                 }
@@ -144,6 +140,7 @@ fn only_crashes(sim: &mut Sim) {
         torn_page_probability: disk.torn_page_probability,
         ..DiskFaults::default()
     };
+    faults.device = DeviceFaults::default();
     sim.set_faults(faults);
 }
 

@@ -6,7 +6,7 @@ use seedbed_faults::{Growth, NameOrder};
 
 use super::file::LenChange;
 use super::names::Place;
-use super::{Disk, Ino, Node};
+use super::{Cached, Disk, ErrSeq, Ino, Node, os_error};
 
 /// Which sync of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +52,42 @@ impl Disk {
         Ok(Barrier { ino, kind: SyncKind::All, upto: self.seq, extent: None })
     }
 
-    /// The barrier is reached: what it covers is durable.
+    /// The barrier is reached: what it covers is durable, unless the file system has given up; see
+    /// [`Disk::end_sync`] for what the caller is told.
     #[inline]
     pub fn complete(&mut self, barrier: Barrier) {
         self.barriers += 1;
+        if self.aborting || self.is_shut_down {
+            self.stop_at_commit(barrier.ino);
+            if self.is_shut_down {
+                return;
+            }
+        }
+        if !self.cached.is_empty() {
+            self.flush();
+        }
+        self.settle(barrier);
+    }
+
+    /// A device that lies: the sync is reported as done, and what it covers is in the device's
+    /// cache, until somebody flushes that.
+    pub fn lie(&mut self, barrier: Barrier) {
+        self.cached.push(Cached::Sync(barrier));
+    }
+
+    /// A flush of the device: what is in its cache is durable, in the order in which it was
+    /// written.
+    fn flush(&mut self) {
+        for cached in std::mem::take(&mut self.cached) {
+            match cached {
+                Cached::Sync(barrier) => self.settle(barrier),
+                Cached::Unit { ino, unit, upto } => self.settle_unit(ino, unit, upto),
+            }
+        }
+    }
+
+    /// Makes durable what a barrier covers.
+    fn settle(&mut self, barrier: Barrier) {
         // With nothing pending in the metadata order a file's sync is about that file alone.
         let is_logged = self.profile.names == NameOrder::LogTree;
         if (self.journal_end > 0 || is_logged) && self.inodes.contains(barrier.ino as usize) {
@@ -89,10 +121,24 @@ impl Disk {
         }
     }
 
+    /// The end of a sync through a handle: [`Disk::complete`], and what is said about it.
+    ///
+    /// # Errors
+    /// The last error of writing the file back that this handle has not `seen`; that of a file
+    /// system that has given up.
+    #[inline]
+    pub fn end_sync(&mut self, barrier: Barrier, seen: &mut ErrSeq) -> io::Result<()> {
+        self.complete(barrier);
+        self.check_errors(barrier.ino, seen)?;
+        self.refusal(true).map_or(Ok(()), |code| Err(os_error(code)))
+    }
+
     /// The sync failed: the pages it covered are clean and not durable, and stay so until they are
-    /// written again. Names stay pending.
-    pub fn fail(&mut self, barrier: Barrier) {
+    /// written again. Names stay pending. Other handles on the file hear of it, with `code`, at
+    /// their next sync.
+    pub fn fail(&mut self, barrier: Barrier, code: i32) {
         self.barriers += 1;
+        self.note_error(barrier.ino, code);
         if let Some(Node::File(file)) =
             self.inodes.get_mut(barrier.ino as usize).map(|inode| &mut inode.node)
         {
@@ -103,6 +149,12 @@ impl Disk {
     /// Commits the metadata order as the kernel does every few seconds: names and truncations so
     /// far become durable; data only where the profile ties it to them.
     pub fn commit(&mut self) {
+        if self.aborting {
+            self.shut_down();
+        }
+        if self.is_shut_down {
+            return;
+        }
         match self.profile.names {
             NameOrder::Journal | NameOrder::LogTree => {
                 self.commit_journal(self.seq);
@@ -114,6 +166,12 @@ impl Disk {
 
     /// Makes everything durable, like syncfs(2).
     pub fn sync_all(&mut self) {
+        if self.aborting {
+            self.shut_down();
+        }
+        if self.is_shut_down {
+            return;
+        }
         self.commit_journal(self.seq);
         self.end_log();
         for (_, inode) in &mut self.inodes {

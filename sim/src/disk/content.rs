@@ -132,8 +132,13 @@ impl Disk {
         let mut hash = Xxh3Default::new();
         let first = self.first_pending();
         hash.update(&self.journal_end.saturating_sub(first).to_le_bytes());
+        hash.update(&[u8::from(self.aborting), u8::from(self.is_shut_down)]);
+        for cached in &self.cached {
+            hash.update(format!("{cached:?}").as_bytes());
+        }
         for (ino, inode) in &self.inodes {
             hash.update(&(ino as u64).to_le_bytes());
+            hash.update(&inode.errors.bits().to_le_bytes());
             match &inode.node {
                 Node::File(file) => {
                     hash.update(&file.content_hash().to_le_bytes());

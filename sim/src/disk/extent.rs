@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Disk, FILE_LEN_MAX, Ino, Node, os_code, os_error};
+use super::{Cached, Disk, FILE_LEN_MAX, Ino, Node, os_code, os_error};
 
 impl Disk {
     /// Allocates space for a range (fallocate(2)); the file gets longer to hold it, unless
@@ -27,7 +27,7 @@ impl Disk {
     }
 
     /// Writes back the pages of a range and waits for them (sync_file_range(2)): neither the
-    /// length nor names become durable, nor pages where the file had no durable bytes.
+    /// length nor names become durable, nor pages where the file had no durable bytes. No flush.
     pub fn sync_range(&mut self, ino: Ino, at: u64, len: u64) {
         let unit = u64::from(self.profile.unit);
         let end = at.saturating_add(len).min(self.len(ino));
@@ -47,17 +47,28 @@ impl Disk {
         Ok(written)
     }
 
-    /// Writes back one unit of a file, as the kernel may at any time: a version of a page becomes
-    /// durable, and with copy on write, a length that has to grow, or where there was a hole,
-    /// nothing: the data is on the device, but what points to it is not.
+    /// Writes back one unit of a file, as the kernel may at any time. A device without a volatile
+    /// cache has it then; with one, after the next flush.
     pub fn write_back(&mut self, ino: Ino, unit: u32) {
         if self.profile.copy_on_write {
             return;
         }
+        match self.device.volatile_cache {
+            true => self.cached.push(Cached::Unit { ino, unit, upto: self.seq }),
+            false => self.settle_unit(ino, unit, self.seq),
+        }
+    }
+
+    /// The device has a unit: a version of a page is durable; and with a length that has to grow,
+    /// or where there was a hole, nothing: the data is there, but what points to it is not.
+    pub(super) fn settle_unit(&mut self, ino: Ino, unit: u32, upto: u64) {
         if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node)
             && file.is_in_place(unit)
         {
-            file.persist(|write| write.unit == unit, |_| false);
+            file.persist(
+                |write| write.unit == unit && write.seq <= upto && !write.failed,
+                |_| false,
+            );
         }
     }
 

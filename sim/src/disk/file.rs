@@ -32,6 +32,10 @@ pub(super) struct FileData {
     lens: Vec<LenChange>,
     /// Space was allocated in advance since the last sync.
     pub(super) is_allocated: bool,
+    /// Pages that the device cannot read.
+    pub(super) unreadable: BTreeSet<u32>,
+    /// A unit as it was before a sync, while stale reads are possible.
+    pub(super) stale: Option<(u32, Box<[u8]>)>,
 }
 
 /// A write to one unit (page or sector).
@@ -47,7 +51,7 @@ pub(super) struct UnitWrite {
     start: u16,
     len: u16,
     /// A sync covered it and failed: the page is clean in the cache, not durable.
-    failed: bool,
+    pub(super) failed: bool,
     /// The zeros that a shorter length puts in place of what it cuts off.
     pub cuts: bool,
     /// It may persist without what was in the metadata order before it.
@@ -105,6 +109,8 @@ impl FileData {
             undo: Vec::new(),
             lens: Vec::new(),
             is_allocated: false,
+            unreadable: BTreeSet::new(),
+            stale: None,
         }
     }
 
@@ -384,6 +390,56 @@ impl FileData {
         self.lens.iter_mut().filter(|l| l.seq <= upto).for_each(|l| l.failed = true);
     }
 
+    /// The device refused a unit: it is clean in the cache, and not durable. A length that ends in
+    /// it goes the same way.
+    pub(super) fn fail_unit(&mut self, unit: u32) {
+        self.writes.iter_mut().filter(|w| w.unit == unit).for_each(|w| w.failed = true);
+        let bytes = u64::from(self.unit);
+        let ends = |len: &&mut LenChange| len.grown && ((len.to - 1) / bytes) as u32 == unit;
+        self.lens.iter_mut().filter(ends).for_each(|len| len.failed = true);
+    }
+
+    /// Whether a sync would have something to do.
+    pub(super) fn has_unsynced(&self) -> bool {
+        self.writes.iter().any(|write| !write.failed) || self.lens.iter().any(|len| !len.failed)
+    }
+
+    /// Units that a sync would write.
+    pub(super) fn dirty_units(&self) -> Vec<u32> {
+        let dirty = self.writes.iter().filter(|write| !write.failed);
+        dirty.map(|write| write.unit).collect::<BTreeSet<u32>>().into_iter().collect()
+    }
+
+    /// Units that the device refused and that nobody has written or cut since.
+    pub(super) fn refused_units(&self) -> Vec<u32> {
+        let mut units: BTreeSet<u32> = self.writes.iter().map(|write| write.unit).collect();
+        for write in self.writes.iter().filter(|write| !write.failed || write.cuts) {
+            units.remove(&write.unit);
+        }
+        units.into_iter().collect()
+    }
+
+    /// How many versions of a unit are not durable.
+    pub(super) fn versions_of(&self, unit: u32) -> u64 {
+        self.writes.iter().filter(|write| write.unit == unit).count() as u64
+    }
+
+    /// Takes a unit from the device again, which never had the last `lost` of its versions.
+    pub(super) fn evict(&mut self, unit: u32, lost: u64) {
+        let versions = self.versions_of(unit);
+        let kept = versions - lost.min(versions);
+        if kept == versions {
+            return;
+        }
+        let of_unit: Vec<usize> =
+            (0..self.writes.len()).filter(|&index| self.writes[index].unit == unit).collect();
+        for &index in of_unit[kept as usize..].iter().rev() {
+            let write = self.writes.remove(index);
+            self.undo_write(&write, 0);
+        }
+        self.persist(|write| write.unit == unit, |_| false);
+    }
+
     /// Forgets what could be undone: the file as readers see it is durable.
     pub(super) fn keep_all(&mut self) {
         self.writes.clear();
@@ -515,9 +571,27 @@ impl FileData {
     /// Adds what may still be lost to a hash, and what would then be there; changes are numbered
     /// from `first` on.
     pub(super) fn hash_pending(&self, first: u64, hash: &mut Xxh3Default) {
-        let Self { durable_len, writes, undo, lens, is_allocated, .. } = self;
+        // By name, so that no field can be forgotten. The content has a hash of its own.
+        let Self {
+            len: _,
+            pages: _,
+            unit: _,
+            fixed_len: _,
+            durable_len,
+            writes,
+            undo,
+            lens,
+            is_allocated,
+            unreadable,
+            stale,
+        } = self;
         hash.update(&durable_len.to_le_bytes());
-        hash.update(&[u8::from(*is_allocated)]);
+        hash.update(&[u8::from(*is_allocated), u8::from(stale.is_some())]);
+        unreadable.iter().for_each(|page| hash.update(&page.to_le_bytes()));
+        if let Some((unit, bytes)) = stale {
+            hash.update(&unit.to_le_bytes());
+            hash.update(bytes);
+        }
         for write in writes {
             let UnitWrite { seq, undo_at, site: _, unit, start, len, failed, cuts, free } = *write;
             hash.update(&(seq - first).to_le_bytes());
@@ -532,6 +606,14 @@ impl FileData {
             hash.update(&(seq - first).to_le_bytes());
             hash.update(&[u8::from(grown), u8::from(free), u8::from(failed), 3]);
             hash.update(&to.to_le_bytes());
+        }
+    }
+
+    /// Changes durable bytes, as far as they lie in the file.
+    pub(super) fn put(&mut self, offset: u64, bytes: &[u8]) {
+        let len = self.len.saturating_sub(offset).min(bytes.len() as u64) as usize;
+        for (at, &byte) in (offset as usize..).zip(&bytes[..len]) {
+            page_mut(&mut self.pages, at / PAGE)[at % PAGE] = byte;
         }
     }
 

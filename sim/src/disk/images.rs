@@ -101,7 +101,7 @@ impl Pending<'_> {
 
     /// How many sectors a node's write touches, if it can be torn; else 0.
     pub(super) fn tearable(&self, node: usize) -> u32 {
-        if !self.disk.profile.tears {
+        if !self.disk.profile.tears || !self.disk.device.tears {
             return 0;
         }
         match self.atoms(node) {
@@ -327,7 +327,7 @@ impl Disk {
     }
 
     /// The path of an inode, by any name that it has or may get back.
-    pub(super) fn name_of(&self, ino: Ino) -> String {
+    pub(crate) fn name_of(&self, ino: Ino) -> String {
         if ino == ROOT {
             return String::new();
         }

@@ -1,7 +1,7 @@
 //! What a power loss leaves: one legal image, picked by decisions.
 
 use super::pending::Kind;
-use super::{Disk, Ino, Node, Pending, ROOT, Tear};
+use super::{Disk, ErrSeq, Ino, Node, PAGE, Pending, SECTOR, Tear};
 
 /// Answers the questions of a power loss. Any `FnMut(label, bound) -> answer` is one; answer 0
 /// always keeps the newest version.
@@ -12,6 +12,11 @@ pub trait Chooser {
     /// Whether a lost write that spans sectors is torn.
     fn torn(&mut self) -> bool {
         self.choose("loss.torn", 2) == 1
+    }
+
+    /// Whether there is junk where a write was caught.
+    fn garbage(&mut self) -> bool {
+        false
     }
 }
 
@@ -32,6 +37,8 @@ pub struct Lost {
     pub names: u64,
     /// Writes of which only some sectors became durable.
     pub torn: u64,
+    /// Pages with junk in them.
+    pub junk: u64,
 }
 
 /// Answers of the first question of a power loss.
@@ -56,7 +63,19 @@ impl Disk {
                 let pending = self.pending();
                 let (kept, tears) = pending.sample(chooser);
                 let cut = pending.cut(&kept, &tears);
-                self.apply(cut)
+                let caught = match chooser.garbage() {
+                    true => pending.caught(&kept, chooser),
+                    false => None,
+                };
+                let mut lost = self.apply(cut);
+                if let Some((ino, at)) = caught {
+                    let whole = !self.device.powersafe_overwrite;
+                    let (at, len) =
+                        if whole { (at - at % PAGE as u64, PAGE) } else { (at, SECTOR) };
+                    self.put_junk(ino, at, len, chooser);
+                    lost.junk = 1;
+                }
+                lost
             }
         }
     }
@@ -95,25 +114,6 @@ impl Disk {
         self.close_all();
     }
 
-    /// Flips one bit of one durable byte; returns the file's path, the offset and the bit. Does
-    /// nothing on a disk without bytes.
-    pub fn rot_a_bit(&mut self, chooser: &mut dyn Chooser) -> Option<(String, u64, u8)> {
-        let mut files = Vec::new();
-        self.list_files(ROOT, "", &mut files);
-        files.retain(|(_, ino)| self.len(*ino) > 0);
-        if files.is_empty() {
-            return None;
-        }
-        let (path, ino) =
-            files.swap_remove(chooser.choose("rot.file", files.len() as u64) as usize);
-        let offset = chooser.choose("rot.byte", self.len(ino));
-        let bit = chooser.choose("rot.bit", 8) as u8;
-        if let Node::File(file) = &mut self.inodes[ino as usize].node {
-            file.flip_bit(offset, bit);
-        }
-        Some((path, offset, bit))
-    }
-
     fn is_dirty(&self) -> bool {
         self.inodes.iter().any(|(_, inode)| match &inode.node {
             Node::File(file) => file.is_dirty(),
@@ -131,7 +131,7 @@ impl Disk {
         }
     }
 
-    fn list_files(&self, dir: Ino, prefix: &str, files: &mut Vec<(String, Ino)>) {
+    pub(super) fn list_files(&self, dir: Ino, prefix: &str, files: &mut Vec<(String, Ino)>) {
         let Node::Dir(data) = &self.inodes[dir as usize].node else { return };
         for (name, ino) in data.iter() {
             let path = format!("{prefix}{name}");
@@ -156,6 +156,10 @@ impl Disk {
     pub(super) fn after_crash(&mut self) {
         self.settle_names();
         self.journal_end = 0;
+        self.aborting = false;
+        self.is_shut_down = false;
+        self.cached.clear();
+        self.inodes.iter_mut().for_each(|(_, inode)| inode.errors = ErrSeq::default());
         self.close_all();
         self.used = self
             .inodes
@@ -180,6 +184,21 @@ impl Disk {
 }
 
 impl Pending<'_> {
+    /// A write that was on its way: a file, and where one of its sectors starts.
+    fn caught(&self, kept: &[bool], chooser: &mut dyn Chooser) -> Option<(Ino, u64)> {
+        let lost: Vec<(Ino, u64, u64)> = (0..self.len())
+            .filter(|node| !kept[*node])
+            .filter_map(|node| self.written(node))
+            .collect();
+        if lost.is_empty() {
+            return None;
+        }
+        let (ino, at, len) = lost[chooser.choose("loss.caught", lost.len() as u64) as usize];
+        let first = at / SECTOR as u64;
+        let sectors = (at + len).div_ceil(SECTOR as u64) - first;
+        Some((ino, (first + chooser.choose("loss.caught_sector", sectors)) * SECTOR as u64))
+    }
+
     /// A legal set picked by decisions: of each lane (the versions of one unit, length or name, or
     /// the journal) how many of the last are lost, and with them what needs them. Answers of 0
     /// keep everything.

@@ -28,12 +28,14 @@
 mod barrier;
 mod content;
 mod distinct;
+mod errors;
 mod extent;
 mod file;
 mod images;
 mod log_tree;
 mod looks;
 mod loss;
+mod media;
 mod names;
 mod pages;
 mod pending;
@@ -53,8 +55,10 @@ use names::{DirData, NameVersion, Place};
 
 pub use barrier::{Barrier, SyncKind};
 pub use distinct::CrashImage;
+pub use errors::ErrSeq;
 pub use images::{Bounds, ImageCount, Tear};
 pub use loss::{Chooser, Lost};
+pub use media::Damage;
 pub use pending::{Kept, NodeOp, Pending, PersistNode};
 pub use reach::Witness;
 
@@ -91,6 +95,42 @@ pub struct Disk {
     site: Site,
     /// Barriers completed or failed so far.
     barriers: u64,
+    /// The journal stops at its next commit.
+    aborting: bool,
+    /// The file system has given up; see [`Disk::shut_down`].
+    is_shut_down: bool,
+    /// Files and directories there may be; `usize::MAX` is no limit.
+    inodes_max: usize,
+    /// The device below.
+    device: Device,
+    /// What lies in the device's cache: a flush makes it durable.
+    cached: Vec<Cached>,
+}
+
+/// What a disk knows of the device below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// A power loss takes what was written back since the last flush.
+    pub volatile_cache: bool,
+    /// Pages may be torn, if the profile says so as well.
+    pub tears: bool,
+    /// A write that a power loss catches leaves its neighbours in the page alone.
+    pub powersafe_overwrite: bool,
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self { volatile_cache: true, tears: true, powersafe_overwrite: true }
+    }
+}
+
+/// Something that was written to the device and not flushed.
+#[derive(Clone, Copy, Debug)]
+enum Cached {
+    /// A whole sync.
+    Sync(Barrier),
+    /// A unit of a file, up to an operation.
+    Unit { ino: Ino, unit: u32, upto: u64 },
 }
 
 #[derive(Clone, Debug)]
@@ -104,6 +144,15 @@ struct Inode {
     logged: bool,
     /// What the last commit holds of a file that the log tree holds newer.
     committed: Option<Box<FileData>>,
+    /// Errors of writing it back.
+    errors: ErrSeq,
+}
+
+impl Inode {
+    fn new(node: Node) -> Self {
+        let (links, handles, logged, committed) = (0, 0, false, None);
+        Self { node, links, handles, logged, committed, errors: ErrSeq::default() }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +179,18 @@ pub mod os_code {
     pub const EINVAL: i32 = if cfg!(windows) { 87 } else { 22 };
     /// File too large.
     pub const EFBIG: i32 = if cfg!(windows) { 223 } else { 27 };
+    /// Read-only file system.
+    pub const EROFS: i32 = if cfg!(windows) { 19 } else { 30 };
+    /// Too many open files.
+    pub const EMFILE: i32 = if cfg!(windows) { 4 } else { 24 };
+    /// Disk quota exceeded.
+    pub const EDQUOT: i32 = if cfg!(windows) {
+        1295
+    } else if cfg!(target_os = "macos") {
+        69
+    } else {
+        122
+    };
     /// No space left on device.
     pub const ENOSPC: i32 = if cfg!(windows) { 112 } else { 28 };
     /// Directory not empty.
@@ -169,6 +230,11 @@ impl Disk {
             journal_end: 0,
             site: None,
             barriers: 0,
+            aborting: false,
+            is_shut_down: false,
+            inodes_max: usize::MAX,
+            device: Device::default(),
+            cached: Vec::new(),
         };
         disk.format(profile);
         disk
@@ -183,23 +249,32 @@ impl Disk {
         // Every change is numbered: without one the root is as it was made.
         if self.seq > 0 || self.inodes.is_empty() {
             self.inodes.clear();
-            let root = Inode {
-                node: Node::Dir(DirData::default()),
-                links: 1,
-                handles: 0,
-                logged: false,
-                committed: None,
-            };
+            let root = Inode { links: 1, ..Inode::new(Node::Dir(DirData::default())) };
             assert_eq!(self.inodes.insert(root) as Ino, ROOT);
         }
         self.seq = 0;
         self.used = 0;
         self.capacity = u64::MAX;
+        self.aborting = false;
+        self.is_shut_down = false;
+        self.inodes_max = usize::MAX;
+        self.device = Device::default();
+        self.cached.clear();
     }
 
     /// Limits the disk to `bytes` of pages (metadata is free).
     pub fn set_capacity(&mut self, bytes: u64) {
         self.capacity = bytes;
+    }
+
+    /// Sets what the device below is.
+    pub fn set_device(&mut self, device: Device) {
+        self.device = device;
+    }
+
+    /// Limits how many files and directories there may be, besides the root.
+    pub fn set_inodes_max(&mut self, inodes: u64) {
+        self.inodes_max = usize::try_from(inodes).map_or(usize::MAX, |max| max.saturating_add(1));
     }
 
     /// What the file system promises.
@@ -225,9 +300,13 @@ impl Disk {
     /// Opens or creates a file and counts a handle on it; see [`Disk::close`].
     ///
     /// # Errors
-    /// As the operating system's: `NotFound`, `AlreadyExists`, `IsADirectory`, `InvalidInput`.
+    /// As the operating system's: `NotFound`, `AlreadyExists`, `IsADirectory`, `InvalidInput`;
+    /// ENOSPC if there are as many files as there may be.
     pub fn open(&mut self, path: &str, options: OpenOptions) -> io::Result<Ino> {
         options.validate()?;
+        if self.is_shut_down && options.write {
+            return Err(os_error(os_code::EROFS));
+        }
         let (dir, name) = self.parent(path)?;
         let ino = match self.dir(dir)?.get(name) {
             Some(_) if options.create_new => return Err(os_error(os_code::EEXIST)),
@@ -235,16 +314,7 @@ impl Disk {
             None if options.create || options.create_new => {
                 let fixed_len = self.profile.growth == Growth::Immediate;
                 let file = FileData::new(self.profile.unit, fixed_len);
-                let file = Inode {
-                    node: Node::File(file),
-                    links: 0,
-                    handles: 0,
-                    logged: false,
-                    committed: None,
-                };
-                let ino = self.inodes.insert(file) as Ino;
-                self.bind_new(dir, name, ino);
-                ino
+                self.add_inode(dir, name, Node::File(file))?
             }
             None => return Err(os_error(os_code::ENOENT)),
         };
@@ -326,21 +396,13 @@ impl Disk {
     /// Creates a directory.
     ///
     /// # Errors
-    /// `AlreadyExists`, `NotFound` (the parent).
+    /// `AlreadyExists`, `NotFound` (the parent), ENOSPC as for files.
     pub fn create_dir(&mut self, path: &str) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
         if self.dir(dir)?.get(name).is_some() {
             return Err(os_error(os_code::EEXIST));
         }
-        let new = Inode {
-            node: Node::Dir(DirData::default()),
-            links: 0,
-            handles: 0,
-            logged: false,
-            committed: None,
-        };
-        let ino = self.inodes.insert(new) as Ino;
-        self.bind_new(dir, name, ino);
+        self.add_inode(dir, name, Node::Dir(DirData::default()))?;
         Ok(())
     }
 
@@ -520,6 +582,16 @@ impl Disk {
             free: false,
             site: self.site,
         }
+    }
+
+    /// Makes an inode with a name.
+    fn add_inode(&mut self, dir: Ino, name: &str, node: Node) -> io::Result<Ino> {
+        if self.inodes.len() >= self.inodes_max {
+            return Err(os_error(os_code::ENOSPC));
+        }
+        let ino = self.inodes.insert(Inode::new(node)) as Ino;
+        self.bind_new(dir, name, ino);
+        Ok(ino)
     }
 
     /// Names a new inode.

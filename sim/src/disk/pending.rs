@@ -261,6 +261,17 @@ impl<'a> Pending<'a> {
         }
     }
 
+    /// The file whose bytes a node writes, where and how many; none of what a cut leaves behind.
+    pub(super) fn written(&self, node: usize) -> Option<(Ino, u64, u64)> {
+        match self.atoms(node)[0] {
+            Atom::Write { ino, write, .. } if !write.cuts => {
+                let (at, len) = write.range(self.disk.profile.unit);
+                Some((ino, at, len))
+            }
+            _ => None,
+        }
+    }
+
     /// A node for people: what it is and where it came from.
     pub fn describe(&self, node: usize) -> String {
         let what: Vec<String> =

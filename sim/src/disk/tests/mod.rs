@@ -1,6 +1,8 @@
 //! The model's rules, one test each: what a power loss may and may not take.
 
 mod distinct;
+mod errors;
+mod media;
 mod posix;
 mod profiles;
 mod reach;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{RWC, content, durable, images, set, sync, sync_dir, text};
-use crate::disk::{Disk, PAGE, SECTOR, SyncKind};
+use crate::disk::{Disk, PAGE, SECTOR, SyncKind, os_code};
 
 #[test]
 fn a_synced_file_without_a_synced_name_may_be_gone() {
@@ -144,7 +144,7 @@ fn after_a_failed_sync_a_later_success_does_not_cover_the_lost_pages() {
     let ino = durable(&mut disk, "a", b"0");
     disk.write_at(ino, b"1", 0).expect("write");
     let barrier = disk.begin_sync(ino, SyncKind::All);
-    disk.fail(barrier);
+    disk.fail(barrier, os_code::EIO);
     sync(&mut disk, ino);
     assert_eq!(text(&disk, "a"), "1", "the cache keeps the new bytes");
     assert_eq!(images(&disk, |d| text(d, "a")), set(&["0", "1"]));
@@ -159,7 +159,7 @@ fn after_a_failed_append_writing_it_again_makes_data_and_length_durable() {
     let ino = durable(&mut disk, "a", b"0");
     disk.write_at(ino, b"1", 1).expect("write");
     let barrier = disk.begin_sync(ino, SyncKind::All);
-    disk.fail(barrier);
+    disk.fail(barrier, os_code::EIO);
     sync(&mut disk, ino);
     assert_eq!(images(&disk, |d| text(d, "a")), set(&["0", "00", "01"]));
     disk.write_at(ino, b"1", 1).expect("write");
@@ -204,15 +204,6 @@ fn a_clone_does_not_share_later_changes() {
     let copy = disk.clone();
     disk.write_at(ino, b"y", 0).expect("write");
     assert_eq!((text(&copy, "a"), text(&disk, "a")), ("x".into(), "y".into()));
-}
-
-#[test]
-fn a_rotten_bit_changes_one_durable_byte() {
-    let mut disk = Disk::new();
-    durable(&mut disk, "a", b"aaaa");
-    let rot = disk.rot_a_bit(&mut |_: &'static str, bound: u64| bound - 1);
-    assert_eq!(rot, Some(("a".into(), 3, 7)));
-    assert_eq!(content(&disk, "a").expect("there"), [b'a', b'a', b'a', b'a' ^ 0x80]);
 }
 
 /// A write or sync of the property test.

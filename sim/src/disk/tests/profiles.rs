@@ -6,13 +6,15 @@ use proptest::prelude::*;
 use seedbed_faults::{NameOrder, Profile};
 
 use super::{RWC, content, durable, images, set, sync, sync_data, sync_dir, text};
-use crate::disk::{Disk, PAGE};
+use crate::disk::{Device, Disk, PAGE};
 
 const KERNEL: [Profile; 3] = [Profile::EXT4, Profile::XFS, Profile::BTRFS];
 
 /// A disk with the durable files `tgt` and `db`.
 fn base(profile: Profile) -> Disk {
     let mut disk = Disk::with_profile(profile);
+    // As a loop device has none.
+    disk.set_device(Device { volatile_cache: false, ..Device::default() });
     for (name, len) in [("tgt", 2 * PAGE), ("db", 4 * PAGE)] {
         let ino = durable(&mut disk, name, &vec![b'o'; len]);
         disk.close(ino);
