@@ -6,8 +6,8 @@
 //! * The **spine**, which is what is in the metadata order, and names, is tried in every legal way.
 //!   It decides which files there are, what else is forced to stay, and what may not.
 //! * Then each file is by itself. Its length is what is forced, or one more that was set and one
-//!   more that it grew to: of any legal set the last set length and the greatest grown one after it,
-//!   with what these need, give the same length and force no more data.
+//!   more that it grew to: of any legal set the last set length and the greatest grown one after
+//!   it, with what these need, give the same length and force no more data.
 //! * With the length fixed each unit is by itself: one of its versions between the last that is
 //!   forced and the last that may stay. Of one lost write in the image some sectors may stay.
 //!

@@ -158,8 +158,8 @@ impl Pending<'_> {
     }
 
     /// Visits distinct images until `visit` returns false: those of all legal sets if these are at
-    /// most `bounds.images`; else those of prefixes of the program order with at most `bounds.flips`
-    /// nodes more or less. In each image no write or one is torn.
+    /// most `bounds.images`; else those of prefixes of the program order with at most
+    /// `bounds.flips` nodes more or less. In each image no write or one is torn.
     pub fn images(
         &self,
         bounds: Bounds,

@@ -1,5 +1,5 @@
-//! All that one file can look like after a power loss, when the spine is fixed: lengths, units, tears;
-//! see the module `distinct`.
+//! All that one file can look like after a power loss, when the spine is fixed: lengths, units,
+//! tears; see the module `distinct`.
 
 use std::cell::OnceCell;
 use std::rc::Rc;

@@ -1,5 +1,5 @@
-//! Calls that fail: one in each run of a workload, every call in turn, in every way that a rule of a
-//! fault plan can make it fail.
+//! Calls that fail: one in each run of a workload, every call in turn, in every way that a rule of
+//! a fault plan can make it fail.
 
 use seedbed_faults::{On, Rule, Then};
 

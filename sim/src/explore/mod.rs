@@ -7,13 +7,13 @@
 //! work that goes on after them. Images that were looked at before, with clients that knew the
 //! same, are skipped.
 //!
-//! Besides, a call of the workload can be made to fail ([`Case::failures`]): each one once, in each way
-//! that a fault plan knows, with crashes at all operations after it.
+//! Besides, a call of the workload can be made to fail ([`Case::failures`]): each one once, in each
+//! way that a fault plan knows, with crashes at all operations after it.
 //!
-//! While a disk has at most [`Bounds::images`] distinct images the answer is **exhaustive** for that
-//! crash point; beyond, prefixes of the program order with a few deviations are looked at, and the
-//! result says so. A broken law comes as answers to the world's decisions: an ordinary trace, which
-//! replays and shrinks like any other.
+//! While a disk has at most [`Bounds::images`] distinct images the answer is **exhaustive** for
+//! that crash point; beyond, prefixes of the program order with a few deviations are looked at, and
+//! the result says so. A broken law comes as answers to the world's decisions: an ordinary trace,
+//! which replays and shrinks like any other.
 
 mod case;
 mod cases;
@@ -67,8 +67,8 @@ pub trait Explore: Testbed {
         goal: Goal,
     ) -> Result<Boot, Failure>;
 
-    /// Whether the laws hold too when a disk call of the workload fails. A boot that ends by that is
-    /// [`Boot::Done`].
+    /// Whether the laws hold too when a disk call of the workload fails. A boot that ends by that
+    /// is [`Boot::Done`].
     fn judges_failures(&self) -> bool {
         false
     }
