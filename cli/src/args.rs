@@ -198,8 +198,8 @@ pub(crate) struct BoundArgs {
     /// The longest sequences that go on after a crash and are crashed again at work.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub work_length: u32,
-    /// Crash points with more legal sets than this are not exhausted.
-    #[arg(long, default_value_t = 1 << 14, value_name = "N")]
+    /// Crash points with more images than this are not exhausted.
+    #[arg(long, default_value_t = 1 << 20, value_name = "N")]
     pub images: u64,
     /// Threads [default: one per core].
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
@@ -220,6 +220,7 @@ Examples:
   seedbed explore atomic_commit --length 3 --state explore.json
   seedbed explore atomic_commit --omit-sync checkpoint.rs:71 --profile xfs
   seedbed explore atomic_commit --length 0 --seeds 100 --profile posix
+  seedbed explore atomic_commit --length 1 --failures 1
 
 At every disk operation of every workload the node is crashed; every image that the file system's
 profile allows is recovered and judged, and its recovery is crashed in turn. The last line says
@@ -227,8 +228,9 @@ whether that was exhaustive. A violation is minimal: of what it lists as lost no
 back. It is written as a trace, which replays and shrinks like any other.
 
 JSON: {scenario, plant, omit_sync, weaken_sync, profiles, cases, done, points, images, pruned,
-checked, exhaustive, never_exercised, wall_ms, violations: [{case, profile, setting, law, expected,
-got, ordering, crashes: [{at_op, power, lost: [[what, torn]], kept}], trace}],
+checked, exhaustive, unexhausted (crash points), failures (runs with a failing call),
+never_exercised, wall_ms, violations: [{case, profile, setting, law, expected, got, ordering,
+failing (its rule), crashes: [{at_op, power, lost: [[what, torn]], kept}], trace}],
 inconclusive: [[case, reason]], interrupted, exit_code}.")]
 pub(crate) struct ExploreArgs {
     /// The scenario; `list` names them.
@@ -238,6 +240,10 @@ pub(crate) struct ExploreArgs {
     /// Make the sync_all at a source location a sync_data; can be repeated.
     #[arg(long, value_name = "FILE:LINE", value_delimiter = ',')]
     pub weaken_sync: Vec<String>,
+    /// So many disk calls of a workload fail, at most 1: each in turn, in each way.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1))]
+    pub failures: u32,
     #[command(flatten)]
     pub bounds: BoundArgs,
     /// Explore the longer workloads of these seeds as well: N, A..B or A..=B.

@@ -52,6 +52,18 @@ fn a_left_out_sync_is_reported_with_its_order_and_a_trace_that_replays() {
 }
 
 #[test]
+fn a_failing_call_is_told_and_how_much_was_not_exhausted() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = format!("{SHORT} --failures 1 --depth 1 --traces {}", dir.path().display());
+    expect(&line, Exit::Fine, &["each one failing", "a call failed in", "no violation"]);
+    let texts = ["failure", "eio at call", "crash", "replay:"];
+    expect(&format!("{line} --plant sync_error_ignored"), Exit::Violation, &texts);
+    let few = format!("{SHORT} --images 4");
+    expect(&few, Exit::Fine, &["not exhaustive: ", "more than 4 images", "up to 2 deviations"]);
+    expect(&format!("{SHORT} --failures 2"), Exit::Usage, &["--failures"]);
+}
+
+#[test]
 fn what_does_not_exist_is_refused_with_what_there_is() {
     expect("explore nothing", Exit::Usage, &["known: atomic_commit"]);
     expect("explore atomic_commit --profile ext5", Exit::Usage, &["ext4_nodelalloc"]);

@@ -264,6 +264,11 @@ impl Sim {
         with(|world| world.nodes[node.0 as usize].film.take().unwrap_or_default())
     }
 
+    /// How many calls the last rule has matched; 0 without rules.
+    pub(crate) fn last_rule_matched(&self) -> u64 {
+        with(|world| world.rules.last().map_or(0, |(_, state)| state.matched))
+    }
+
     /// Disk operations of a node's last boot.
     pub fn ops(&self, node: NodeId) -> u64 {
         with(|world| world.nodes[node.0 as usize].ops)

@@ -86,19 +86,54 @@ fn syncs_of_directories_are_needed_less_on_real_file_systems() {
 #[test]
 fn benign_twins_are_silent_in_every_image() {
     let store = store();
+    let failing = Exploration { failures: true, depth: 1, ..short() };
     for plant in store.plants().iter().filter(|plant| plant.benign) {
-        // The unsynced hint adds files to everything that is pending.
-        let bounds = seedbed::disk::Bounds { images: 1 << 18, ..Default::default() };
-        let what = Exploration { plant: Some(plant.name.to_owned()), bounds, ..short() };
-        let explored = run(&*store, &what);
-        assert!(explored.found.is_empty(), "{}: {:#?}", plant.name, explored.found);
-        assert!(explored.is_exhaustive(), "{}", plant.name);
+        for what in [short(), failing.clone()] {
+            let what = Exploration { plant: Some(plant.name.to_owned()), ..what };
+            let explored = run(&*store, &what);
+            assert!(explored.found.is_empty(), "{}: {:#?}", plant.name, explored.found);
+            assert!(explored.is_exhaustive(), "{}", plant.name);
+        }
     }
+}
+
+/// Plants that only a failing call brings out.
+const NEED_FAILURES: [&str; 4] = [
+    "sync_error_ignored",
+    "sync_retried_until_ok",
+    "failed_commit_stays",
+    "short_write_not_continued",
+];
+
+#[test]
+fn what_an_engine_does_about_a_failing_call_is_judged_and_replays() {
+    let store = store();
+    for plant in NEED_FAILURES {
+        let profiles = vec![Profile::EXT4];
+        let quiet = Exploration { plant: Some(plant.to_owned()), profiles, depth: 1, ..short() };
+        assert!(run(&*store, &quiet).found.is_empty(), "{plant} shows without a failure");
+        let explored = run(&*store, &Exploration { failures: true, ..quiet });
+        let finding = explored.found.first().unwrap_or_else(|| panic!("{plant} is not caught"));
+        assert!(finding.failing.is_some(), "{plant}: {finding:?}");
+        let trace = finding.trace.as_ref().unwrap_or_else(|| panic!("{plant} has no trace"));
+        let replayed = replay(&*store, trace).expect("it can be replayed");
+        assert_eq!(replayed.trace.end, trace.end, "{plant}");
+    }
+}
+
+/// The store itself, every single operation, each of its calls failing.
+#[test]
+fn the_store_survives_every_failing_call() {
+    let what = Exploration { length_max: 1, depth: 1, failures: true, jobs: 2, ..short() };
+    let explored = run(&*store(), &what);
+    assert!(explored.found.is_empty(), "{:#?}", explored.found);
+    assert!(explored.is_exhaustive() && explored.tally.failures > 1000, "{:?}", explored.tally);
 }
 
 #[test]
 fn neither_threads_nor_pieces_change_the_answer() {
     let store = store();
+    let short = || Exploration { failures: true, depth: 1, ..short() };
     let whole = run(&*store, &short());
     let alone = run(&*store, &Exploration { jobs: 1, ..short() });
     assert_eq!(whole.tally, alone.tally);
@@ -126,6 +161,6 @@ fn a_stopped_exploration_says_so_and_counts_whole_cases() {
 fn bounds_are_honest() {
     let bounds = seedbed::disk::Bounds { images: 4, flips: 1 };
     let explored = run(&*store(), &Exploration { bounds, ..short() });
-    assert!(!explored.is_exhaustive());
+    assert!(!explored.is_exhaustive() && explored.tally.unexhausted > 0);
     assert!(explored.found.is_empty(), "{:#?}", explored.found);
 }

@@ -313,11 +313,10 @@ impl<'f, F: File> Scanner<'f, F> {
         // No more records than this can be between the last valid one and a later one.
         let records_max = (self.len - self.position) / RECORD_HEADER_LEN as u64 + 1;
         let seq_max = self.last_seq.saturating_add(records_max);
-        (0..=bytes.len() - RECORD_HEADER_LEN).find_map(|skip| {
-            let header = &bytes[skip..skip + RECORD_HEADER_LEN];
-            if header[8] == 0 || header[9..12] != [0; 3] {
-                return None;
-            }
+        let headers = bytes.windows(RECORD_HEADER_LEN).enumerate();
+        // Kind and reserved bytes at one glance, since nearly every place fails here.
+        let mut kinds = headers.filter(|(_, header)| (1..=0xff).contains(&u32_at(header, 8)));
+        kinds.find_map(|(skip, header)| {
             let (seq, confirmed) = (u64_at(header, 12), u64_at(header, 20));
             let end = (skip + RECORD_HEADER_LEN) as u64 + u64::from(u32_at(header, 4));
             let plausible =

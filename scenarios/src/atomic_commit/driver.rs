@@ -150,16 +150,22 @@ fn boot(
     }
 }
 
-/// One boot on a disk that does not fail, for an explorer.
+/// One boot for an explorer, in a world of its own or with other boots before it.
 pub(super) fn explored_boot(
     sim: &mut Sim,
     node: NodeId,
     memory: &mut Memory,
     goal: Goal,
 ) -> Result<Boot, Failure> {
-    match boot(sim, node, memory, goal)? {
+    let failures_before = disk_failures(sim);
+    memory.bench.failures_before = failures_before;
+    let end = boot(sim, node, memory, goal)?;
+    let provoked = disk_failures(sim) > failures_before;
+    match end {
         Ok(LifeEnd::Done) => Ok(Boot::Done),
+        Ok(LifeEnd::Poisoned) if provoked => Ok(Boot::Done),
         Ok(LifeEnd::Poisoned) => Err(unprovoked("it stopped").into()),
+        Ok(LifeEnd::NotOpened(Error::Io { .. })) if provoked => Ok(Boot::Done),
         Ok(LifeEnd::NotOpened(error @ Error::Io { .. })) => {
             Err(unprovoked(&error.to_string()).into())
         }

@@ -169,6 +169,10 @@ impl Explore for AtomicCommit {
         driver::explored_boot(sim, node, memory, goal)
     }
 
+    fn judges_failures(&self) -> bool {
+        true
+    }
+
     fn crashed(&self, sim: &Sim, memory: &mut Self::Memory, kind: CrashKind) {
         driver::explored_crash(sim, memory, kind);
     }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{Hash as _, Hasher};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use seedbed::seam::map::FxHasher64;
@@ -17,6 +18,29 @@ use super::workload::{Write, key_bytes, value_bytes};
 use super::{DETECTED, DURABLE, IDEMPOTENT, IN_DOUBT, MONOTONE, OBSERVED, PREFIX, READS, ROOT};
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// The entries after a commit, and their Merkle root by its definition.
+#[derive(Debug)]
+struct State {
+    entries: Entries,
+    merkle: Hash,
+}
+
+impl State {
+    fn after<'a>(issued: impl Iterator<Item = &'a Issued>) -> Self {
+        let mut entries = Entries::new();
+        for (key, value) in issued.flat_map(|issued| &*issued.changes) {
+            match value {
+                Some(value) => entries.insert(key.clone(), value.clone()),
+                None => entries.remove(key),
+            };
+        }
+        let pairs = entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+        let merkle = merkle::root_of(pairs);
+        Self { entries, merkle }
+    }
+}
 
 /// A commit that was submitted, and not lost in a verified recovery.
 #[derive(Clone, Debug)]
@@ -24,7 +48,9 @@ struct Issued {
     seq: u64,
     /// Stands for the changes: no two commits have the same.
     tag: u64,
-    changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    changes: Arc<Changes>,
+    /// The state after it, once it was needed: those before it never change.
+    state: Arc<OnceLock<Arc<State>>>,
     answer: Answer,
     /// What was known to be durable when it was submitted: its record says so, and proves later
     /// that damage to any of that is damage and not a torn tail.
@@ -98,10 +124,13 @@ impl Oracle {
     /// Two oracles with the same number say the same of the same recovery.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hash = FxHasher64::default();
-        for Issued { seq, tag, changes: _, answer, vouches_for } in &self.issued {
+        for Issued { seq, tag, changes: _, state: _, answer, vouches_for } in &self.issued {
             (seq, tag, answer, vouches_for).hash(&mut hash);
         }
         (self.recovered, self.observed, self.durable, self.floor).hash(&mut hash);
+        // What a power loss on top of it would leave to be expected.
+        let stopped_ns = self.stopped_ns.unwrap_or(0);
+        self.floor_after(true, self.disk_failed, stopped_ns).hash(&mut hash);
         (self.damaged, self.damages, self.damaged_much).hash(&mut hash);
         hash.finish()
     }
@@ -131,9 +160,9 @@ impl Oracle {
             let expected = format!("{}; the last number was {last}", MONOTONE.statement);
             self.violated(Violation::new(MONOTONE.name, expected, format!("number {seq}")));
         }
-        let changes = changes(tag, writes);
+        let (changes, state) = (Arc::new(changes(tag, writes)), Arc::default());
         let vouches_for = self.durable;
-        self.issued.push(Issued { seq, tag, changes, answer: Answer::Open, vouches_for });
+        self.issued.push(Issued { seq, tag, changes, state, answer: Answer::Open, vouches_for });
     }
 
     /// The tag of the last made batch.
@@ -224,16 +253,16 @@ impl Oracle {
             return self.violated(Violation::new(READS.name, expected, got));
         }
         let want = self.state_after(snapshot.seq);
-        if want != snapshot.entries {
-            let got = difference(&want, &snapshot.entries);
+        if want.entries != snapshot.entries {
+            let got = difference(&want.entries, &snapshot.entries);
             return self.violated(Violation::new(READS.name, READS.statement, got));
         }
-        self.check_root(snapshot);
+        self.check_root(snapshot, &want);
     }
 
-    fn check_root(&mut self, snapshot: &Snapshot) {
-        let entries = snapshot.entries.iter().map(|(k, v)| (k.as_slice(), v.as_slice()));
-        let want = merkle::state_root(snapshot.seq, &merkle::root_of(entries));
+    /// The entries are those of `state`; so must the root be.
+    fn check_root(&mut self, snapshot: &Snapshot, state: &State) {
+        let want = merkle::state_root(snapshot.seq, &state.merkle);
         let told = self.find(snapshot.seq).and_then(|issued| match issued.answer {
             Answer::Acknowledged { root, .. } => Some(root),
             _ => None,
@@ -246,17 +275,10 @@ impl Oracle {
         }
     }
 
-    fn state_after(&self, seq: u64) -> Entries {
-        let mut state = Entries::new();
-        for issued in self.issued.iter().take_while(|issued| issued.seq <= seq) {
-            for (key, value) in &issued.changes {
-                match value {
-                    Some(value) => state.insert(key.clone(), value.clone()),
-                    None => state.remove(key),
-                };
-            }
-        }
-        state
+    fn state_after(&self, seq: u64) -> Arc<State> {
+        let issued = || self.issued.iter().take_while(|issued| issued.seq <= seq);
+        let state = || Arc::new(State::after(issued()));
+        issued().last().map_or_else(state, |last| Arc::clone(last.state.get_or_init(state)))
     }
 
     /// The node ended: what must the next recovery bring?
@@ -280,24 +302,28 @@ impl Oracle {
 
     fn set_floor(&mut self) {
         let stopped_ns = self.stopped_ns.unwrap_or(0);
+        self.floor = self.floor_after(self.power_lost, self.disk_failed, stopped_ns);
+    }
+
+    fn floor_after(&self, power_lost: bool, disk_failed: bool, stopped_ns: u64) -> Floor {
         let last = self.last_acknowledged();
         let acknowledged = match self.mode {
-            _ if !self.power_lost => last,
+            _ if !power_lost => last,
             Durability::Immediate | Durability::Group { .. } => last,
-            Durability::Batch(n) if !self.disk_failed => last.saturating_sub(n as u64 - 1),
-            Durability::WriteBehind { interval } if !self.disk_failed => {
+            Durability::Batch(n) if !disk_failed => last.saturating_sub(n as u64 - 1),
+            Durability::WriteBehind { interval } if !disk_failed => {
                 self.last_acknowledged_before(self.window_start(stopped_ns, interval))
             }
-            Durability::AsyncSync if !self.disk_failed => {
+            Durability::AsyncSync if !disk_failed => {
                 self.last_acknowledged_before(self.window_start(stopped_ns, Duration::ZERO))
             }
             // The others promise nothing but what they called durable.
             _ => self.recovered,
         };
         // In a mode with a window a reader may see what a power loss can still take.
-        let shown_is_durable = !self.power_lost || self.mode.survives_power_loss();
+        let shown_is_durable = !power_lost || self.mode.survives_power_loss();
         let observed = if shown_is_durable { self.observed } else { self.recovered };
-        self.floor = Floor { acknowledged: acknowledged.max(self.durable), observed };
+        Floor { acknowledged: acknowledged.max(self.durable), observed }
     }
 
     /// What was acknowledged before this time had time to become durable in the background.
@@ -342,13 +368,13 @@ impl Oracle {
             return self.violated(Violation::new(PREFIX.name, expected, got));
         }
         let want = self.state_after(k);
-        if want != snapshot.entries {
+        if want.entries != snapshot.entries {
             let law = if self.damaged { DETECTED } else { PREFIX };
             let expected = format!("{} (here: after commit {k})", law.statement);
-            let got = difference(&want, &snapshot.entries);
+            let got = difference(&want.entries, &snapshot.entries);
             return self.violated(Violation::new(law.name, expected, got));
         }
-        self.check_root(snapshot);
+        self.check_root(snapshot, &want);
         self.rebase(k);
     }
 
@@ -374,7 +400,7 @@ impl Oracle {
     }
 }
 
-fn changes(tag: u64, writes: &[Write]) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+fn changes(tag: u64, writes: &[Write]) -> Changes {
     let change = |write: &Write| (key_bytes(write.key), write.len.map(|len| value_bytes(tag, len)));
     writes.iter().map(change).collect()
 }

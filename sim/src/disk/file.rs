@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::Xxh3Default;
+
 use super::pages::{self, Page};
 use super::{FILE_LEN_MAX, PAGE, SECTOR, Site};
 
@@ -110,6 +112,11 @@ impl FileData {
             unreadable: BTreeSet::new(),
             stale: None,
         }
+    }
+
+    /// A file of the same kind with nothing in it.
+    pub(super) fn emptied(&self) -> Self {
+        Self::new(self.unit, self.fixed_len)
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -553,6 +560,53 @@ impl FileData {
     /// Whether there are bytes of a unit on the device for sure.
     pub(super) fn has_durable_bytes(&self, unit: u32) -> bool {
         self.versions(unit)[0].iter().any(|byte| *byte != 0)
+    }
+
+    /// The oldest change that may still be lost.
+    pub(super) fn first_pending(&self) -> Option<u64> {
+        let writes = self.writes.iter().map(|write| write.seq);
+        writes.chain(self.lens.iter().map(|len| len.seq)).min()
+    }
+
+    /// Adds what may still be lost to a hash, and what would then be there; changes are numbered
+    /// from `first` on.
+    pub(super) fn hash_pending(&self, first: u64, hash: &mut Xxh3Default) {
+        // By name, so that no field can be forgotten. The content has a hash of its own.
+        let Self {
+            len: _,
+            pages: _,
+            unit: _,
+            fixed_len: _,
+            durable_len,
+            writes,
+            undo,
+            lens,
+            is_allocated,
+            unreadable,
+            stale,
+        } = self;
+        hash.update(&durable_len.to_le_bytes());
+        hash.update(&[u8::from(*is_allocated), u8::from(stale.is_some())]);
+        unreadable.iter().for_each(|page| hash.update(&page.to_le_bytes()));
+        if let Some((unit, bytes)) = stale {
+            hash.update(&unit.to_le_bytes());
+            hash.update(bytes);
+        }
+        for write in writes {
+            let UnitWrite { seq, undo_at, site: _, unit, start, len, failed, cuts, free } = *write;
+            hash.update(&(seq - first).to_le_bytes());
+            hash.update(&[u8::from(failed), u8::from(cuts), u8::from(free), 2]);
+            hash.update(&unit.to_le_bytes());
+            hash.update(&start.to_le_bytes());
+            hash.update(&len.to_le_bytes());
+            hash.update(&undo[undo_at as usize..][..len as usize]);
+        }
+        for change in lens {
+            let LenChange { seq, site: _, to, grown, free, failed } = *change;
+            hash.update(&(seq - first).to_le_bytes());
+            hash.update(&[u8::from(grown), u8::from(free), u8::from(failed), 3]);
+            hash.update(&to.to_le_bytes());
+        }
     }
 
     /// Changes durable bytes, as far as they lie in the file.

@@ -2,8 +2,9 @@
 //! go through all of them.
 
 use seedbed_env::map::FxHashSet;
-use xxhash_rust::xxh3::Xxh3Default;
 
+use super::distinct::{CrashImage, Images};
+use super::file::{FileData, FileLoss};
 use super::pending::{Atom, Kind};
 use super::{Disk, Ino, Kept, Lost, Node, Pending, ROOT};
 
@@ -23,16 +24,16 @@ const SECTORS_EXHAUSTED: u32 = 3;
 /// How far [`Pending::images`] goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// More legal sets than this are not all visited.
+    /// More images than this are not all visited.
     pub images: u64,
     /// Then: how many nodes may differ from a prefix of the program order.
     pub flips: u32,
 }
 
 impl Default for Bounds {
-    /// 2^14 images; two flips, as most known crash bugs need no more.
+    /// 2^20 images; two flips, as most known crash bugs need no more.
     fn default() -> Self {
-        Self { images: 1 << 14, flips: 2 }
+        Self { images: 1 << 20, flips: 2 }
     }
 }
 
@@ -72,6 +73,30 @@ impl Pending<'_> {
         let mut image = self.disk.clone();
         image.apply(self.cut(kept, tears));
         image
+    }
+
+    /// The disk that a power loss leaves if these nodes stay, with nothing in its files.
+    pub(super) fn names_of(&self, kept: &[bool]) -> Disk {
+        let mut image = self.disk.clone();
+        for (_, inode) in &mut image.inodes {
+            if let Node::File(file) = &mut inode.node {
+                *file = file.emptied();
+            }
+        }
+        image.apply(Cut { files: Vec::new(), ..self.cut(kept, &[]) });
+        image
+    }
+
+    /// A file of that disk.
+    pub(super) fn file_of(&self, ino: Ino, kept: &[bool], tears: &[Tear]) -> FileData {
+        let Node::File(file) = &self.disk.inodes[ino as usize].node else {
+            unreachable!("inode {ino} is a file")
+        };
+        let mut file = file.clone();
+        if let Some(cut) = self.cut(kept, tears).files.iter().find(|cut| cut.ino == ino) {
+            cut.apply(&mut file);
+        }
+        file
     }
 
     /// How many sectors a node's write touches, if it can be torn; else 0.
@@ -132,40 +157,45 @@ impl Pending<'_> {
         cut
     }
 
-    /// Visits legal images, the fullest first, until `visit` returns false: those of all legal
-    /// sets if these are at most `bounds.images`; else of prefixes of the program order with at
-    /// most `bounds.flips` nodes more or less. Sets that are known to leave the same image as
-    /// another one are left out. In each image no write or one is torn.
+    /// Visits distinct images until `visit` returns false: those of all legal sets if these are at
+    /// most `bounds.images`; else those of prefixes of the program order with at most
+    /// `bounds.flips` nodes more or less. In each image no write or one is torn.
     pub fn images(
         &self,
         bounds: Bounds,
-        mut visit: impl FnMut(&Kept, &[Tear]) -> bool,
+        mut visit: impl FnMut(&CrashImage<'_>) -> bool,
     ) -> ImageCount {
-        let mut sets = 0;
-        let exhaustive = self.legal_sets(|_| {
-            sets += 1;
-            sets <= bounds.images
-        });
         let mut visited = 0;
-        let mut each = |kept: &Kept| {
-            self.is_redundant(kept)
-                || self.tears(kept, |tears| {
-                    visited += 1;
-                    visit(kept, tears)
-                })
+        let mut each = |image: &CrashImage<'_>| {
+            visited += 1;
+            visit(image)
         };
-        if exhaustive {
-            self.legal_sets(&mut each);
-        } else {
-            self.near_prefixes(bounds.flips, &mut each);
+        let all = Images::find(self, bounds.images);
+        match &all {
+            Ok(images) => images.visit(&mut each),
+            Err(_) => self.images_near_prefixes(bounds.flips, &mut each),
         }
-        ImageCount { visited, exhaustive }
+        ImageCount { visited, exhaustive: all.is_ok() }
+    }
+
+    fn images_near_prefixes(&self, flips: u32, visit: &mut impl FnMut(&CrashImage<'_>) -> bool) {
+        let mut seen = FxHashSet::default();
+        self.near_prefixes(flips, &mut |kept: &Kept| {
+            self.tears(kept, |tears| {
+                let hash = self.image(kept, tears).content_hash();
+                !seen.insert(hash)
+                    || visit(&CrashImage { pending: self, kept, tears, hash, parts: None })
+            })
+        });
     }
 
     /// The ways to tear a write. A short one in all ways; of a longer one some sectors at one end
     /// stay or go, as when the transfer broke off there.
-    fn ways_to_tear(&self, node: usize) -> Vec<u64> {
+    pub(super) fn ways_to_tear(&self, node: usize) -> Vec<u64> {
         let sectors = self.tearable(node);
+        if sectors == 0 {
+            return Vec::new();
+        }
         let full = (1 << sectors) - 1;
         if sectors <= SECTORS_EXHAUSTED {
             return (1..full).collect();
@@ -175,7 +205,7 @@ impl Pending<'_> {
     }
 
     /// Visits the image without a tear, then with each tear of one write.
-    fn tears(&self, kept: &Kept, mut visit: impl FnMut(&[Tear]) -> bool) -> bool {
+    pub(super) fn tears(&self, kept: &Kept, mut visit: impl FnMut(&[Tear]) -> bool) -> bool {
         if !visit(&[]) {
             return false;
         }
@@ -187,39 +217,6 @@ impl Pending<'_> {
             }
         }
         true
-    }
-
-    /// Whether writes stay that nobody can see, because the length they need does not, and a legal
-    /// set without them leaves the same image.
-    fn is_redundant(&self, kept: &[bool]) -> bool {
-        let mut lens: Vec<(Ino, u64)> = Vec::new();
-        for (ino, inode) in &self.disk.inodes {
-            if let Node::File(file) = &inode.node
-                && !file.lens().is_empty()
-            {
-                lens.push((ino as Ino, file.durable_len()));
-            }
-        }
-        let kept_atoms = || {
-            let nodes = kept.iter().enumerate().filter(|(_, kept)| **kept);
-            nodes.flat_map(|(node, _)| self.atoms(node))
-        };
-        for atom in kept_atoms() {
-            if let Atom::Len { ino, len, .. } = atom
-                && let Some((_, now)) = lens.iter_mut().find(|(known, _)| known == ino)
-            {
-                *now = if len.grown { len.to.max(*now) } else { len.to };
-            }
-        }
-        let is_hidden = |node: usize| match self.atoms(node) {
-            [Atom::Write { ino, write, .. }] if !write.cuts => {
-                let len = lens.iter().find(|(known, _)| known == ino).map(|(_, len)| *len);
-                len.is_some_and(|len| write.range(self.disk.profile.unit).0 >= len)
-            }
-            _ => false,
-        };
-        let seen: Kept = (0..self.len()).map(|node| kept[node] && !is_hidden(node)).collect();
-        seen != kept && self.is_legal(&seen)
     }
 
     /// Visits the prefixes of the program order, and those with up to `flips` nodes flipped (with
@@ -265,6 +262,16 @@ struct PersistLane {
     is_unit: bool,
 }
 
+impl FileCut {
+    /// Takes away from a file what is cut.
+    fn apply(&self, file: &mut FileData) -> FileLoss {
+        let Self { ino: _, writes, torn, lens } = self;
+        let sectors =
+            |at: usize| torn.iter().find(|(index, _)| *index == at).map(|(_, sectors)| *sectors);
+        file.keep_only(|at| writes[at], sectors, |at| lens[at])
+    }
+}
+
 impl Cut {
     fn note(&mut self, atom: &Atom<'_>, kept: bool, torn: Option<u64>) {
         match *atom {
@@ -305,61 +312,18 @@ impl Disk {
             lost.names += dropped.len() as u64;
             dropped.into_iter().for_each(|ino| self.unlink(ino));
         }
-        for FileCut { ino, writes, torn, lens } in cut.files {
-            let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node)
+        for cut in cut.files {
+            let Some(Node::File(file)) = self.inodes.get_mut(cut.ino as usize).map(|i| &mut i.node)
             else {
                 continue;
             };
-            let sectors = |at: usize| {
-                torn.iter().find(|(index, _)| *index == at).map(|(_, sectors)| *sectors)
-            };
-            let loss = file.keep_only(|at| writes[at], sectors, |at| lens[at]);
+            let loss = cut.apply(file);
             lost.writes += loss.writes;
             lost.lens += loss.lens;
-            lost.torn += torn.len() as u64;
+            lost.torn += cut.torn.len() as u64;
         }
         self.after_crash();
         lost
-    }
-
-    /// A hash of all that readers can see: names, kinds, contents.
-    pub fn content_hash(&self) -> u128 {
-        let mut hash = Xxh3Default::new();
-        self.hash_dir(ROOT, &mut hash);
-        hash.digest128()
-    }
-
-    fn hash_dir(&self, dir: Ino, hash: &mut Xxh3Default) {
-        let Node::Dir(data) = &self.inodes[dir as usize].node else { return };
-        for (name, ino) in data.iter() {
-            hash.update(name.as_bytes());
-            match &self.inodes[ino as usize].node {
-                Node::Dir(_) => {
-                    hash.update(b"/{");
-                    self.hash_dir(ino, hash);
-                    hash.update(b"}");
-                }
-                Node::File(file) => {
-                    hash.update(b"/");
-                    hash.update(&file.len().to_le_bytes());
-                    let mut left = file.len() as usize;
-                    for page in file.pages() {
-                        let part = left.min(super::PAGE);
-                        match page {
-                            Some(page) => hash.update(&page[..part]),
-                            None => hash.update(&[0; super::PAGE][..part]),
-                        }
-                        left -= part;
-                    }
-                    // What has no page reads as zeros, at the end as well.
-                    while left > 0 {
-                        let part = left.min(super::PAGE);
-                        hash.update(&[0; super::PAGE][..part]);
-                        left -= part;
-                    }
-                }
-            }
-        }
     }
 
     /// The path of an inode, by any name that it has or may get back.

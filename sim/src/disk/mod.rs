@@ -26,11 +26,14 @@
 //! order of persist nodes is worked out only when the power goes.
 
 mod barrier;
+mod content;
+mod distinct;
 mod errors;
 mod extent;
 mod file;
 mod images;
 mod log_tree;
+mod looks;
 mod loss;
 mod media;
 mod names;
@@ -51,6 +54,7 @@ use file::FileData;
 use names::{DirData, NameVersion, Place};
 
 pub use barrier::{Barrier, SyncKind};
+pub use distinct::CrashImage;
 pub use errors::ErrSeq;
 pub use images::{Bounds, ImageCount, Tear};
 pub use loss::{Chooser, Lost};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use seedbed_faults::NameOrder;
+use xxhash_rust::xxh3::Xxh3Default;
 
 use super::{Disk, Ino, Node, Site};
 
@@ -225,6 +226,37 @@ impl DirData {
         }
         if entry.is_gone() {
             self.names.remove(name);
+        }
+    }
+
+    /// All names, also those that readers do not see, with what they durably stand for and the
+    /// versions since.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, Option<Ino>, &[NameVersion])> {
+        self.names.iter().map(|(name, entry)| (&**name, entry.durable, &*entry.versions))
+    }
+
+    /// Adds the names and what may still be lost of them to a hash; operations are numbered from
+    /// `first` on.
+    pub(super) fn hash_state(&self, first: u64, hash: &mut Xxh3Default) {
+        let number = |ino: Option<Ino>| ino.map_or(u64::MAX, u64::from).to_le_bytes();
+        for (name, Name { durable, committed, versions }) in &self.names {
+            hash.update(name.as_bytes());
+            hash.update(&[0, 4]);
+            hash.update(&number(*durable));
+            hash.update(&number(*committed));
+            for version in versions {
+                let NameVersion { op, ino, pair, needs_pair, creates, replaces, free, site: _ } =
+                    version;
+                hash.update(&(op - first).to_le_bytes());
+                hash.update(&number(*ino));
+                let flags = [*needs_pair, *creates, *replaces, *free].map(u8::from);
+                hash.update(&flags);
+                if let Some(Place { dir, name }) = pair {
+                    hash.update(&dir.to_le_bytes());
+                    hash.update(name.as_bytes());
+                }
+                hash.update(&[0, 5]);
+            }
         }
     }
 

@@ -1,13 +1,13 @@
 //! One case: a workload in one setting under one profile, at every crash point, with every legal
 //! image, down to crashes inside the recovery of a recovery.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use seedbed_env::map::{FxHashSet, FxHasher64};
+use seedbed_env::map::FxHashMap;
 use seedbed_faults::{Faults, Plan};
 use seedbed_traces::{Decision, OpText};
 
+use super::failures::{FailingCall, ways};
 use super::{Boot, Case, Explore, Goal, Phase, Sequence, Setting, Tally};
 use crate::choices::Source;
 use crate::disk::{Disk, Pending, Tear};
@@ -23,6 +23,8 @@ pub trait CaseExplorer: Send + Sync {
     fn settings(&self) -> Vec<Setting>;
     /// How many operations the exhaustive sequences are made of.
     fn letters(&self) -> usize;
+    /// See [`Explore::judges_failures`].
+    fn judges_failures(&self) -> bool;
     /// A sequence's operations.
     ///
     /// # Errors
@@ -47,6 +49,8 @@ pub enum CaseEnd {
         answers: Vec<Decision>,
         /// What the power losses kept and lost.
         story: Vec<Lost>,
+        /// The call that failed on the way, if one did.
+        failing: Option<Box<FailingCall>>,
     },
     /// There is no verdict, and why.
     Inconclusive(String),
@@ -82,6 +86,10 @@ impl<T: Explore> CaseExplorer for Explorer<'_, T> {
         self.0.alphabet().len()
     }
 
+    fn judges_failures(&self) -> bool {
+        self.0.judges_failures()
+    }
+
     fn workload(&self, sequence: &Sequence) -> Result<Vec<OpText>, String> {
         Ok(encode_ops(&self.ops(sequence)?))
     }
@@ -94,8 +102,9 @@ impl<T: Explore> CaseExplorer for Explorer<'_, T> {
         };
         let plan = case.plan();
         let faults = plan.draw(&mut |_, _| 0);
-        let seen = FxHashSet::default();
-        let mut run = CaseRun { testbed: self.0, case, ops, faults, seen, tally, go_on };
+        let seen = FxHashMap::default();
+        let failing = None;
+        let mut run = CaseRun { testbed: self.0, case, ops, faults, failing, seen, tally, go_on };
         let ended = panics::catch(|| run.explore());
         match ended {
             Ok(Ok(())) => CaseEnd::Done,
@@ -144,8 +153,10 @@ struct CaseRun<'a, T: Explore> {
     case: &'a Case,
     ops: Vec<T::Op>,
     faults: Faults,
-    /// Images seen, with what was known of them.
-    seen: FxHashSet<(u128, u64)>,
+    /// The call of the workload that fails.
+    failing: Option<FailingCall>,
+    /// Images and other states seen, with what was known of them: after how many crashes at least.
+    seen: FxHashMap<(u128, u64), usize>,
     tally: &'a mut Tally,
     go_on: &'a dyn Fn() -> bool,
 }
@@ -159,14 +170,49 @@ struct Told<M> {
 
 type Stop = Box<CaseEnd>;
 
+/// What a boot that worked came to.
+struct Worked {
+    /// Operations.
+    ops: u64,
+    /// The call that is to fail was made.
+    failed: bool,
+}
+
 impl<T: Explore> CaseRun<'_, T> {
     /// The workload once without a crash, to count its operations; then with a crash before each.
     fn explore(&mut self) -> Result<(), Stop> {
-        let last = self.work(None)?;
-        (1..=last).try_for_each(|op| self.work(Some(op)).map(drop))
+        let Worked { ops, .. } = self.work(None)?;
+        (1..=ops).try_for_each(|op| self.work(Some(op)).map(drop))?;
+        if !self.case.failures {
+            return Ok(());
+        }
+        for calls in ways() {
+            for call in calls {
+                self.failing = Some(call);
+                if !self.explore_failing()? {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// A world with this case's faults (left-out syncs) and no others.
+    /// The same where a call fails, with a crash before each operation after it. False if there is
+    /// no such call.
+    fn explore_failing(&mut self) -> Result<bool, Stop> {
+        let Worked { ops, failed } = self.work(None)?;
+        self.tally.failures += u64::from(failed);
+        for op in (1..=ops).rev() {
+            // What is before the failure was looked at without it.
+            if !failed || !self.work(Some(op))?.failed {
+                break;
+            }
+        }
+        Ok(failed)
+    }
+
+    /// A world with this case's faults (left-out syncs) and no others. Calls fail in the workload's
+    /// own only.
     fn world(&self, source: Source) -> (Sim, NodeId) {
         let mut sim = Sim::with_source(0, source, false);
         sim.set_faults(self.faults.clone());
@@ -175,10 +221,15 @@ impl<T: Explore> CaseRun<'_, T> {
     }
 
     /// Runs the workload up to a crash before operation `at_op`, or to its end, then looks at what
-    /// may be left. Gives the number of operations.
-    fn work(&mut self, at_op: Option<u64>) -> Result<u64, Stop> {
-        let source = Source::Sparse(Arc::from(self.case.setting.answers()));
+    /// may be left.
+    fn work(&mut self, at_op: Option<u64>) -> Result<Worked, Stop> {
+        let source = Source::Sparse(decisions(self.drawn()).into());
         let (mut sim, node) = self.world(source);
+        if let Some(FailingCall { rule, .. }) = &self.failing {
+            let mut faults = self.faults.clone();
+            faults.rules.push(rule.clone());
+            sim.set_faults(faults);
+        }
         let memory = self
             .testbed
             .begin(&mut sim, &self.ops, self.case.plant.as_deref())
@@ -186,15 +237,21 @@ impl<T: Explore> CaseRun<'_, T> {
         self.crash_point(sim, node, memory, (at_op, &mut Vec::new()))
     }
 
+    /// The answers that draw the engine's setting and what the failing call does.
+    fn drawn(&self) -> Vec<(&'static str, u64)> {
+        let failing = self.failing.iter().flat_map(|call| call.answers);
+        self.case.setting.answers.iter().chain(failing).copied().collect()
+    }
+
     /// Boots and works up to a crash before operation `at_op`, or to the end, then looks at what
-    /// may be left. Gives the number of operations.
+    /// may be left.
     fn crash_point(
         &mut self,
         mut sim: Sim,
         node: NodeId,
         mut memory: T::Memory,
         (at_op, path): (Option<u64>, &mut Vec<Step>),
-    ) -> Result<u64, Stop> {
+    ) -> Result<Worked, Stop> {
         if let Some(op) = at_op {
             sim.crash_next_boot_at(node, op);
         }
@@ -205,10 +262,12 @@ impl<T: Explore> CaseRun<'_, T> {
             Boot::Crashed => {}
         }
         let (ops, disk) = (sim.ops(node), sim.disk(node));
+        let nth = self.failing.as_ref().and_then(|call| call.rule.nth);
+        let failed = nth.is_some_and(|nth| sim.last_rule_matched() >= nth);
         let told = self.crashed(&sim, memory);
         drop(sim);
         self.after_crash(&disk, &told, (at_op, path))?;
-        Ok(ops)
+        Ok(Worked { ops, failed })
     }
 
     /// The image must recover and satisfy the laws; so must what is left of crashes in between.
@@ -262,7 +321,7 @@ impl<T: Explore> CaseRun<'_, T> {
         recovered: u64,
         path: &mut Vec<Step>,
     ) -> Result<(), Stop> {
-        let last = self.work_from(image, memory, None, path)?;
+        let Worked { ops: last, .. } = self.work_from(image, memory, None, path)?;
         (recovered + 1..=last)
             .try_for_each(|op| self.work_from(image, memory, Some(op), path).map(drop))
     }
@@ -274,7 +333,7 @@ impl<T: Explore> CaseRun<'_, T> {
         memory: &T::Memory,
         at_op: Option<u64>,
         path: &mut Vec<Step>,
-    ) -> Result<u64, Stop> {
+    ) -> Result<Worked, Stop> {
         let (mut sim, node) = self.world(Source::Sparse(Arc::from([])));
         sim.set_disk(node, image.clone());
         self.crash_point(sim, node, memory.clone(), (at_op, path))
@@ -300,7 +359,7 @@ impl<T: Explore> CaseRun<'_, T> {
         self.tally.found += 1;
         let (process, power) = told.fingerprints;
         // Where nothing changed since an earlier crash point, nothing new can be left.
-        if !self.is_new(disk, process ^ power.rotate_left(1), path.len() + 1) {
+        if !self.is_new(disk.state_hash(), process ^ power.rotate_left(1), path.len() + 1) {
             return Ok(());
         }
         path.push(Step { at_op, loss: Loss::Process });
@@ -322,15 +381,15 @@ impl<T: Explore> CaseRun<'_, T> {
     ) -> Result<(), Stop> {
         let pending = disk.pending();
         let mut stop = None;
-        let count = pending.images(self.case.bounds, |kept, tears| {
-            let image = pending.image(kept, tears);
+        let phase = if path.len() > 1 { Phase::Recovery } else { Phase::Work };
+        let count = pending.images(self.case.bounds, |image| {
             self.tally.found += 1;
-            let phase = if path.len() > 1 { Phase::Recovery } else { Phase::Work };
-            self.tally.coverage.note(&pending, kept, tears, phase);
-            if !self.is_new(&image, told.fingerprints.1, path.len()) {
+            if !self.is_new(image.hash, told.fingerprints.1, path.len()) {
                 return true;
             }
-            match self.check(&image, &told.power, path).map_err(|end| *end) {
+            let (kept, tears) = (image.kept, image.tears);
+            self.tally.coverage.note(&pending, kept, tears, phase);
+            match self.check(&image.disk(), &told.power, path).map_err(|end| *end) {
                 Ok(()) => true,
                 Err(CaseEnd::Broken { violation, .. }) => {
                     stop = Some(self.smallest(&pending, (kept, tears), &violation, told, path));
@@ -342,7 +401,7 @@ impl<T: Explore> CaseRun<'_, T> {
                 }
             }
         });
-        self.tally.exhaustive &= count.exhaustive;
+        self.tally.unexhausted += u64::from(!count.exhaustive);
         stop.map_or(Ok(()), Err)
     }
 
@@ -398,13 +457,12 @@ impl<T: Explore> CaseRun<'_, T> {
         self.check(&pending.image(kept, tears), &told.power, path).err()
     }
 
-    /// Whether this image was not looked at yet with clients that were told the same. With
-    /// something pending it is another image than without.
-    fn is_new(&mut self, image: &Disk, told: u64, depth: usize) -> bool {
-        let mut rest = FxHasher64::default();
-        (told, depth).hash(&mut rest);
-        image.pending().nodes().iter().for_each(|node| node.seq.hash(&mut rest));
-        let new = self.seen.insert((image.content_hash(), rest.finish()));
+    /// Whether this was not looked at yet with clients that were told the same, after as many
+    /// crashes or fewer: fewer leave more to come.
+    fn is_new(&mut self, hash: u128, told: u64, depth: usize) -> bool {
+        let before = self.seen.entry((hash, told)).or_insert(usize::MAX);
+        let new = depth < *before;
+        *before = depth.min(*before);
         self.tally.pruned += u64::from(!new);
         new
     }
@@ -414,8 +472,9 @@ impl<T: Explore> CaseRun<'_, T> {
             Failure::Inconclusive(reason) => CaseEnd::Inconclusive(reason),
             Failure::Violation(violation) => CaseEnd::Broken {
                 violation,
-                answers: answers(&self.case.setting, path),
+                answers: decisions(answers(self.drawn(), path)),
                 story: story(path),
+                failing: self.failing.clone().map(Box::new),
             },
         })
     }
@@ -434,9 +493,9 @@ fn power_loss(pending: &Pending<'_>, kept: &[bool], tears: &[Tear]) -> Loss {
     Loss::Power { answers, lost, kept: later.map(|node| pending.describe(node)).collect() }
 }
 
-/// The decisions of a run that crashes and loses power like this; 0 is left out.
-fn answers(setting: &Setting, path: &[Step]) -> Vec<Decision> {
-    let mut asked: Vec<(&'static str, u64)> = setting.answers.clone();
+/// What a run is asked that crashes and loses power like this, after what was `drawn`.
+fn answers(drawn: Vec<(&'static str, u64)>, path: &[Step]) -> Vec<(&'static str, u64)> {
+    let mut asked = drawn;
     for step in path {
         match step.at_op {
             Some(op) => {
@@ -457,6 +516,11 @@ fn answers(setting: &Setting, path: &[Step]) -> Vec<Decision> {
     if let Some(Step { at_op: Some(_), loss }) = path.last() {
         asked.push(("restart", u64::from(matches!(loss, Loss::Power { .. }))));
     }
+    asked
+}
+
+/// These answers as decisions; 0 is left out.
+fn decisions(asked: Vec<(&'static str, u64)>) -> Vec<Decision> {
     let mut counts: Vec<(&str, u64)> = Vec::new();
     let mut decisions = Vec::new();
     for (label, value) in asked {

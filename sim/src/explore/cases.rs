@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use seedbed_faults::{Profile, Rule};
 use seedbed_traces::Trace;
 
-use super::{Case, CaseEnd, CaseExplorer, Lost, Sequence, Setting, Tally};
+use super::{Case, CaseEnd, CaseExplorer, FailingCall, Lost, Sequence, Setting, Tally};
 use crate::choices::Source;
 use crate::disk::Bounds;
 use crate::testbed::{Job, Outcome, Scenario, Violation};
@@ -37,6 +37,8 @@ pub struct Exploration {
     pub plant: Option<String>,
     /// Syncs to leave out or weaken.
     pub rules: Vec<Rule>,
+    /// Each disk call of the workload fails once, one in a run.
+    pub failures: bool,
     /// Stop after this many violations; 0 = never.
     pub violations_max: usize,
     /// Cases before this one are done already.
@@ -59,6 +61,7 @@ impl Default for Exploration {
             jobs: 1,
             plant: None,
             rules: Vec::new(),
+            failures: false,
             violations_max: 1,
             first_case: 0,
             cases_max: u64::MAX,
@@ -77,6 +80,8 @@ pub struct Finding {
     pub violation: Violation,
     /// What the crashes on the way left, in order.
     pub story: Vec<Lost>,
+    /// The call that failed on the way, if one did; its rule is one of the case's.
+    pub failing: Option<Box<FailingCall>>,
     /// The run as a trace, which replays. `None` if the ordinary run does not break the same law.
     pub trace: Option<Box<Trace>>,
 }
@@ -101,7 +106,7 @@ pub struct Explored {
 impl Explored {
     /// Whether every legal image of every case was looked at.
     pub fn is_exhaustive(&self) -> bool {
-        self.tally.exhaustive && self.done == self.cases && self.inconclusive.is_empty()
+        self.tally.unexhausted == 0 && self.done == self.cases && self.inconclusive.is_empty()
     }
 }
 
@@ -217,6 +222,7 @@ impl Space {
             bounds: what.bounds,
             plant: what.plant.clone(),
             rules: what.rules.clone(),
+            failures: what.failures,
         }
     }
 }
@@ -287,10 +293,12 @@ impl Shared<'_> {
             match end {
                 CaseEnd::Done | CaseEnd::Stopped => {}
                 CaseEnd::Inconclusive(reason) => explored.inconclusive.push((number, reason)),
-                CaseEnd::Broken { violation, answers, story } => {
-                    let case = self.space.case(number, self.what);
+                CaseEnd::Broken { violation, answers, story, failing } => {
+                    let mut case = self.space.case(number, self.what);
+                    case.rules.extend(failing.iter().map(|call| call.rule.clone()));
                     let trace = self.trace_of(&case, &violation, answers);
-                    explored.found.push(Finding { number, case, violation, story, trace });
+                    let finding = Finding { number, case, violation, story, failing, trace };
+                    explored.found.push(finding);
                     let max = self.what.violations_max;
                     if max > 0 && explored.found.len() >= max {
                         break;

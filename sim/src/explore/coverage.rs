@@ -52,7 +52,7 @@ impl Phase {
     }
 }
 
-/// How many images exercised each cell of operation, relaxation and phase.
+/// How many images that were recovered exercised each cell of operation, relaxation and phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     counts: [[[u64; Phase::ALL.len()]; Relaxation::ALL.len()]; NodeOp::ALL.len()],

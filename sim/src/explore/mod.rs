@@ -7,17 +7,20 @@
 //! work that goes on after them. Images that were looked at before, with clients that knew the
 //! same, are skipped.
 //!
-//! While a disk has at most [`Bounds::images`] legal images the answer is **exhaustive** for that
-//! crash point; beyond, prefixes of the program order with a few deviations are looked at, and the
-//! result says so. A broken law comes as answers to the world's decisions: an ordinary trace, which
-//! replays and shrinks like any other.
+//! Besides, a call of the workload can be made to fail ([`Case::failures`]): each one once, in each
+//! way that a fault plan knows, with crashes at all operations after it.
+//!
+//! While a disk has at most [`Bounds::images`] distinct images the answer is **exhaustive** for
+//! that crash point; beyond, prefixes of the program order with a few deviations are looked at, and
+//! the result says so. A broken law comes as answers to the world's decisions: an ordinary trace,
+//! which replays and shrinks like any other.
 
 mod case;
 mod cases;
 mod coverage;
+mod failures;
 
 use seedbed_faults::{Profile, Rule};
-use seedbed_traces::Decision;
 
 use crate::disk::Bounds;
 use crate::node::{CrashKind, NodeId};
@@ -27,6 +30,7 @@ use crate::testbed::{Failure, Testbed};
 pub use case::{CaseEnd, CaseExplorer, Lost, explorer};
 pub use cases::{Exploration, ExploreProgress, Explored, Finding, explore};
 pub use coverage::{Coverage, Phase, Relaxation};
+pub use failures::FailingCall;
 
 /// A testbed whose parts can be run one by one, on clones of its disk.
 pub trait Explore: Testbed {
@@ -63,6 +67,12 @@ pub trait Explore: Testbed {
         goal: Goal,
     ) -> Result<Boot, Failure>;
 
+    /// Whether the laws hold too when a disk call of the workload fails. A boot that ends by that
+    /// is [`Boot::Done`].
+    fn judges_failures(&self) -> bool {
+        false
+    }
+
     /// The last boot ended in this way.
     fn crashed(&self, sim: &Sim, memory: &mut Self::Memory, kind: CrashKind);
 
@@ -98,19 +108,6 @@ pub struct Setting {
     pub answers: Vec<(&'static str, u64)>,
 }
 
-impl Setting {
-    /// The answers as decisions, for [`Source::Sparse`](crate::Source::Sparse).
-    fn answers(&self) -> Vec<Decision> {
-        let decision = |&(label, value): &(&'static str, u64)| Decision {
-            label: label.into(),
-            nth: 0,
-            bound: value + 1,
-            value,
-        };
-        self.answers.iter().map(decision).collect()
-    }
-}
-
 /// A workload to explore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sequence {
@@ -139,10 +136,12 @@ pub struct Case {
     pub plant: Option<String>,
     /// Syncs to leave out or weaken.
     pub rules: Vec<Rule>,
+    /// Each disk call of the workload fails once, one in a run.
+    pub failures: bool,
 }
 
 /// Counts of an exploration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tally {
     /// Crash points.
     pub points: u64,
@@ -154,17 +153,12 @@ pub struct Tally {
     pub checked: u64,
     /// Syncs that were left out or weakened, as the rules say.
     pub omitted: u64,
-    /// Every crash point was exhausted.
-    pub exhaustive: bool,
+    /// Runs of workloads in which a call failed.
+    pub failures: u64,
+    /// Crash points that were not exhausted.
+    pub unexhausted: u64,
     /// What the images of power losses exercised.
     pub coverage: Coverage,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        let coverage = Coverage::default();
-        Self { points: 0, found: 0, pruned: 0, checked: 0, omitted: 0, exhaustive: true, coverage }
-    }
 }
 
 impl Tally {
@@ -175,7 +169,8 @@ impl Tally {
         self.pruned += other.pruned;
         self.checked += other.checked;
         self.omitted += other.omitted;
-        self.exhaustive &= other.exhaustive;
+        self.failures += other.failures;
+        self.unexhausted += other.unexhausted;
         self.coverage.add(&other.coverage);
     }
 }

@@ -1,5 +1,6 @@
 //! The model's rules, one test each: what a power loss may and may not take.
 
+mod distinct;
 mod errors;
 mod media;
 mod posix;
@@ -20,8 +21,8 @@ pub(super) fn images<T: Ord + std::fmt::Debug>(
     look: impl Fn(&Disk) -> T,
 ) -> BTreeSet<T> {
     let (mut seen, pending) = (BTreeSet::new(), disk.pending());
-    let count = pending.images(Bounds::default(), |kept, tears| {
-        seen.insert(look(&pending.image(kept, tears)));
+    let count = pending.images(Bounds::default(), |image| {
+        seen.insert(look(&image.disk()));
         true
     });
     assert!(count.exhaustive, "tests look at all images");

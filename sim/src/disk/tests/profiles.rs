@@ -520,7 +520,7 @@ fn a_directory_that_was_removed_with_pending_names_survives_a_power_loss() {
 
 /// An operation of the property test, on files `a`, `b` and `c`.
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Write { file: usize, at: u64 },
     SetLen { file: usize, len: u64 },
     Rename { from: usize, to: usize },
@@ -533,7 +533,7 @@ enum Step {
 
 const FILES: [&str; 3] = ["a", "b", "c"];
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let file = || 0..FILES.len();
     prop_oneof![
         4 => (file(), prop_oneof![Just(0), Just(10), Just(PAGE as u64 - 2)])
@@ -549,7 +549,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Does a step; what cannot be done (a missing file) is not.
-fn perform(disk: &mut Disk, step: &Step, fill: u8) {
+pub(super) fn perform(disk: &mut Disk, step: &Step, fill: u8) {
     match step {
         Step::Write { file, at } => write(disk, FILES[*file], &[fill; 4], *at),
         Step::SetLen { file, len } => {

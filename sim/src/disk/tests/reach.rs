@@ -34,8 +34,8 @@ fn step(disk: &mut Disk, (kind, name, number): (u8, usize, u8)) {
 /// Every image, whether or not a write is torn.
 fn all(disk: &Disk) -> Vec<Disk> {
     let (pending, mut found) = (disk.pending(), Vec::new());
-    let count = pending.images(Bounds::default(), |kept, tears| {
-        found.push(pending.image(kept, tears));
+    let count = pending.images(Bounds::default(), |image| {
+        found.push(image.disk());
         true
     });
     assert!(count.exhaustive, "few operations leave few images");

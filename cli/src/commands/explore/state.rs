@@ -1,0 +1,73 @@
+//! The state file of an exploration: what was explored so far, and of what.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use seedbed::explore::{Exploration, Tally};
+use serde::{Deserialize, Serialize};
+
+use super::bound;
+use crate::exit::Failure;
+
+/// What a state file holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Saved {
+    /// Of this format.
+    version: u32,
+    /// What is explored, in words: another exploration has another one.
+    what: String,
+    /// All cases before this one are done.
+    pub(super) done: u64,
+    pub(super) tally: Tally,
+}
+
+/// The format of state files.
+const VERSION: u32 = 2;
+/// Larger state files are something else.
+const STATE_BYTES_MAX: u64 = 1 << 20;
+
+impl Saved {
+    pub(super) fn new(scenario: &str, what: &Exploration) -> Self {
+        let Exploration { settings, plant, rules, bounds, .. } = what;
+        let what = format!(
+            "{} {scenario}; {}; settings {settings:?}; plant {plant:?}; rules {rules:?}; \
+             {bounds:?}",
+            env!("CARGO_PKG_VERSION"),
+            bound(what)
+        );
+        Self { version: VERSION, what, done: 0, tally: Tally::default() }
+    }
+
+    pub(super) fn load(path: &Path, scenario: &str, what: &Exploration) -> Result<Self, Failure> {
+        let fresh = Self::new(scenario, what);
+        let refuse = |why: String| {
+            let hint = "choose another file with --state, or remove it to start anew";
+            Failure::usage(format!("{}: {why}; {hint}", path.display()))
+        };
+        match fs::metadata(path) {
+            Ok(meta) if meta.len() > STATE_BYTES_MAX || !meta.is_file() => {
+                return Err(refuse("this is not the state of an exploration".to_owned()));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(fresh),
+            _ => {}
+        }
+        let text = fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+        let saved: Self = serde_json::from_str(&text)
+            .map_err(|error| refuse(format!("not the state of an exploration: {error}")))?;
+        if saved.version != fresh.version || saved.what != fresh.what {
+            return Err(refuse("it belongs to another exploration".to_owned()));
+        }
+        Ok(saved)
+    }
+
+    /// Writes beside the file and renames, so that a kill leaves the old state or the new.
+    pub(super) fn store(&self, path: &Path) -> Result<(), Failure> {
+        let refuse = |error: String| Failure::usage(format!("--state {}: {error}", path.display()));
+        let text = serde_json::to_string_pretty(self).map_err(|error| refuse(error.to_string()))?;
+        let mut name = path.as_os_str().to_owned();
+        name.push(".tmp");
+        let temporary = PathBuf::from(name);
+        fs::write(&temporary, text).map_err(|error| refuse(error.to_string()))?;
+        fs::rename(&temporary, path).map_err(|error| refuse(error.to_string()))
+    }
+}

@@ -1,0 +1,102 @@
+//! Images that are put together from parts are those of all legal sets.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use seedbed_faults::Profile;
+
+use super::profiles::{Step, perform, step};
+use super::{Bounds, Disk};
+
+/// The images of all legal sets, each with all tears of one write: the slow way.
+fn of_all_sets(disk: &Disk) -> BTreeSet<u128> {
+    let (mut seen, pending) = (BTreeSet::new(), disk.pending());
+    pending.legal_sets(|kept| {
+        pending.tears(kept, |tears| {
+            seen.insert(pending.image(kept, tears).content_hash());
+            true
+        })
+    });
+    seen
+}
+
+/// The images that an exploration looks at, and whether it says that these are all.
+fn explored(disk: &Disk, bounds: Bounds) -> (BTreeSet<u128>, bool) {
+    let (mut seen, pending) = (BTreeSet::new(), disk.pending());
+    let count = pending.images(bounds, |image| {
+        assert!(pending.is_legal(image.kept));
+        assert_eq!(image.hash, image.disk().content_hash(), "a hash is put together from parts");
+        let slowly = pending.image(image.kept, image.tears);
+        assert_eq!(image.hash, slowly.content_hash(), "the set leaves the image");
+        assert_eq!(image.disk().state_hash(), slowly.state_hash(), "in all that there is");
+        seen.insert(image.hash);
+        true
+    });
+    (seen, count.exhaustive)
+}
+
+fn after(profile: Profile, steps: &[Step]) -> Disk {
+    let mut disk = Disk::with_profile(profile);
+    (b'1'..).zip(steps).for_each(|(fill, step)| perform(&mut disk, step, fill));
+    disk
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    /// Whatever was done, under every profile, with tears.
+    #[test]
+    fn parts_make_exactly_the_images_of_all_legal_sets(
+        steps in prop::collection::vec(step(), 1..7),
+        profile in prop::sample::select(Profile::ALL.to_vec()),
+    ) {
+        let disk = after(profile, &steps);
+        let (seen, exhaustive) = explored(&disk, Bounds::default());
+        prop_assert!(exhaustive);
+        prop_assert!(seen == of_all_sets(&disk), "{}: {:?}", profile, steps);
+    }
+
+    /// Fewer than all are never called all.
+    #[test]
+    fn what_stops_short_of_all_images_says_so(
+        steps in prop::collection::vec(step(), 1..7),
+        profile in prop::sample::select(Profile::ALL.to_vec()),
+        images in 1..20_u64,
+        flips in 0..2_u32,
+    ) {
+        let disk = after(profile, &steps);
+        let (seen, exhaustive) = explored(&disk, Bounds { images, flips });
+        let all = of_all_sets(&disk);
+        prop_assert!(seen.is_subset(&all), "{}: {:?}", profile, steps);
+        prop_assert!(!exhaustive || seen == all, "{}: {:?}", profile, steps);
+    }
+}
+
+/// The twin of the properties above: an enumeration that does lose images is seen to lose them.
+#[test]
+fn an_image_that_only_a_hole_leaves_is_missed_by_prefixes() {
+    let steps = [Step::Write { file: 0, at: 0 }, Step::Write { file: 0, at: 4094 }];
+    let disk = after(Profile::POSIX, &steps);
+    let (seen, exhaustive) = explored(&disk, Bounds { images: 1, flips: 0 });
+    let all = of_all_sets(&disk);
+    assert!(!exhaustive && seen.is_subset(&all) && seen.len() < all.len());
+}
+
+/// Equal bytes, hidden pages and files without a name make no images of their own.
+#[test]
+fn images_are_counted_once() {
+    let mut disk = Disk::with_profile(Profile::POSIX);
+    let ino = super::durable(&mut disk, "a", &[b'x'; 100]);
+    for _ in 0..10 {
+        assert_eq!(disk.write_at(ino, &[b'x'; 100], 0).expect("write"), 100);
+    }
+    assert_eq!(disk.pending().images(Bounds::default(), |_| true).visited, 1);
+    let fresh = disk.open("b", super::RWC).expect("open");
+    assert_eq!(disk.write_at(fresh, &[b'y'; 3 * 4096], 0).expect("write"), 3 * 4096);
+    // No name; or lengths of 0 to 3 pages, each page there or not, one of them torn or none.
+    let ways = |pages: u64| (1 << pages) + pages * (1 << (pages - 1)) * 14;
+    let images = 1 + 1 + ways(1) + ways(2) + ways(3);
+    assert_eq!(disk.pending().images(Bounds::default(), |_| true).visited, images);
+    disk.remove_file("b").expect("unlink");
+    assert_eq!(disk.pending().images(Bounds::default(), |_| true).visited, images);
+}
