@@ -383,7 +383,14 @@ A left-out sync that is not caught is no error: it may not be needed.")]
 pub(crate) struct ZooArgs {
     /// Only this scenario.
     pub scenario: Option<String>,
-    /// Most seeds per plant and per sync: N, A..B or A..=B.
+    /// Only this plant.
+    #[arg(long, value_name = "NAME", requires = "scenario")]
+    pub plant: Option<String>,
+    /// Most cases to explore per plant, per sync and per profile, shortest workloads first; 0 = do
+    /// not explore.
+    #[arg(long, default_value_t = 14, value_name = "N")]
+    pub cases: u64,
+    /// Most seeds per plant, per sync and per profile: N, A..B or A..=B.
     #[arg(short, long, default_value = "2000", env = "SEEDBED_SEEDS", hide_env_values = true)]
     pub seeds: Seeds,
     /// Threads [default: one per core].

@@ -317,6 +317,7 @@ impl World {
                 let torn = self.faults.disk.torn_page_probability;
                 let lost = node.disk.power_loss(&mut Losses { choices: &mut self.choices, torn });
                 self.stats.power_losses += 1;
+                self.stats.lost += lost.writes + lost.lens + lost.names;
                 self.stats.faults[FaultKind::TornPage as usize] += lost.torn;
                 self.digest.pair(lost.writes << 32 | lost.lens, lost.names << 32 | lost.torn);
                 self.log(id, || Note {
