@@ -486,6 +486,7 @@ impl<E: Env> LogTask<E> {
     async fn checkpoint(&mut self) -> Result<(), Error> {
         self.join_background().await?;
         assert_eq!(self.shared.visible().seq, self.kernel.seq(), "what is written is visible");
+        self.sync_creation_late().await?;
         let generation = self.log.header().generation;
         let next = generation + 1;
         let switched =

@@ -126,7 +126,7 @@ plants! {
     benign FailedSyncMovesOn, "failed_sync_moves_on",
         "After a failed sync everything is written once more, to new files, before it counts.";
     benign CreationSyncedLate, "creation_synced_late",
-        "The name of a new store's snapshot is synced with the first commit, before it is written.";
+        "The name of a new store's snapshot is synced before the first commit or checkpoint.";
     benign EagerCheckpoints, "eager_checkpoints",
         "A checkpoint is made after every group.";
     benign SnapshotHeaderLast, "snapshot_header_last",

@@ -241,7 +241,10 @@ async fn replay<E: Env>(
         redo_twice(&scanner, &path, &state.entries).await?;
     }
     let none = (valid_len, state.kernel.seq());
-    let tail = tail.front().filter(|_| !trusts).map_or(none, |&(start, seq, _)| (start, seq));
+    let believed = options.planted(Plant::ChecksumWithoutNumber);
+    let rewritable =
+        |&&(_, before, seq): &&(u64, u64, u64)| !trusts || believed && seq == before + 1;
+    let tail = tail.front().filter(rewritable).map_or(none, |&(start, seq, _)| (start, seq));
     let file_len = scanner.file_len();
     let State { kernel, entries, commits, .. } = state;
     assert!(tail.0 <= valid_len && valid_len <= file_len);

@@ -6,7 +6,7 @@ use seedbed::{PlantInfo, SyncInfo};
 use seedbed_engines::atomic_commit::Plant;
 
 use super::{
-    DETECTED, DURABLE, IDEMPOTENT, IN_DOUBT, MONOTONE, OBSERVED, OPENS, READS, ROOT, WORKS,
+    DETECTED, DURABLE, IDEMPOTENT, IN_DOUBT, MONOTONE, OBSERVED, OPENS, PREFIX, READS, ROOT, WORKS,
 };
 
 /// Every plant of the engine.
@@ -32,14 +32,16 @@ fn needs(bug: Plant) -> (&'static [&'static str], Profile) {
         Plant::FailedCommitStays => &[IN_DOUBT.name],
         Plant::ShortWriteNotContinued => &[DURABLE.name, OPENS.name],
         Plant::AcksFromMemory => &[DURABLE.name],
-        Plant::RecordChecksumIgnored => &[DETECTED.name],
-        Plant::ChecksumWithoutNumber => &[DETECTED.name],
+        Plant::RecordChecksumIgnored => &[DETECTED.name, OPENS.name],
+        Plant::ChecksumWithoutNumber => &[DETECTED.name, PREFIX.name],
         Plant::LengthTrusted => &[seedbed::LAW_NO_PANIC.name],
         Plant::BadRecordSkipped => &[DETECTED.name],
         Plant::TornTailNotTruncated => &[OPENS.name],
         Plant::SequenceRestarts => &[MONOTONE.name],
         Plant::WalSwitchedBeforeSnapshotDurable => &[OPENS.name],
-        Plant::OldLogRemovedBeforeRenameDurable => return (&[OPENS.name], Profile::POSIX),
+        // Where names become durable in another order than they were changed in: in btrfs a file
+        // that was synced takes its own out of the order.
+        Plant::OldLogRemovedBeforeRenameDurable => return (&[OPENS.name], Profile::BTRFS),
         Plant::OnlyCopyCleanedUp => &[OPENS.name],
         Plant::SnapshotInPlace => &[OPENS.name],
         Plant::FailedCheckpointRemovesLog => &[OPENS.name],
@@ -52,7 +54,7 @@ fn needs(bug: Plant) -> (&'static [&'static str], Profile) {
         Plant::RecoveryNotSynced => &[IDEMPOTENT.name],
         Plant::RecoveryDropsTailRecord => &[DURABLE.name],
         Plant::RecoveryRemovesLogEarly => &[OPENS.name],
-        Plant::RecoveryRewritesInPlace => &[DURABLE.name],
+        Plant::RecoveryRewritesInPlace => &[DURABLE.name, IDEMPOTENT.name],
         // A plant that nobody has declared: the zoo says so.
         _ => return (&[], Profile::EXT4),
     };

@@ -1,6 +1,6 @@
-//! **Redo that adds.** A record of the WAL says by how much a put changes values. A checkpoint brings
-//! the values to the main file and empties the WAL. The plant does not look whether the main file
-//! has a record already.
+//! **Redo that adds.** A record of the WAL says by how much a put changes values. A checkpoint
+//! brings the values to the main file and empties the WAL. The plant does not look whether the main
+//! file has a record already.
 //!
 //! A crash between the two, of the process or of the power, leaves values that contain the records,
 //! and the records. Redo that sets a value may be done twice; redo that adds may not, and needs the

@@ -1,5 +1,5 @@
-//! **Torn page**, and **unsynced double write.** All values are in one page, each in a sector of its
-//! own, which is written in place. Before that its image goes to a file of its own, the double
+//! **Torn page**, and **unsynced double write.** All values are in one page, each in a sector of
+//! its own, which is written in place. Before that its image goes to a file of its own, the double
 //! write, from which recovery makes the page whole again.
 //!
 //! One plant writes no image: the device may persist some sectors of the page and not others, and

@@ -1,6 +1,6 @@
 //! **Zeros that are a record.** A log of records, each in a page of its own, is synced at
-//! checkpoints. The plant has a checksum that is zero for zeros, as a sum or an exclusive or is, and
-//! a record of zeros means: put nothing.
+//! checkpoints. The plant has a checksum that is zero for zeros, as a sum or an exclusive or is,
+//! and a record of zeros means: put nothing.
 //!
 //! A power loss may leave a hole of zeros where a page was not written back, before one that was:
 //! ext4, xfs and btrfs all do that to appended files. Preallocated logs have zeros at their end as

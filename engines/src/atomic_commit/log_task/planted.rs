@@ -23,14 +23,20 @@ impl<E: Env> LogTask<E> {
     /// Benign plants: what is done before a group is staged.
     pub(super) async fn before_planted_group(&mut self) -> Result<(), Error> {
         let header = *self.log.header();
-        if self.options.planted(Plant::CreationSyncedLate) && self.kernel.seq() == 0 {
-            self.env.sync_dir(&self.dir).await.map_err(at(&self.dir, "sync late"))?;
-        }
+        self.sync_creation_late().await?;
         if self.options.planted(Plant::LogReopened) {
             let path = wal_path(&self.dir, header.generation);
             let writable = OpenOptions::reading().write(true);
             let file = self.env.open(&path, writable).await.map_err(at(&path, "open again"))?;
             self.log = Writer::resume(file, header, self.log.len(), self.kernel.seq());
+        }
+        Ok(())
+    }
+
+    /// A benign plant: as long as a new store has no commit, losing it is no loss.
+    pub(super) async fn sync_creation_late(&self) -> Result<(), Error> {
+        if self.options.planted(Plant::CreationSyncedLate) && self.kernel.seq() == 0 {
+            self.env.sync_dir(&self.dir).await.map_err(at(&self.dir, "sync late"))?;
         }
         Ok(())
     }
