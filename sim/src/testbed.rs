@@ -44,12 +44,15 @@ pub struct PlantInfo {
     /// Its severity: the most realistic profile on which it shows ([`Profile::ALL`] has the
     /// order). `None` if nobody has said.
     pub severity: Option<Profile>,
+    /// Why it may show on a more realistic profile as well, where the model allows more than was
+    /// seen; empty if it must not.
+    pub left_open: &'static str,
 }
 
 impl PlantInfo {
     /// A bug, which some law has to catch.
     pub const fn bug(name: &'static str, about: &'static str) -> Self {
-        Self { name, about, benign: false, met: "", breaks: &[], severity: None }
+        Self { name, about, benign: false, met: "", breaks: &[], severity: None, left_open: "" }
     }
 
     /// A deviation that no law may notice.
@@ -73,6 +76,12 @@ impl PlantInfo {
     #[must_use]
     pub const fn shows_on(self, profile: Profile) -> Self {
         Self { severity: Some(profile), ..self }
+    }
+
+    /// Says why it may show on a more realistic profile as well.
+    #[must_use]
+    pub const fn left_open(self, left_open: &'static str) -> Self {
+        Self { left_open, ..self }
     }
 }
 

@@ -64,6 +64,7 @@ impl<F: Fs> Engine for Tree<F> {
         met: "redb",
         breaks: &[OPENS.name],
         severity: Profile::EXT4,
+        left_open: "",
         puts_are_durable: true,
     };
 

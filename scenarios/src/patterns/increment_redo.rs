@@ -40,6 +40,7 @@ impl<F: Fs> Engine for Counters<F> {
         met: "",
         breaks: &[PREFIX.name],
         severity: Profile::EXT4,
+        left_open: "",
         puts_are_durable: true,
     };
 

@@ -74,6 +74,8 @@ struct About {
     breaks: &'static [&'static str],
     /// The most realistic file system on which it shows.
     severity: Profile,
+    /// Why it may show on a more realistic one as well; empty if it must not.
+    left_open: &'static str,
     /// Whether a put is durable when it returns; otherwise the next checkpoint makes it so.
     puts_are_durable: bool,
 }

@@ -57,6 +57,7 @@ const TORN_PAGE: About = About {
     met: "engines with pages in place, which is why PostgreSQL logs full pages",
     breaks: &[OPENS.name],
     severity: Profile::EXT4,
+    left_open: "",
     puts_are_durable: true,
 };
 

@@ -58,6 +58,7 @@ impl<F: Fs> Engine for Log<F> {
         met: "Pebble (issue 567)",
         breaks: &[PREFIX.name, DURABLE.name],
         severity: Profile::EXT4,
+        left_open: "",
         puts_are_durable: true,
     };
 

@@ -51,6 +51,7 @@ impl<F: Fs> Engine for Log<F> {
         met: "",
         breaks: &[DURABLE.name],
         severity: Profile::EXT4,
+        left_open: "",
         puts_are_durable: true,
     };
 

@@ -59,6 +59,7 @@ impl<F: Fs> Engine for Superblocks<F> {
         met: "",
         breaks: &[OPENS.name],
         severity: Profile::EXT4,
+        left_open: "",
         puts_are_durable: true,
     };
 

@@ -62,6 +62,7 @@ impl<F: Fs> Engine for Tables<F> {
         met: "SurrealKV (issue 390)",
         breaks: &[OPENS.name],
         severity: Profile::EXT4,
+        left_open: "",
         puts_are_durable: true,
     };
 

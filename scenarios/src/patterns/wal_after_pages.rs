@@ -70,6 +70,7 @@ impl<F: Fs> Engine for Pager<F> {
         met: "Turso (issue 7952)",
         breaks: &[PREFIX.name],
         severity: Profile::EXT4,
+        left_open: "",
         puts_are_durable: false,
     };
 

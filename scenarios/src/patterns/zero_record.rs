@@ -56,6 +56,7 @@ impl<F: Fs> Engine for Log<F> {
         met: "",
         breaks: &[PREFIX.name],
         severity: Profile::EXT4,
+        left_open: "",
         puts_are_durable: false,
     };
 
