@@ -405,13 +405,27 @@ pub(crate) struct DiffArgs {
 Examples:
   seedbed zoo
   seedbed zoo atomic_commit --seeds 20000
+  seedbed zoo atomic_commit --plant ack_before_sync --jobs 1
 
-Exit code 1 means that a plant was not caught, a benign one was, or a shrunk trace does not replay.
-A left-out sync that is not caught is no error: it may not be needed.")]
+A bug is looked for under each profile, the most realistic first, by a sweep and by an exploration.
+Columns: seeds (up to the first violation of the sweep) and cases (of the exploration) and the time
+of the faster one; operations and decisions of the shrunk trace; persist nodes that have to be lost;
+the profile it is declared for, and the first on which it shows.
+
+Exit code 1 means that a plant was not caught, shows on another profile or breaks another law than
+declared, a benign one was caught, or a trace does not replay. A left-out sync that is not caught is
+no error, unless something else was declared: it may not be needed.")]
 pub(crate) struct ZooArgs {
     /// Only this scenario.
     pub scenario: Option<String>,
-    /// Most seeds per plant and per sync: N, A..B or A..=B.
+    /// Only this plant.
+    #[arg(long, value_name = "NAME", requires = "scenario")]
+    pub plant: Option<String>,
+    /// Most cases to explore per plant, per sync and per profile, shortest workloads first; 0 = do
+    /// not explore.
+    #[arg(long, default_value_t = 7, value_name = "N")]
+    pub cases: u64,
+    /// Most seeds per plant, per sync and per profile: N, A..B or A..=B.
     #[arg(short, long, default_value = "2000", env = "SEEDBED_SEEDS", hide_env_values = true)]
     pub seeds: Seeds,
     /// Threads [default: one per core].

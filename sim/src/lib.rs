@@ -10,6 +10,7 @@ pub mod disk;
 mod env;
 mod executor;
 pub mod explore;
+mod give_back;
 mod kernel;
 mod node;
 mod panics;
@@ -27,6 +28,7 @@ mod world;
 pub use choices::{Divergence, Source};
 pub use crash_test::{Acks, AnyError, CrashTest, crash_test};
 pub use env::{SimEnv, SimFile};
+pub use give_back::{GivenBack, give_back};
 pub use node::{CrashKind, NodeId};
 /// Strategies for workloads: [`Testbed::workload`] gives one, of exactly this version.
 pub use proptest;
@@ -38,8 +40,8 @@ pub use sim::{Finished, POLL_LIMIT, Sim};
 pub use stats::{FaultKind, Stats};
 pub use sweep::{Found, LAW_DETERMINISTIC, Progress, Sweep, Swept, nondeterminism, sweep};
 pub use testbed::{
-    Failure, Job, LAW_LIVE, LAW_NO_PANIC, Law, Outcome, PlantInfo, Run, Scenario, Testbed,
-    Violation,
+    Failure, Job, LAW_LIVE, LAW_NO_PANIC, Law, Outcome, PlantInfo, Run, Scenario, SyncInfo,
+    Testbed, Violation,
 };
 pub use trace::{Replayed, job_of, record, replay};
 pub use world::{Stop, simulated_ns};

@@ -86,6 +86,8 @@ pub struct Stats {
     pub crashes: u64,
     /// Power losses.
     pub power_losses: u64,
+    /// Persist nodes that power losses took: writes, lengths and names.
+    pub lost: u64,
     /// Recoveries whose result was checked.
     pub checks: u64,
     /// Simulated time in nanoseconds.
@@ -145,6 +147,7 @@ impl Stats {
         self.polls += other.polls;
         self.crashes += other.crashes;
         self.power_losses += other.power_losses;
+        self.lost += other.lost;
         self.checks += other.checks;
         self.simulated_ns += other.simulated_ns;
         for (sum, count) in self.faults.iter_mut().zip(other.faults) {

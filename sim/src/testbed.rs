@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use seedbed_faults::Plan;
+use seedbed_faults::{Plan, Profile};
 use seedbed_traces::OpText;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,8 +26,10 @@ pub struct Law {
     pub statement: &'static str,
 }
 
-/// A deliberate deviation of the engine under test.
+/// A deliberate deviation of the engine under test. Made by [`PlantInfo::bug`] or
+/// [`PlantInfo::benign`]; what else is known of it is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PlantInfo {
     /// Its name on the command line.
     pub name: &'static str,
@@ -35,6 +37,65 @@ pub struct PlantInfo {
     pub about: &'static str,
     /// Whether it is harmless: then no law may notice it. Otherwise one must.
     pub benign: bool,
+    /// Where the field met this bug; empty if that is not known.
+    pub met: &'static str,
+    /// The names of the laws that it may break; empty if nobody has said.
+    pub breaks: &'static [&'static str],
+    /// Its severity: the most realistic profile on which it shows ([`Profile::ALL`] has the
+    /// order). `None` if nobody has said.
+    pub severity: Option<Profile>,
+    /// Why it may show on a more realistic profile as well, where the model allows more than was
+    /// seen; empty if it must not.
+    pub left_open: &'static str,
+}
+
+impl PlantInfo {
+    /// A bug, which some law has to catch.
+    pub const fn bug(name: &'static str, about: &'static str) -> Self {
+        Self { name, about, benign: false, met: "", breaks: &[], severity: None, left_open: "" }
+    }
+
+    /// A deviation that no law may notice.
+    pub const fn benign(name: &'static str, about: &'static str) -> Self {
+        Self { benign: true, ..Self::bug(name, about) }
+    }
+
+    /// Says where the field met it.
+    #[must_use]
+    pub const fn met(self, met: &'static str) -> Self {
+        Self { met, ..self }
+    }
+
+    /// Says which laws it breaks.
+    #[must_use]
+    pub const fn breaks(self, breaks: &'static [&'static str]) -> Self {
+        Self { breaks, ..self }
+    }
+
+    /// Says on which profile it shows, and on none that is more realistic.
+    #[must_use]
+    pub const fn shows_on(self, profile: Profile) -> Self {
+        Self { severity: Some(profile), ..self }
+    }
+
+    /// Says why it may show on a more realistic profile as well.
+    #[must_use]
+    pub const fn left_open(self, left_open: &'static str) -> Self {
+        Self { left_open, ..self }
+    }
+}
+
+/// A sync of the engine under test, and what leaving it out comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncInfo {
+    /// The name of its file: `checkpoint.rs`.
+    pub file: &'static str,
+    /// Which of the syncs in that file, in the order of lines, from 0.
+    pub nth: usize,
+    /// What it makes durable.
+    pub about: &'static str,
+    /// The most realistic profile on which it matters.
+    pub severity: Profile,
 }
 
 /// A law was broken.
@@ -115,6 +176,11 @@ pub trait Testbed: Send + Sync + 'static {
     /// Deviations that can be switched on by name.
     fn plants(&self) -> Vec<PlantInfo> {
         Vec::new()
+    }
+
+    /// What is known of the engine's syncs. One that is not named here may matter or not.
+    fn syncs(&self) -> &'static [SyncInfo] {
+        &[]
     }
 
     /// Generates a workload. Leaving out any operations must give a workload as well.
@@ -210,6 +276,10 @@ pub trait Scenario: Send + Sync {
     fn laws(&self) -> Vec<Law>;
     /// Deviations that can be switched on by name.
     fn plants(&self) -> Vec<PlantInfo>;
+    /// What is known of the engine's syncs.
+    fn syncs(&self) -> &'static [SyncInfo] {
+        &[]
+    }
     /// Runs one job on this thread.
     fn run(&self, job: &Job) -> Run;
     /// Its cases, if all its crash images can be explored.
@@ -243,6 +313,10 @@ impl<T: Testbed> Scenario for T {
 
     fn plants(&self) -> Vec<PlantInfo> {
         Testbed::plants(self)
+    }
+
+    fn syncs(&self) -> &'static [SyncInfo] {
+        Testbed::syncs(self)
     }
 
     fn run(&self, job: &Job) -> Run {

@@ -331,6 +331,7 @@ impl World {
                     tape.keep(&pending, &vec![true; pending.len()]);
                 }
                 self.stats.power_losses += 1;
+                self.stats.lost += lost.writes + lost.lens + lost.names;
                 self.stats.faults[FaultKind::TornPage as usize] += lost.torn;
                 if lost.junk > 0 {
                     self.spend_media_fault(id, FaultKind::Garbage);

@@ -67,7 +67,7 @@ fn update() {
         write(&*scenario, plan, None, "no_sync_in_checkpoint");
     }
     for pattern in seedbed_scenarios::patterns() {
-        let plan = crate::patterns::corpus_plan(pattern.name());
+        let plan = crate::patterns::corpus_plan(&*pattern);
         for plant in pattern.plants() {
             write(&*pattern, plan.clone(), Some(plant.name), plant.name);
         }

@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 
-use seedbed::faults::{Plan, Rule};
+use seedbed::faults::{Plan, Profile, Rule};
 use seedbed::traces::{Trace, Verdict};
-use seedbed::{Found, Progress, Scenario, ShrinkLimits, Sweep, shrink, sweep};
+use seedbed::{Found, Progress, Scenario, ShrinkLimits, Sweep, give_back, shrink, sweep};
 
 /// Seeds within which a plant must be caught.
 const SEEDS: u64 = 3000;
 /// Decisions that a shrunk trace may have, in nine cases of ten.
 const DECISIONS_MAX: usize = 20;
+/// Persist nodes that a violation may have to lose, in nineteen cases of twenty.
+const NODES_MAX: u64 = 3;
 
 fn rough() -> Plan {
     Plan::preset("rough").expect("a preset")
@@ -29,8 +31,9 @@ fn law_of(trace: &Trace) -> &str {
     }
 }
 
-/// Replays, shrinks and replays again; gives the number of decisions that are left.
-fn replays_and_shrinks(scenario: &dyn Scenario, trace: &Trace, what: &str) -> usize {
+/// Replays, shrinks and replays again; gives the number of decisions that are left, and of persist
+/// nodes that have to be lost.
+fn replays_and_shrinks(scenario: &dyn Scenario, trace: &Trace, what: &str) -> (usize, u64) {
     let replayed = seedbed::replay(scenario, trace).expect("a plan of ours");
     assert!(replayed.is_same(), "{what} does not replay: {:?}", replayed.diff);
     let stop = AtomicBool::new(false);
@@ -40,13 +43,17 @@ fn replays_and_shrinks(scenario: &dyn Scenario, trace: &Trace, what: &str) -> us
     let again = seedbed::replay(scenario, &small.trace).expect("a plan of ours");
     assert!(again.is_same(), "{what}: the shrunk trace does not replay: {:?}", again.diff);
     assert!(small.after <= small.before);
-    small.after.1
+    let least = give_back(scenario, &small.trace, &limits).expect("it breaks a law");
+    assert_eq!(law_of(&least.trace), law_of(trace), "{what}: giving back keeps the law");
+    let again = seedbed::replay(scenario, &least.trace).expect("a plan of ours");
+    assert!(again.is_same(), "{what}: what lost less does not replay: {:?}", again.diff);
+    (small.after.1, least.lost)
 }
 
 #[test]
 fn every_planted_bug_is_caught_replays_and_shrinks() {
     for scenario in seedbed_scenarios::all() {
-        let mut large = Vec::new();
+        let (mut large, mut lossy) = (Vec::new(), Vec::new());
         let plants = scenario.plants();
         let bugs: Vec<_> = plants.iter().filter(|plant| !plant.benign).collect();
         assert!(bugs.len() >= 6, "{} has too few planted bugs", scenario.name());
@@ -56,13 +63,41 @@ fn every_planted_bug_is_caught_replays_and_shrinks() {
             let mut job = Sweep::new(0..1, rough()).job(found.seed);
             job.plant = Some(plant.name.to_owned());
             let trace = seedbed::record(&*scenario, &job);
-            assert_eq!(law_of(&trace), found.violation.law, "{}", plant.name);
-            let left = replays_and_shrinks(&*scenario, &trace, plant.name);
-            if left > DECISIONS_MAX {
-                large.push((plant.name, left));
+            let law = law_of(&trace);
+            assert_eq!(law, found.violation.law, "{}", plant.name);
+            assert!(plant.breaks.contains(&law), "{} is not declared to break {law}", plant.name);
+            let (decisions, nodes) = replays_and_shrinks(&*scenario, &trace, plant.name);
+            if decisions > DECISIONS_MAX {
+                large.push((plant.name, decisions));
+            }
+            if nodes > NODES_MAX {
+                lossy.push((plant.name, nodes));
             }
         }
         assert!(large.len() * 10 <= bugs.len(), "too many large traces: {large:?}");
+        assert!(lossy.len() * 20 <= bugs.len(), "too many nodes are lost: {lossy:?}");
+    }
+}
+
+/// A plan with one file system.
+fn rough_on(profile: Profile) -> Plan {
+    let mut plan = rough();
+    plan.disk.profiles = vec![profile];
+    plan
+}
+
+/// The severity that a plant declares is where it shows, and nothing more realistic shows it.
+#[test]
+fn every_planted_bug_shows_where_it_is_declared_to_and_not_before() {
+    for scenario in seedbed_scenarios::all() {
+        for plant in scenario.plants().iter().filter(|plant| !plant.benign) {
+            let severity = plant.severity.unwrap_or_else(|| panic!("{} declares none", plant.name));
+            let catches = |profile| {
+                first_violation(&*scenario, rough_on(profile), Some(plant.name)).is_some()
+            };
+            let first = Profile::ALL.into_iter().find(|profile| catches(*profile));
+            assert_eq!(first, Some(severity), "{}", plant.name);
+        }
     }
 }
 
@@ -71,7 +106,7 @@ fn benign_twins_stay_silent() {
     for scenario in seedbed_scenarios::all() {
         let plants = scenario.plants();
         let benign: Vec<_> = plants.iter().filter(|plant| plant.benign).collect();
-        assert!(benign.len() >= 3, "{} has too few benign twins", scenario.name());
+        assert!(benign.len() >= 10, "{} has too few benign twins", scenario.name());
         for plant in benign {
             let alarm = first_violation(&*scenario, rough(), Some(plant.name));
             assert_eq!(alarm, None, "{} is benign: {}", plant.name, plant.about);

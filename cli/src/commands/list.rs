@@ -36,6 +36,9 @@ struct PlantJson {
     name: &'static str,
     about: &'static str,
     benign: bool,
+    met: &'static str,
+    breaks: &'static [&'static str],
+    severity: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -59,8 +62,9 @@ pub(crate) fn list(cx: &mut Context<'_>, args: &ListArgs) -> Result<Exit, Failur
 fn describe(scenario: &dyn Scenario) -> ScenarioJson {
     let law = |law: seedbed::Law| LawJson { name: law.name, statement: law.statement };
     let plant = |plant: seedbed::PlantInfo| {
-        let seedbed::PlantInfo { name, about, benign } = plant;
-        PlantJson { name, about, benign }
+        let seedbed::PlantInfo { name, about, benign, met, breaks, severity, .. } = plant;
+        let severity = severity.map(|profile| profile.name);
+        PlantJson { name, about, benign, met, breaks, severity }
     };
     ScenarioJson {
         name: scenario.name(),

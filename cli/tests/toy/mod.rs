@@ -23,7 +23,10 @@ pub(crate) struct Toy {
 }
 
 const fn plant(name: &'static str, about: &'static str, benign: bool) -> PlantInfo {
-    PlantInfo { name, about, benign }
+    match benign {
+        true => PlantInfo::benign(name, about),
+        false => PlantInfo::bug(name, about),
+    }
 }
 
 /// Deviations that the law has to judge.

@@ -61,17 +61,30 @@ pub(super) async fn switch<E: Env>(
     }
 
     let header = SnapshotHeader { generation, seq, wal_salt: file_header.salt, entries, root };
-    let tmp = dir.join(SNAPSHOT_TMP);
+    let in_place = options.planted(Plant::SnapshotInPlace);
+    let tmp = dir.join(if in_place { SNAPSHOT } else { SNAPSHOT_TMP });
     let file = env.open(&tmp, fresh).await.map_err(at(&tmp, "create"))?;
-    snapshot::write(&file, &tmp, &header, shared).await?;
+    let header_last = options.planted(Plant::SnapshotHeaderLast);
+    snapshot::write(&file, &tmp, &header, shared, header_last).await?;
     file.sync_all().await.map_err(at(&tmp, "sync the new snapshot"))?;
     drop(file);
 
     // The log's name: without this sync the rename may be durable before the log has a name.
     env.sync_dir(dir).await.map_err(at(dir, "sync the new log's name in"))?;
     let target = dir.join(SNAPSHOT);
-    env.rename(&tmp, &target).await.map_err(at(&target, "replace"))?;
-    env.sync_dir(dir).await.map_err(at(dir, "sync the new snapshot's name in"))?;
+    if options.planted(Plant::OnlyCopyCleanedUp) && generation > 1 {
+        env.remove_file(&target).await.map_err(at(&target, "remove"))?;
+    }
+    if !in_place {
+        env.rename(&tmp, &target).await.map_err(at(&target, "replace"))?;
+    }
+    if options.planted(Plant::OldLogRemovedBeforeRenameDurable) && generation > 1 {
+        let old = wal_path(dir, generation - 1);
+        env.remove_file(&old).await.map_err(at(&old, "remove"))?;
+    }
+    if generation > 1 || !options.planted(Plant::CreationSyncedLate) {
+        env.sync_dir(dir).await.map_err(at(dir, "sync the new snapshot's name in"))?;
+    }
     assert!(log.is_empty(), "nothing is logged before the switch is done");
     Ok(log)
 }

@@ -7,6 +7,8 @@
 //! watermark never exceeds what a successful sync has covered; after the first failure nothing is
 //! written any more.
 
+mod planted;
+
 use std::future::{pending, ready};
 use std::io;
 use std::path::PathBuf;
@@ -14,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seedbed_env::sync::{Either, race};
-use seedbed_env::{Env, File, Instant, JoinHandle, OpenOptions};
+use seedbed_env::{Env, File, Instant, JoinHandle};
 
-use super::checkpoint::{self, HINT, wal_path};
+use super::checkpoint::{self, wal_path};
 use super::error::{Error, at};
 use super::format::{self, KIND_COMMIT};
 use super::kernel::{self, Kernel};
@@ -30,8 +32,6 @@ use crate::record_log::Writer;
 /// The most commits and bytes of one write, in modes that set no limit of their own.
 const GROUP_MAX: usize = 4096;
 const GROUP_BYTES_MAX: usize = 8 << 20;
-/// How often the planted retry goes on before it gives up; a real bug would not.
-const RETRIES_MAX: u32 = 64;
 
 /// A sync that runs beside the log task.
 struct Background {
@@ -247,13 +247,19 @@ impl<E: Env> LogTask<E> {
     /// One group of commits, from the queue to its acknowledgement.
     async fn commit_group(&mut self) -> Result<(), Error> {
         self.wait_for_company().await;
+        self.before_planted_group().await?;
         self.stage_group();
         assert!(!self.group.is_empty(), "there was a commit at the front");
         let path = wal_path(&self.dir, self.log.header().generation);
         if self.kernel.seq() % 3 == 2 && self.options.planted(Plant::StopsByItself) {
             return Err(at(&path, "write")(io::Error::other("planted")));
         }
-        self.write_log().await.map_err(at(&path, "write"))?;
+        let written = self.write_log().await;
+        if written.is_err() && self.options.planted(Plant::AcksFromMemory) {
+            self.acknowledge_from_memory();
+            return Ok(());
+        }
+        written.map_err(at(&path, "write"))?;
         if self.options.planted(Plant::VisibleBeforeDurable) {
             self.publish_group();
         }
@@ -262,7 +268,10 @@ impl<E: Env> LogTask<E> {
             self.acknowledge_group();
         }
         if self.sync_is_due_now() {
-            let synced = self.log.sync().await;
+            let synced = match self.options.planted(Plant::SyncAllForData) {
+                true => self.log.file().sync_all().await,
+                false => self.log.sync().await,
+            };
             let synced = self.with_planted_sync(synced).await;
             synced.map_err(at(&path, "sync"))?;
             self.now_durable(self.kernel.seq());
@@ -274,8 +283,9 @@ impl<E: Env> LogTask<E> {
         }
         self.publish_group();
         self.acknowledge_group();
-        self.write_planted_hint().await;
-        if self.log.len() >= self.options.checkpoint_every_bytes {
+        self.after_planted_group().await?;
+        let full = self.log.len() >= self.options.checkpoint_every_bytes;
+        if full || self.options.planted(Plant::EagerCheckpoints) {
             self.checkpoint().await?;
         }
         self.collect_garbage().await;
@@ -356,6 +366,10 @@ impl<E: Env> LogTask<E> {
         if self.options.planted(Plant::ShortWriteNotContinued) {
             return self.log.write_without_continuing().await;
         }
+        #[cfg(feature = "plants")]
+        if self.options.planted(Plant::WriteInTwoParts) {
+            return self.log.write_in_parts().await;
+        }
         self.log.write().await?;
         assert!(self.durable < self.kernel.seq(), "no watermark covers its own record");
         Ok(())
@@ -369,25 +383,6 @@ impl<E: Env> LogTask<E> {
             Durability::Batch(n) => self.kernel.seq() - self.durable >= n as u64,
             Durability::AsyncSync | Durability::WriteBehind { .. } | Durability::None => false,
         }
-    }
-
-    /// What planted bugs make of the result of the log's sync.
-    async fn with_planted_sync(&self, mut synced: io::Result<()>) -> io::Result<()> {
-        if self.options.planted(Plant::ExtraSync) && synced.is_ok() {
-            synced = self.log.sync().await;
-        }
-        if self.options.planted(Plant::SyncRetriedUntilOk) {
-            for _ in 0..RETRIES_MAX {
-                if synced.is_ok() {
-                    break;
-                }
-                synced = self.log.sync().await;
-            }
-        }
-        if self.options.planted(Plant::SyncErrorIgnored) {
-            synced = Ok(());
-        }
-        synced
     }
 
     /// Makes the group visible to readers.
@@ -412,22 +407,6 @@ impl<E: Env> LogTask<E> {
             assert_eq!(pending.seq, commit.seq);
             // Nobody may wait any more.
             let _ = pending.reply.send(Ok(commit));
-        }
-    }
-
-    /// A planted bug: committers have their answers a while before readers see the commits.
-    async fn answer_then_publish(&mut self) {
-        let mut late = Vec::new();
-        for Done { pending, commit } in self.group.drain(..) {
-            let Pending { batch, reply, .. } = pending;
-            let _ = reply.send(Ok(commit));
-            late.push((batch, commit));
-        }
-        self.env.sleep(Duration::from_micros(100)).await;
-        let mut visible = self.shared.visible_mut();
-        for (batch, commit) in late {
-            kernel::apply(&mut visible.entries, batch.encoded().0);
-            (visible.seq, visible.root) = (commit.seq, commit.root);
         }
     }
 
@@ -507,11 +486,18 @@ impl<E: Env> LogTask<E> {
     async fn checkpoint(&mut self) -> Result<(), Error> {
         self.join_background().await?;
         assert_eq!(self.shared.visible().seq, self.kernel.seq(), "what is written is visible");
+        self.sync_creation_late().await?;
         let generation = self.log.header().generation;
         let next = generation + 1;
         let switched =
             checkpoint::switch(&self.env, &self.dir, &self.options, next, &self.shared).await;
+        if switched.is_err() && self.options.planted(Plant::FailedCheckpointRemovesLog) {
+            let _ = self.env.remove_file(wal_path(&self.dir, generation)).await;
+        }
         self.log = switched?;
+        if self.options.planted(Plant::LogPreallocated) {
+            self.preallocate_log().await?;
+        }
         assert_eq!(self.log.header().generation, next);
         assert_eq!(self.log.header().base_seq, self.kernel.seq());
         self.old_logs.push(wal_path(&self.dir, generation));
@@ -530,7 +516,11 @@ impl<E: Env> LogTask<E> {
         self.commits_since_gc = 0;
         for path in std::mem::take(&mut self.old_logs) {
             assert_ne!(path, wal_path(&self.dir, self.log.header().generation));
-            match self.env.remove_file(&path).await {
+            let removed = match self.options.planted(Plant::OldLogsEmptied) {
+                true => self.empty_log(&path).await,
+                false => self.env.remove_file(&path).await,
+            };
+            match removed {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
@@ -538,22 +528,6 @@ impl<E: Env> LogTask<E> {
                     self.old_logs.push(path);
                 }
             }
-        }
-    }
-
-    /// A benign plant: a file that may be lost or torn at any time.
-    async fn write_planted_hint(&self) {
-        if !self.options.planted(Plant::UnsyncedHint) {
-            return;
-        }
-        let mut bytes = self.kernel.seq().to_le_bytes().to_vec();
-        let crc = crc32c::crc32c(&bytes) ^ u32::MAX;
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        assert_eq!(bytes.len(), 12, "a hint is a number and its checksum");
-        let options = OpenOptions::read_write_create();
-        if let Ok(file) = self.env.open(self.dir.join(HINT), options).await {
-            // Only a hint: without it nothing is lost.
-            let _ = file.write_all_at(&bytes, 0).await;
         }
     }
 

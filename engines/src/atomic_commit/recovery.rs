@@ -84,7 +84,12 @@ pub(super) async fn recover<E: Env>(
     options: &Options,
 ) -> Result<Recovered<E::File>, Error> {
     ensure_dir(env, dir).await?;
-    let names = list(env, dir).await?;
+    let mut names = list(env, dir).await?;
+    if names.tmp && options.planted(Plant::OnlyCopyCleanedUp) {
+        let tmp = dir.join(SNAPSHOT_TMP);
+        env.remove_file(&tmp).await.map_err(at(&tmp, "remove"))?;
+        names.tmp = false;
+    }
     if !names.snapshot {
         return create(env, dir, options, &names).await;
     }
@@ -109,6 +114,12 @@ pub(super) async fn recover<E: Env>(
     let visible = Visible { seq: kernel.seq(), root: kernel.root(), entries };
     let shared = Arc::new(Shared::new(visible, kernel.seq()));
     assert_eq!(kernel.seq(), recovery.seq);
+    if options.planted(Plant::RecoveryRemovesLogEarly) && !log.is_empty() {
+        let old = wal_path(dir, header.generation);
+        env.remove_file(&old).await.map_err(at(&old, "remove"))?;
+        log = checkpoint::switch(env, dir, options, header.generation + 1, &shared).await?;
+        recovery.generation = log.header().generation;
+    }
     if options.planted(Plant::SequenceRestarts) {
         log.forget_sequence();
         kernel.pretend_seq(0);
@@ -203,8 +214,7 @@ async fn replay<E: Env>(
     }
     let drops_last = options.planted(Plant::RecoveryDropsTailRecord);
     let limit = if drops_last { commits_but_one(&scanner, &path).await? } else { u64::MAX };
-    let trusts =
-        options.planted(Plant::RecordChecksumIgnored) || options.planted(Plant::BadRecordSkipped);
+    let trusts = rules(options).trusts();
     let planted = options.planted(Plant::StaleRootOnDelete);
     let mut state = State {
         kernel: Kernel::new(header.seq, loaded.tree, planted),
@@ -232,7 +242,10 @@ async fn replay<E: Env>(
         redo_twice(&scanner, &path, &state.entries).await?;
     }
     let none = (valid_len, state.kernel.seq());
-    let tail = tail.front().filter(|_| !trusts).map_or(none, |&(start, seq, _)| (start, seq));
+    let believed = options.planted(Plant::ChecksumWithoutNumber);
+    let rewritable =
+        |&&(_, before, seq): &&(u64, u64, u64)| !trusts || believed && seq == before + 1;
+    let tail = tail.front().filter(rewritable).map_or(none, |&(start, seq, _)| (start, seq));
     let file_len = scanner.file_len();
     let State { kernel, entries, commits, .. } = state;
     assert!(tail.0 <= valid_len && valid_len <= file_len);
@@ -286,13 +299,18 @@ impl State {
     }
 }
 
-/// The planted deviations of the scan.
+/// The planted deviation of the scan.
 #[cfg(feature = "plants")]
 fn rules(options: &Options) -> ScanRules {
-    ScanRules {
-        ignore_checksum: options.planted(Plant::RecordChecksumIgnored),
-        skip_bad: options.planted(Plant::BadRecordSkipped),
-    }
+    use crate::record_log::Deviation;
+    let deviation = match options.plant {
+        Some(Plant::RecordChecksumIgnored) => Some(Deviation::IgnoreChecksum),
+        Some(Plant::ChecksumWithoutNumber) => Some(Deviation::TrustNumber),
+        Some(Plant::LengthTrusted) => Some(Deviation::TrustLength),
+        Some(Plant::BadRecordSkipped) => Some(Deviation::SkipBad),
+        _ => None,
+    };
+    ScanRules { deviation }
 }
 
 /// Production builds have one way to scan.
@@ -366,7 +384,7 @@ async fn settle<E: Env>(
     let end = if torn { valid_len } else { file_len };
     let log = Writer::resume(file, header, end, kernel.seq());
     if !options.planted(Plant::RecoveryNotSynced) {
-        rewrite_tail(&log, &path, tail, valid_len).await?;
+        rewrite_tail(&log, &path, tail, valid_len, options).await?;
         recovery.rewritten_bytes = valid_len - tail.0;
         log.sync().await.map_err(at(&path, "sync the recovered tail of"))?;
     }
@@ -392,6 +410,7 @@ async fn rewrite_tail<F: File>(
     path: &Path,
     tail: (u64, u64),
     end: u64,
+    options: &Options,
 ) -> Result<(), Error> {
     let (start, seq) = tail;
     assert!(start <= end, "the tail ends with the last valid record");
@@ -406,6 +425,9 @@ async fn rewrite_tail<F: File>(
             again.write().await.map_err(at(path, "write again"))?;
             staged_from = again.len();
         }
+    }
+    if options.planted(Plant::RecoveryRewritesInPlace) && staged_from == start {
+        log.file().set_len(start).await.map_err(at(path, "cut"))?;
     }
     again.write().await.map_err(at(path, "write again"))?;
     if again.len() == end {

@@ -19,16 +19,20 @@ use super::shared::Shared;
 use crate::bytes::{u32_at, u64_at};
 
 /// Writes all of a snapshot but syncs nothing. `shared`'s visible state must not change meanwhile.
+/// The header can come first or, as a benign plant has it, last.
 pub(super) async fn write<F: File>(
     file: &F,
     path: &Path,
     header: &SnapshotHeader,
     shared: &Shared,
+    header_last: bool,
 ) -> Result<(), Error> {
     let failed = |error| at(path, "write the snapshot")(error);
-    let bytes = format::encode_snapshot_header(header);
-    file.write_all_at(&bytes, 0).await.map_err(failed)?;
-    let mut offset = bytes.len() as u64;
+    let first = format::encode_snapshot_header(header);
+    if !header_last {
+        file.write_all_at(&first, 0).await.map_err(failed)?;
+    }
+    let mut offset = first.len() as u64;
     let mut last: Option<Vec<u8>> = None;
     let mut written = 0;
     assert_eq!(offset, SNAPSHOT_HEADER_LEN as u64);
@@ -41,6 +45,9 @@ pub(super) async fn write<F: File>(
             break;
         }
         last = end;
+    }
+    if header_last {
+        file.write_all_at(&first, 0).await.map_err(failed)?;
     }
     assert_eq!(written, header.entries, "the state did not change under the snapshot");
     Ok(())

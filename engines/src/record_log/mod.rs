@@ -28,5 +28,5 @@ pub use format::{
     BadRecord, Decoded, FILE_HEADER_LEN, FileHeader, HeaderError, MAGIC, PAYLOAD_MAX,
     RECORD_HEADER_LEN, Record, VERSION, decode_header, decode_record, encode_header, encode_record,
 };
-pub use scan::{Later, ScanEnd, ScanRules, Scanner, Torn};
+pub use scan::{Deviation, Later, ScanEnd, ScanRules, Scanner, Torn};
 pub use writer::{PayloadTooLong, Writer};

@@ -64,36 +64,42 @@ impl Torn {
     }
 }
 
-/// Planted deviations of a scan; without the feature `plants` there are none.
+/// What a scan can do wrong on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deviation {
+    /// Takes records whose checksum does not match.
+    IgnoreChecksum,
+    /// Takes records whose checksum matches but for their number.
+    TrustNumber,
+    /// Reads as far as a record's length says.
+    TrustLength,
+    /// Goes on behind a bad record.
+    SkipBad,
+}
+
+/// The planted deviation of a scan; without the feature `plants` there is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ScanRules {
-    /// Takes records whose checksum does not match.
+    /// What it does wrong.
     #[cfg(feature = "plants")]
-    pub ignore_checksum: bool,
-    /// Goes on behind a bad record.
-    #[cfg(feature = "plants")]
-    pub skip_bad: bool,
+    pub deviation: Option<Deviation>,
 }
 
 impl ScanRules {
     #[cfg(feature = "plants")]
-    const fn ignores_checksum(self) -> bool {
-        self.ignore_checksum
+    fn has(self, deviation: Deviation) -> bool {
+        self.deviation == Some(deviation)
     }
 
     #[cfg(not(feature = "plants"))]
-    const fn ignores_checksum(self) -> bool {
+    const fn has(self, _deviation: Deviation) -> bool {
         false
     }
 
-    #[cfg(feature = "plants")]
-    const fn skips_bad(self) -> bool {
-        self.skip_bad
-    }
-
-    #[cfg(not(feature = "plants"))]
-    const fn skips_bad(self) -> bool {
-        false
+    /// Whether records may come out of sequence or with another content than was written.
+    pub(crate) fn trusts(self) -> bool {
+        use Deviation::{IgnoreChecksum, SkipBad, TrustNumber};
+        [IgnoreChecksum, TrustNumber, SkipBad].into_iter().any(|deviation| self.has(deviation))
     }
 }
 
@@ -173,7 +179,10 @@ impl<'f, F: File> Scanner<'f, F> {
             match self.examine(start).await? {
                 Seen::End => self.end = Some(ScanEnd::Clean),
                 Seen::Bad(reason) => self.stop_or_skip(reason).await?,
-                Seen::Valid { seq, .. } if seq.wrapping_sub(self.last_seq) > 1 => {
+                Seen::Valid { seq, .. }
+                    if seq.wrapping_sub(self.last_seq) > 1
+                        && !self.rules.has(Deviation::TrustNumber) =>
+                {
                     self.stop_or_skip(BadRecord::Sequence).await?;
                 }
                 Seen::Valid { size, seq, confirmed } => {
@@ -233,7 +242,7 @@ impl<'f, F: File> Scanner<'f, F> {
     async fn stop_or_skip(&mut self, reason: BadRecord) -> io::Result<()> {
         assert!(self.end.is_none());
         let (later, searched) = self.search(self.position + 1).await?;
-        if let (true, Some(later)) = (self.rules.skips_bad(), later) {
+        if let (true, Some(later)) = (self.rules.has(Deviation::SkipBad), later) {
             self.position = later.offset;
             self.last_seq = later.seq - 1;
             self.window.clear();
@@ -258,14 +267,20 @@ impl<'f, F: File> Scanner<'f, F> {
             return Ok(Seen::Bad(BadRecord::Cut));
         }
         let payload = u64::from(u32_at(self.windowed(position), 4));
-        if payload > PAYLOAD_MAX as u64 || payload > left - header_len {
+        let too_long = payload > PAYLOAD_MAX as u64 || payload > left - header_len;
+        if too_long && !self.rules.has(Deviation::TrustLength) {
             return Ok(Seen::Bad(BadRecord::Length));
         }
         self.fill(position, header_len + payload).await?;
         let bytes = self.windowed(position);
-        let decoded = match self.rules.ignores_checksum() {
-            true => format::decode_unverified(bytes),
-            false => format::decode_record(bytes, &self.header, position),
+        let decoded = match format::decode_record(bytes, &self.header, position) {
+            Decoded::Bad { .. } if self.rules.has(Deviation::IgnoreChecksum) => {
+                format::decode_unverified(bytes)
+            }
+            Decoded::Bad { .. } if self.rules.has(Deviation::TrustNumber) => {
+                self.decode_but_number(bytes, position)
+            }
+            decoded => decoded,
         };
         Ok(match decoded {
             Decoded::Record { record: Record { seq, confirmed, .. }, size } => {
@@ -274,6 +289,16 @@ impl<'f, F: File> Scanner<'f, F> {
             Decoded::Bad { reason } => Seen::Bad(reason),
             Decoded::End => Seen::End,
         })
+    }
+
+    /// A planted bug: a record whose checksum would match with the number that must follow.
+    fn decode_but_number<'a>(&self, bytes: &'a [u8], position: u64) -> Decoded<'a> {
+        let mut numbered = bytes.to_vec();
+        numbered[12..20].copy_from_slice(&(self.last_seq + 1).to_le_bytes());
+        match format::decode_record(&numbered, &self.header, position) {
+            Decoded::Record { .. } => format::decode_unverified(bytes),
+            _ => format::decode_record(bytes, &self.header, position),
+        }
     }
 
     /// Looks for valid records from `from` on, at every byte: the first one and the highest

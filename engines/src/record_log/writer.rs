@@ -107,6 +107,21 @@ impl<F: File> Writer<F> {
         Ok(())
     }
 
+    /// [`Self::write`] in two writes, as a benign plant does.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    #[cfg(feature = "plants")]
+    pub(crate) async fn write_in_parts(&mut self) -> io::Result<()> {
+        self.check_usable()?;
+        self.failed = true;
+        let (first, second) = self.staged.split_at(self.staged.len() / 2);
+        self.file.write_all_at(first, self.position).await?;
+        self.file.write_all_at(second, self.position + first.len() as u64).await?;
+        self.written();
+        Ok(())
+    }
+
     /// Lets sequence numbers start again, as a planted bug does.
     pub(crate) fn forget_sequence(&mut self) {
         self.last_seq = 0;

@@ -8,12 +8,13 @@
 
 mod driver;
 mod oracle;
+mod plants;
 mod workload;
 
 use proptest::strategy::BoxedStrategy;
 use seedbed::explore::{Boot, CaseExplorer, Explore, Goal, Setting, explorer};
 use seedbed::seam::OsEnv;
-use seedbed::{CrashKind, Failure, Law, NodeId, PlantInfo, Sim, Testbed, Violation};
+use seedbed::{CrashKind, Failure, Law, NodeId, PlantInfo, Sim, SyncInfo, Testbed, Violation};
 use seedbed_engines::atomic_commit::{Durability, Plant};
 
 pub use driver::Memory;
@@ -113,12 +114,11 @@ impl Testbed for AtomicCommit {
     }
 
     fn plants(&self) -> Vec<PlantInfo> {
-        let info = |plant: &Plant| PlantInfo {
-            name: plant.name(),
-            about: plant.about(),
-            benign: plant.benign(),
-        };
-        Plant::ALL.iter().map(info).collect()
+        plants::all()
+    }
+
+    fn syncs(&self) -> &'static [SyncInfo] {
+        &plants::SYNCS
     }
 
     fn workload(&self) -> BoxedStrategy<Vec<Op>> {

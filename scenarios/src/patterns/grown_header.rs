@@ -12,10 +12,11 @@
 
 use std::io;
 
+use seedbed::faults::Profile;
 use seedbed::seam::{File, Fs};
 
 use super::files::{PAGE, corrupt, open_or_create, seal, unseal};
-use super::{About, Engine, KEYS, State, with_put};
+use super::{About, Engine, KEYS, OPENS, State, with_put};
 
 /// Pages by which the file grows.
 const GROWTH: u64 = 2;
@@ -60,6 +61,10 @@ impl<F: Fs> Engine for Tree<F> {
         about: "a file of pages whose header records its size",
         plant: "header_before_size",
         deviation: "The header with the grown size is written without a sync of the size.",
+        met: "redb",
+        breaks: &[OPENS.name],
+        severity: Profile::EXT4,
+        left_open: "",
         puts_are_durable: true,
     };
 

@@ -8,15 +8,21 @@
 
 mod files;
 mod grown_header;
+mod increment_redo;
 mod oracle;
+mod page_image;
 mod recycled_wal;
+mod renamed_wal;
+mod superblocks;
 mod testbed;
 mod unsynced_compaction;
 mod wal_after_pages;
 mod zero_byte_file;
+mod zero_record;
 
 use std::io;
 
+use seedbed::faults::Profile;
 use seedbed::seam::Fs;
 use seedbed::{Law, Scenario, SimEnv};
 
@@ -30,6 +36,12 @@ pub(crate) fn all() -> Vec<Box<dyn Scenario>> {
         Box::new(Pattern::<wal_after_pages::Pager<SimEnv>>::new()),
         Box::new(Pattern::<unsynced_compaction::Tables<SimEnv>>::new()),
         Box::new(Pattern::<recycled_wal::Log<SimEnv>>::new()),
+        Box::new(Pattern::<renamed_wal::Log<SimEnv>>::new()),
+        Box::new(Pattern::<page_image::Page<SimEnv, false>>::new()),
+        Box::new(Pattern::<page_image::Page<SimEnv, true>>::new()),
+        Box::new(Pattern::<superblocks::Superblocks<SimEnv>>::new()),
+        Box::new(Pattern::<zero_record::Log<SimEnv>>::new()),
+        Box::new(Pattern::<increment_redo::Counters<SimEnv>>::new()),
     ]
 }
 
@@ -56,6 +68,14 @@ struct About {
     plant: &'static str,
     /// What the plant does, in a sentence.
     deviation: &'static str,
+    /// Who met it; empty if that is not known.
+    met: &'static str,
+    /// The names of the laws that it may break.
+    breaks: &'static [&'static str],
+    /// The most realistic file system on which it shows.
+    severity: Profile,
+    /// Why it may show on a more realistic one as well; empty if it must not.
+    left_open: &'static str,
     /// Whether a put is durable when it returns; otherwise the next checkpoint makes it so.
     puts_are_durable: bool,
 }

@@ -10,12 +10,13 @@
 
 use std::io;
 
+use seedbed::faults::Profile;
 use seedbed::seam::{File, Fs};
 
 use super::files::{
     PAGE, corrupt, create, key_bits, open_or_create, read_whole, seal, unseal, with_bits,
 };
-use super::{About, Engine, KEYS, State, with_put};
+use super::{About, DURABLE, Engine, KEYS, PREFIX, State, with_put};
 
 /// Bytes of an end mark: as long as a record's used part.
 const MARK: usize = 32;
@@ -54,6 +55,10 @@ impl<F: Fs> Engine for Log<F> {
         about: "a WAL that is written again from its start after each checkpoint",
         plant: "no_generation",
         deviation: "Records do not carry the number of their round.",
+        met: "Pebble (issue 567)",
+        breaks: &[PREFIX.name, DURABLE.name],
+        severity: Profile::EXT4,
+        left_open: "",
         puts_are_durable: true,
     };
 

@@ -13,7 +13,7 @@ use seedbed::faults::{DeviceFaults, DiskFaults};
 use seedbed::{CrashKind, Failure, Law, NodeId, PlantInfo, Sim, SimEnv, Stop, Testbed, Violation};
 
 use super::oracle::{Client, Op};
-use super::{DURABLE, Engine, KEYS, OPENS, PREFIX};
+use super::{About, DURABLE, Engine, KEYS, OPENS, PREFIX};
 
 /// Boots after which a run must be over: more than any plan's crashes.
 const BOOTS_MAX: u64 = 10_000;
@@ -56,7 +56,9 @@ impl<E: Engine<Fs = SimEnv>> Testbed for Pattern<E> {
     }
 
     fn plants(&self) -> Vec<PlantInfo> {
-        vec![PlantInfo { name: E::ABOUT.plant, about: E::ABOUT.deviation, benign: false }]
+        let About { plant, deviation, met, breaks, severity, left_open, .. } = E::ABOUT;
+        let info = PlantInfo::bug(plant, deviation).met(met).breaks(breaks);
+        vec![info.shows_on(severity).left_open(left_open)]
     }
 
     fn workload(&self) -> BoxedStrategy<Vec<Op>> {

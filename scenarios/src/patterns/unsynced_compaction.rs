@@ -10,10 +10,11 @@
 
 use std::io;
 
+use seedbed::faults::Profile;
 use seedbed::seam::{File, Fs};
 
 use super::files::{corrupt, create, read_whole, seal, unseal};
-use super::{About, Engine, KEYS, State, with_put};
+use super::{About, Engine, KEYS, OPENS, State, with_put};
 
 /// The engine.
 pub(super) struct Tables<F: Fs> {
@@ -58,6 +59,10 @@ impl<F: Fs> Engine for Tables<F> {
         about: "table files that compaction merges into one",
         plant: "output_unsynced",
         deviation: "Compaction removes its inputs before its output and the name of it are synced.",
+        met: "SurrealKV (issue 390)",
+        breaks: &[OPENS.name],
+        severity: Profile::EXT4,
+        left_open: "",
         puts_are_durable: true,
     };
 

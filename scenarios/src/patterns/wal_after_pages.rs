@@ -11,10 +11,11 @@
 
 use std::io;
 
+use seedbed::faults::Profile;
 use seedbed::seam::{File, Fs};
 
 use super::files::{PAGE, corrupt, key_bits, open_or_create, read_whole, seal, unseal, with_bits};
-use super::{About, Engine, KEYS, State, with_put};
+use super::{About, Engine, KEYS, PREFIX, State, with_put};
 
 /// Bytes of a frame: its number, the put's keys and number, and their checksum.
 const FRAME: u64 = 32;
@@ -66,6 +67,10 @@ impl<F: Fs> Engine for Pager<F> {
         about: "a file of pages with a WAL that is synced at checkpoints",
         plant: "wal_unsynced",
         deviation: "The checkpoint writes pages whose WAL frames are not synced.",
+        met: "Turso (issue 7952)",
+        breaks: &[PREFIX.name],
+        severity: Profile::EXT4,
+        left_open: "",
         puts_are_durable: false,
     };
 

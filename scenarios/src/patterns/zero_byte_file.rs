@@ -10,10 +10,11 @@
 
 use std::io;
 
+use seedbed::faults::Profile;
 use seedbed::seam::{File, Fs};
 
 use super::files::{corrupt, create, open_or_create, read_whole, seal, unseal};
-use super::{About, Engine, State, with_put};
+use super::{About, DURABLE, Engine, OPENS, State, with_put};
 
 /// The engine.
 pub(super) struct Store<F: Fs> {
@@ -30,6 +31,10 @@ impl<F: Fs> Engine for Store<F> {
         about: "a small file that every change replaces by a rename",
         plant: "rename_unsynced",
         deviation: "The temporary file is renamed without having been synced.",
+        met: "many that replace a file by a rename (ALICE, OSDI 2014)",
+        breaks: &[DURABLE.name, OPENS.name],
+        severity: Profile::XFS,
+        left_open: "ext4 starts to write back at the rename, and the model does not make it wait",
         puts_are_durable: true,
     };
 
