@@ -108,7 +108,7 @@ impl Disk {
 
     /// The log takes a file's length from memory when it takes its name: as it is, or as it was
     /// when data was written back.
-    fn log_len(&mut self, ino: Ino) {
+    pub(super) fn log_len(&mut self, ino: Ino) {
         let by = (self.next_seq(), self.site);
         if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {
             file.log_len(by);
@@ -147,7 +147,7 @@ impl Disk {
     /// Makes durable where an inode is, and that it is not where it durably was.
     fn log_names(&mut self, ino: Ino, upto: u64) {
         let Some(inode) = self.inodes.get_mut(ino as usize) else { return };
-        inode.logged = true;
+        let was_logged = std::mem::replace(&mut inode.logged, true);
         let (mut present, mut left) = (Vec::new(), Vec::new());
         for (dir, inode) in &self.inodes {
             let Node::Dir(data) = &inode.node else { continue };
@@ -160,6 +160,10 @@ impl Disk {
                     && data.durable(name) == Some(ino)
                     && first.ino.is_none()
                 {
+                    // That a file which the log had already was unlinked, it may not notice.
+                    if was_logged && first.pair.is_none() {
+                        continue;
+                    }
                     left.push((place, first.op));
                 }
             }
@@ -193,9 +197,23 @@ impl Disk {
         let handle = displaced.filter(|&ino| !self.is_nameless(ino));
         self.make_places_durable(vec![(place, upto)], |_| false);
         if let Some(ino) = handle.filter(|&ino| !self.has_durable_name(ino)) {
+            if self.is_in_new_dir(ino) {
+                // Nor does it look for a file that was moved into a directory it has not.
+                return self.loosen_names_of(ino, u64::MAX);
+            }
             self.log_names(ino, u64::MAX);
             self.log_len(ino);
         }
+    }
+
+    /// Whether all that stands for an inode is in directories that are not durable.
+    fn is_in_new_dir(&self, ino: Ino) -> bool {
+        let names = |dir: &super::DirData| dir.iter().any(|(_, named)| named == ino);
+        let dirs = self.inodes.iter().filter_map(|(dir, inode)| match &inode.node {
+            Node::Dir(data) if names(data) => Some(dir as Ino),
+            _ => None,
+        });
+        dirs.into_iter().all(|dir| dir != super::ROOT && !self.has_durable_name(dir))
     }
 
     fn has_durable_name(&self, ino: Ino) -> bool {

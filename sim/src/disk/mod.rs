@@ -624,8 +624,12 @@ impl Disk {
         let old = NameVersion { pair: place(to), needs_pair: old_needs_pair, ..version.clone() };
         let new =
             NameVersion { ino: Some(ino), pair: place(from), needs_pair, replaces, ..version };
+        let joins_log = new.free;
         self.bind(to.0, to.1, new);
         self.bind(from.0, from.1, old);
+        if joins_log {
+            self.log_len(ino);
+        }
         self.settle_immediate(&[to.0, from.0]);
     }
 

@@ -509,6 +509,50 @@ fn a_logged_file_takes_a_name_without_what_the_name_stood_for_before() {
 }
 
 #[test]
+fn btrfs_may_miss_that_a_logged_file_was_unlinked() {
+    for (is_logged, may_stay) in [(false, false), (true, true)] {
+        let mut disk = base(Profile::BTRFS);
+        disk.hard_link("tgt", "other").expect("link");
+        let ino = open(&mut disk, "other");
+        if is_logged {
+            sync(&mut disk, ino);
+        }
+        disk.remove_file("tgt").expect("unlink");
+        sync(&mut disk, ino);
+        let seen = shapes(&disk, &["tgt", "other"]);
+        assert!(seen.contains("- 8192o"), "{seen:?}");
+        assert_eq!(seen.contains("8192o 8192o"), may_stay, "{seen:?}");
+    }
+}
+
+#[test]
+fn a_logged_file_takes_its_length_along_when_it_is_renamed() {
+    let mut disk = base(Profile::BTRFS);
+    let ino = open(&mut disk, "tgt");
+    sync(&mut disk, ino);
+    write(&mut disk, "earlier", b"", 0);
+    disk.set_len(ino, 0).expect("set_len");
+    disk.rename("tgt", "moved").expect("rename");
+    let seen = shapes(&disk, &["earlier", "tgt", "moved"]);
+    assert!(seen.contains("- - 0"), "both before what came earlier: {seen:?}");
+}
+
+#[test]
+fn btrfs_may_lose_a_displaced_file_that_was_moved_into_a_new_directory() {
+    for new_dir in [false, true] {
+        let mut disk = base_with_dirs(Profile::BTRFS);
+        disk.create_dir("c").expect("mkdir");
+        let to = if new_dir { "c/f" } else { "b/f" };
+        disk.rename("a/f", to).expect("rename");
+        let ino = disk.open("a/f", RWC).expect("created");
+        disk.write_at(ino, b"n", 0).expect("write");
+        sync(&mut disk, ino);
+        let seen = shapes(&disk, &["a/f", to]);
+        assert_eq!(seen.contains("1n -"), new_dir, "{seen:?}");
+    }
+}
+
+#[test]
 fn a_directory_that_was_removed_with_pending_names_survives_a_power_loss() {
     for profile in Profile::ALL {
         let mut disk = base_with_dirs(profile);
