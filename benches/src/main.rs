@@ -9,9 +9,11 @@ mod madsim;
 mod measure;
 mod report;
 mod seedbed;
+mod syncs;
 mod turmoil;
 mod work;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -46,6 +48,21 @@ enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// Checkpoints of the store on a real file system, with syncs left out or weakened.
+    Syncs {
+        /// Where to make folders: the file system that is measured.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// A sync to change, as FILE:LINE=data (a data sync instead) or FILE:LINE=omit.
+        #[arg(long = "change", required = true)]
+        changes: Vec<String>,
+        /// How often every figure is taken.
+        #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..))]
+        rounds: u64,
+        /// Checkpoints in each.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+        checkpoints: u64,
+    },
     /// Takes one figure and prints it as JSON.
     #[command(hide = true)]
     Worker { library: String, workload: String, size: Option<u64> },
@@ -54,6 +71,9 @@ enum Job {
 fn main() -> ExitCode {
     let done = match Args::parse().job {
         Job::Simulators { filter, rounds, json } => simulators(&filter, rounds, json),
+        Job::Syncs { dir, changes, rounds, checkpoints } => {
+            syncs::compare(&dir, &changes, rounds, checkpoints)
+        }
         Job::Worker { library, workload, size } => {
             measure::work(&library, &workload, size).map(|found| println!("{}", json!(found)))
         }

@@ -161,10 +161,8 @@ impl Disk {
                     && first.ino.is_none()
                 {
                     // That a file which the log had already was unlinked, it may not notice.
-                    if was_logged && first.pair.is_none() {
-                        continue;
-                    }
-                    left.push((place, first.op));
+                    let is_missed = was_logged && first.pair.is_none();
+                    left.push((place, first.op, is_missed));
                 }
             }
         }
@@ -175,7 +173,7 @@ impl Disk {
                 self.log_names(dir, upto);
             }
         }
-        for (place, op) in left {
+        for (place, op, is_missed) in left {
             let Some(Node::Dir(data)) =
                 self.inodes.get_mut(place.dir as usize).map(|inode| &mut inode.node)
             else {
@@ -183,6 +181,7 @@ impl Disk {
             };
             match data.uncover(&place.name, ino) {
                 true => self.unlink(Some(ino)),
+                false if is_missed => {}
                 false => self.log_place(place, op),
             }
         }
