@@ -212,7 +212,11 @@ impl Disk {
                 let covered = |len: &&LenChange| {
                     len.seq <= upto && !len.is_bare() && (!len.grown || len.to <= end)
                 };
-                file.lens().iter().rev().find(covered)
+                let lens = match self.profile.growth {
+                    Growth::Delayed => file.lens_not_taken_back(),
+                    _ => file.lens(),
+                };
+                lens.iter().rev().find(covered)
             }
             Node::Dir(_) => None,
         };
@@ -236,7 +240,7 @@ impl Disk {
         let zeros = self.profile.zeros_before_cut;
         for (_, inode) in &mut self.inodes {
             let Node::File(file) = &mut inode.node else { continue };
-            let hides = |unit| zeros && (before_len || file.has_durable_bytes(unit));
+            let hides = |unit| zeros && (before_len || file.has_block(unit));
             let forced: Vec<(u64, u32)> = file
                 .writes()
                 .iter()

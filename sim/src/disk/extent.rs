@@ -72,10 +72,10 @@ impl Disk {
         }
     }
 
-    /// Whether there are bytes of a unit of a file on the device for sure.
-    pub(super) fn has_durable_bytes(&self, ino: Ino, unit: u32) -> bool {
+    /// Whether a unit of a file still has its bytes on the device.
+    pub(super) fn has_block(&self, ino: Ino, unit: u32) -> bool {
         match &self.inodes[ino as usize].node {
-            Node::File(file) => file.has_durable_bytes(unit),
+            Node::File(file) => file.has_block(unit),
             Node::Dir(_) => false,
         }
     }

@@ -151,6 +151,15 @@ impl FileData {
         &self.lens
     }
 
+    /// Those without a start that grew and was cut again to what is durable: with delayed allocation
+    /// that never reached the inode.
+    pub(super) fn lens_not_taken_back(&self) -> &[LenChange] {
+        match self.lens.iter().position(|len| !len.grown) {
+            Some(cut) if self.lens[cut].to == self.durable_len => &self.lens[cut + 1..],
+            _ => &self.lens,
+        }
+    }
+
     /// Pages in order, for comparing and hashing; a missing one is zeros.
     pub(super) fn pages(&self) -> impl Iterator<Item = Option<&Page>> {
         self.pages.iter().map(Option::as_deref)
@@ -555,6 +564,14 @@ impl FileData {
         self.lens.iter().any(grows)
             && !self.writes.iter().any(is_first)
             && !self.has_durable_bytes(write.unit)
+    }
+
+    /// Whether a unit still has its bytes on the device: they are durable, and no cut that is pending
+    /// took all of it away.
+    pub(super) fn has_block(&self, unit: u32) -> bool {
+        let is_gone =
+            |write: &UnitWrite| write.unit == unit && write.cuts && !write.is_tail(self.unit);
+        self.has_durable_bytes(unit) && !self.writes.iter().any(is_gone)
     }
 
     /// Whether there are bytes of a unit on the device for sure.

@@ -449,7 +449,7 @@ impl<'a> Builder<'a> {
         }
         let unit = len.to / u64::from(self.profile.unit);
         let tail = self.last.get(&(Kind::Unit, ino, unit));
-        let is_there = || self.pending.disk.has_durable_bytes(ino, unit as u32);
+        let is_there = || self.pending.disk.has_block(ino, unit as u32);
         let hides = self.profile.zeros_before_cut && (self.profile.data_before_len || is_there());
         let tail = tail.filter(|_| hides);
         if let Some(&tail) = tail.filter(|&&tail| self.pending.nodes[tail as usize].seq == len.seq)

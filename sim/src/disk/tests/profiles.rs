@@ -509,6 +509,37 @@ fn a_logged_file_takes_a_name_without_what_the_name_stood_for_before() {
 }
 
 #[test]
+fn a_length_that_was_taken_back_before_it_was_allocated_commits_nothing() {
+    for (profile, covers) in [(Profile::EXT4, false), (Profile::EXT4_NODELALLOC, true)] {
+        let mut disk = base(profile);
+        let ino = open(&mut disk, "tgt");
+        disk.set_len(ino, 0).expect("set_len");
+        sync(&mut disk, ino);
+        disk.write_at(ino, b"x", 0).expect("write");
+        disk.rename("tgt", "moved").expect("rename");
+        disk.set_len(ino, 0).expect("set_len");
+        sync_data(&mut disk, ino);
+        let seen = shapes(&disk, &["tgt", "moved"]);
+        assert_eq!(!seen.contains("0 -"), covers, "{profile}: {seen:?}");
+    }
+}
+
+#[test]
+fn a_block_that_was_cut_off_has_no_bytes_to_hide_when_it_is_cut_again() {
+    let mut disk = base(Profile::EXT4);
+    let ino = open(&mut disk, "db");
+    disk.set_len(ino, 0).expect("set_len");
+    disk.write_at(ino, &[b'n'; PAGE + 500], 0).expect("write");
+    disk.set_len(ino, PAGE as u64 + 100).expect("set_len");
+    disk.commit();
+    let seen = images(&disk, |disk| {
+        let bytes = content(disk, "db").expect("there");
+        (bytes.len(), bytes.iter().all(|byte| *byte == 0))
+    });
+    assert!(seen.contains(&(PAGE + 100, true)), "{seen:?}");
+}
+
+#[test]
 fn btrfs_may_miss_that_a_logged_file_was_unlinked() {
     for (is_logged, may_stay) in [(false, false), (true, true)] {
         let mut disk = base(Profile::BTRFS);
