@@ -90,8 +90,8 @@ pub struct Persisted {
     pub change: u64,
     /// What kind of thing.
     pub op: NodeOp,
-    /// For bytes: of which file, from where, and how many.
-    pub bytes: Option<(String, u64, u64)>,
+    /// For bytes of a file: from where, and how many.
+    pub bytes: Option<(u64, u64)>,
 }
 
 /// Runs a trace again and keeps what it does to its disks.
@@ -158,7 +158,7 @@ impl Tape {
                 Persisted {
                     change: pending.nodes()[node].seq,
                     op: pending.op(node),
-                    bytes: bytes.map(|(ino, at, len)| (pending.disk.name_of(ino), at, len)),
+                    bytes: bytes.map(|(_, at, len)| (at, len)),
                 }
             })
             .collect();

@@ -125,7 +125,7 @@ fn step(script: &mut String, what: &What, site: Site, kept: &[Persisted]) {
     let here = kept.iter().filter(|node| changes.0 < node.change && node.change <= changes.1);
     let mut commits = false;
     for node in here {
-        if let Some((path, at, len)) = &node.bytes {
+        if let (Some((at, len)), Some(path)) = (node.bytes, written(change)) {
             let (start, end) = (at - at % PAGE, (at + len).next_multiple_of(PAGE));
             let _ = writeln!(script, "    write_back({path:?}, {start}, {})", end - start);
         } else if let (NodeOp::Grow, Change::Write(path, at, bytes)) = (node.op, change) {
@@ -138,6 +138,14 @@ fn step(script: &mut String, what: &What, site: Site, kept: &[Persisted]) {
     }
     if commits {
         let _ = writeln!(script, "    commit()");
+    }
+}
+
+/// The file that a change writes to; it may have another name when the power goes.
+fn written(change: &Change) -> Option<&str> {
+    match change {
+        Change::Write(path, ..) | Change::SetLen(path, _) => Some(path),
+        _ => None,
     }
 }
 
