@@ -50,6 +50,9 @@ impl Disk {
     /// Writes back one unit of a file, as the kernel may at any time. A device without a volatile
     /// cache has it then; with one, after the next flush.
     pub fn write_back(&mut self, ino: Ino, unit: u32) {
+        if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {
+            file.renew_len(unit);
+        }
         if self.profile.copy_on_write {
             return;
         }

@@ -413,6 +413,16 @@ impl FileData {
         self.writes.iter().any(|write| !write.failed) || self.lens.iter().any(|len| !len.failed)
     }
 
+    /// A dirty unit at the file's end is written back: the next sync covers the length again that an
+    /// earlier one failed to.
+    pub(super) fn renew_len(&mut self, unit: u32) {
+        let is_dirty = self.writes.iter().any(|write| write.unit == unit && !write.failed);
+        let end = (self.len.saturating_sub(1) / u64::from(self.unit)) as u32;
+        if is_dirty && unit == end {
+            self.lens.iter_mut().for_each(|len| len.failed = false);
+        }
+    }
+
     /// Units that a sync would write.
     pub(super) fn dirty_units(&self) -> Vec<u32> {
         let dirty = self.writes.iter().filter(|write| !write.failed);

@@ -88,6 +88,24 @@ fn a_page_written_again_after_it_was_refused_is_not_dropped_and_can_be_synced() 
 }
 
 #[test]
+fn a_page_written_again_brings_its_length_also_when_the_kernel_writes_it_back() {
+    for profile in Profile::ALL.into_iter().filter(|profile| !profile.data_error_aborts) {
+        for volatile_cache in [false, true] {
+            let mut disk = Disk::with_profile(profile);
+            disk.set_device(crate::disk::Device { volatile_cache, ..Default::default() });
+            let ino = durable(&mut disk, "a", b"0");
+            disk.write_at(ino, b"1", 1).expect("write");
+            let barrier = disk.begin_sync(ino, SyncKind::Data);
+            disk.fail(barrier, os_code::EIO);
+            disk.write_at(ino, b"1", 1).expect("write");
+            disk.write_back(ino, 0);
+            sync(&mut disk, ino);
+            assert_eq!(images(&disk, |d| text(d, "a")), set(&["01"]), "{profile}");
+        }
+    }
+}
+
+#[test]
 fn what_the_kernel_does_by_itself_adds_no_image() {
     for profile in Profile::ALL {
         for cache in [false, true] {
