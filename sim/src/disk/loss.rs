@@ -73,14 +73,17 @@ impl Disk {
                     false => {}
                     true if self.device.garbage_in_write => {
                         let pick = pending.pick_spoil(&kept, chooser);
-                        let place = |spoil: Spoil| pending.written(spoil.node);
-                        spoil = pick.and_then(|spoil| Some((place(spoil)?, spoil.junk)));
+                        let place = |spoil: Spoil| {
+                            let (ino, at, _) = pending.written(spoil.node)?;
+                            Some(((ino, at), pending.open_bytes(spoil.node), spoil.junk))
+                        };
+                        spoil = pick.and_then(place);
                     }
                     true => caught = pending.caught(&kept, chooser),
                 }
                 let mut lost = self.apply(cut);
-                if let Some((place, junk)) = spoil {
-                    lost.junk = u64::from(self.spoil(place, junk, chooser));
+                if let Some((place, open, junk)) = spoil {
+                    lost.junk = u64::from(self.spoil(place, &open, junk, chooser));
                 }
                 if let Some((ino, at)) = caught {
                     let whole = !self.device.powersafe_overwrite;

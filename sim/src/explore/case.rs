@@ -503,7 +503,7 @@ impl<T: Explore> CaseRun<'_, T> {
         if let Some(step) = path.last_mut() {
             step.loss = power_loss(pending, left, self.case.unstable);
         }
-        self.seen.clear();
+        self.forget();
         match left.spoil {
             None => self.check(&pending.image(&left.kept, &left.tears), &told.power, path).err(),
             Some(spoil) => {
@@ -511,6 +511,12 @@ impl<T: Explore> CaseRun<'_, T> {
                 self.check_spoiled(image, &told.power, path).err()
             }
         }
+    }
+
+    /// All images are new again.
+    pub(super) fn forget(&mut self) {
+        self.seen.clear();
+        self.spoiled.clear();
     }
 
     /// Whether this was not looked at yet with clients that were told the same, after as many

@@ -91,7 +91,7 @@ impl<T: Explore> CaseRun<'_, T> {
         told: &Told<T::Memory>,
         path: &mut Vec<Step>,
     ) -> bool {
-        self.seen.clear();
+        self.forget();
         let mut silent = true;
         pending.images(self.case.bounds, |image| {
             if self.is_new(image.hash, told.fingerprints.1, path.len()) {
@@ -110,14 +110,19 @@ fn candidates(pending: &Pending<'_>, left: &Left) -> Vec<Candidate> {
     let kept: Vec<usize> = (0..pending.len()).filter(|&node| left.kept[node]).collect();
     let later = |first: &[usize]| {
         let newest = first.iter().copied().max().unwrap_or(0);
-        kept.iter().copied().filter(move |&node| node > newest).map(Some).collect::<Vec<_>>()
+        // What one call did no sync can put in order.
+        let is_later = |&node: &usize| pending.nodes()[node].seq > pending.nodes()[newest].seq;
+        kept.iter().copied().filter(is_later).map(Some).collect::<Vec<_>>()
     };
     let one = |node: usize| vec![node];
     // What a sync covers that comes before this one, or at the end.
     let whole = |node: usize, before: Option<usize>| -> Vec<usize> {
         let place = pending.place(node);
-        let upto = before.unwrap_or(pending.len());
-        (0..upto).filter(|&other| pending.place(other) == place).collect()
+        let seq = before.map_or(u64::MAX, |before| pending.nodes()[before].seq);
+        let covers = |other: &usize| {
+            pending.place(*other) == place && pending.nodes()[*other].seq < seq
+        };
+        (0..pending.len()).filter(covers).collect()
     };
     let mut all = Vec::new();
     for &node in &lost {
