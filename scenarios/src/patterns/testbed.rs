@@ -10,7 +10,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use seedbed::explore::{Boot, CaseExplorer, Explore, Goal, Setting, explorer};
 use seedbed::faults::{DeviceFaults, DiskFaults};
-use seedbed::{CrashKind, Failure, FaultKind, Law, NodeId, PlantInfo, Sim, SimEnv, Stop, Testbed, Violation};
+use seedbed::{
+    CrashKind, Failure, FaultKind, Law, NodeId, PlantInfo, Sim, SimEnv, Stop, Testbed, Violation,
+};
 
 use super::oracle::{Client, Op};
 use super::{About, DURABLE, Engine, KEYS, OPENS, PREFIX};

@@ -153,7 +153,8 @@ impl Pending<'_> {
         let nth = older.filter(|older| older.unit == write.unit).count();
         let versions = file.versions(write.unit);
         let start = (at - u64::from(write.unit) * u64::from(file.unit())) as usize;
-        let is_open = |at: usize| versions[..=nth].iter().any(|old| old[at] != versions[nth + 1][at]);
+        let is_open =
+            |at: usize| versions[..=nth].iter().any(|old| old[at] != versions[nth + 1][at]);
         (start..start + len as usize).map(is_open).collect()
     }
 

@@ -580,9 +580,8 @@ fn power_loss(pending: &Pending<'_>, left: &Left, unstable: bool) -> Loss {
     // What stayed although something older did not.
     let first_lost = kept.iter().position(|kept| !kept).unwrap_or(kept.len());
     let later = (first_lost..pending.len()).filter(|&node| kept[node]);
-    let junk = |spoil: &Spoil| {
-        format!("{}: {}", pending.describe(spoil.node), spoil.junk.describe())
-    };
+    let junk =
+        |spoil: &Spoil| format!("{}: {}", pending.describe(spoil.node), spoil.junk.describe());
     Loss::Power {
         answers,
         lost: lost.collect(),

@@ -119,9 +119,8 @@ fn candidates(pending: &Pending<'_>, left: &Left) -> Vec<Candidate> {
     let whole = |node: usize, before: Option<usize>| -> Vec<usize> {
         let place = pending.place(node);
         let seq = before.map_or(u64::MAX, |before| pending.nodes()[before].seq);
-        let covers = |other: &usize| {
-            pending.place(*other) == place && pending.nodes()[*other].seq < seq
-        };
+        let covers =
+            |other: &usize| pending.place(*other) == place && pending.nodes()[*other].seq < seq;
         (0..pending.len()).filter(covers).collect()
     };
     let mut all = Vec::new();

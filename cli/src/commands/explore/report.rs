@@ -6,7 +6,8 @@ use std::time::Duration;
 use seedbed::Scenario;
 use seedbed::disk::{Bounds, NodeOp};
 use seedbed::explore::{
-    Coverage, Exploration, Explored, Finding, Lost, MissingBarrier, Phase, Relaxation, Sequence, Tally,
+    Coverage, Exploration, Explored, Finding, Lost, MissingBarrier, Phase, Relaxation, Sequence,
+    Tally,
 };
 use seedbed::faults::Rule;
 use seedbed::traces::escape;
