@@ -116,7 +116,7 @@ fn place(site: &str) -> (&str, u32) {
 #[test]
 fn the_missing_barrier_is_where_the_sync_was_left_out() {
     let store = store();
-    let sites = sync_sites(&*store);
+    let sites: Vec<_> = sync_sites(&*store).into_iter().collect();
     for (at, site) in sites.iter().enumerate() {
         let what = Exploration {
             length_max: 1,

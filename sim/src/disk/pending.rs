@@ -207,8 +207,8 @@ impl<'a> Pending<'a> {
         self.lanes as usize
     }
 
-    /// The same with one barrier more: `first` persist before node `before`, or, without one, before
-    /// the power goes at all.
+    /// The same with one barrier more: `first` persist before node `before`, or, without one,
+    /// before the power goes at all.
     ///
     /// # Panics
     /// If one of `first` is not older than `before`.
