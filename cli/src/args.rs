@@ -228,9 +228,10 @@ whether that was exhaustive. A violation is minimal: of what it lists as lost no
 back. It is written as a trace, which replays and shrinks like any other.
 
 JSON: {scenario, plant, omit_sync, weaken_sync, profiles, cases, done, points, images, pruned,
-checked, exhaustive, unexhausted (crash points), failures (runs with a failing call),
-never_exercised, wall_ms, violations: [{case, profile, setting, law, expected, got, ordering,
-failing (its rule), crashes: [{at_op, power, lost: [[what, torn]], kept}], trace}],
+checked, spoiled (images with junk), exhaustive, unexhausted (crash points),
+failures (runs with a failing call), never_exercised, wall_ms, violations: [{case, profile,
+setting, law, expected, got, ordering, missing, failing (its rule),
+crashes: [{at_op, power, lost: [[what, torn]], kept, junk}], trace}],
 inconclusive: [[case, reason]], interrupted, exit_code}.")]
 pub(crate) struct ExploreArgs {
     /// The scenario; `list` names them.

@@ -64,6 +64,25 @@ fn a_failing_call_is_told_and_how_much_was_not_exhausted() {
 }
 
 #[test]
+fn failing_calls_are_refused_where_the_laws_are_not_about_them() {
+    let line = "explore pattern_grown_header --failures 1";
+    expect(line, Exit::NothingSelected, &["not about calls that fail"]);
+}
+
+#[test]
+fn junk_and_the_missing_barrier_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = format!("{SHORT} --traces {}", dir.path().display());
+    let texts = ["violation: unstable bytes are verified", "junk", "noise in 4 bytes", "replay:"];
+    expect(&format!("{line} --plant length_trusted"), Exit::Violation, &texts);
+    let line = format!("{line} --omit-sync checkpoint.rs --json");
+    let json: Value = serde_json::from_str(&expect(&line, Exit::Violation, &[])).unwrap();
+    let missing = &json["violations"][0]["missing"]["sync"];
+    assert!(missing["of"].as_str().is_some_and(|of| of.starts_with("store")), "{json}");
+    assert!(json["spoiled"].as_u64() > Some(0), "{json}");
+}
+
+#[test]
 fn what_does_not_exist_is_refused_with_what_there_is() {
     expect("explore nothing", Exit::Usage, &["known: atomic_commit"]);
     expect("explore atomic_commit --profile ext5", Exit::Usage, &["ext4_nodelalloc"]);

@@ -37,6 +37,10 @@ pub struct DevicePlan {
     pub latent_error_probability: RatioRange,
     /// Chance that a power loss leaves junk where it caught a write.
     pub garbage_probability: RatioRange,
+    /// That junk is in exactly the bytes of one write that nothing had made durable, and is no
+    /// media fault: which bytes a power loss leaves there is open anyway. Otherwise it takes the
+    /// sector, or page, around a lost write.
+    pub garbage_in_write: bool,
     /// Chance that a sync leaves out one of its pages (a phantom write).
     pub lost_write_probability: RatioRange,
     /// Chance that a sync writes one of its pages to another place.
@@ -74,6 +78,7 @@ impl Default for DevicePlan {
             bit_rot_probability: RatioRange::NEVER,
             latent_error_probability: RatioRange::NEVER,
             garbage_probability: RatioRange::NEVER,
+            garbage_in_write: false,
             lost_write_probability: RatioRange::NEVER,
             misdirected_write_probability: RatioRange::NEVER,
             stale_read_probability: RatioRange::NEVER,
@@ -101,6 +106,7 @@ pub struct DeviceFaults {
     pub bit_rot_probability: Ratio,
     pub latent_error_probability: Ratio,
     pub garbage_probability: Ratio,
+    pub garbage_in_write: bool,
     pub lost_write_probability: Ratio,
     pub misdirected_write_probability: Ratio,
     pub stale_read_probability: Ratio,
@@ -165,6 +171,7 @@ impl Default for DeviceFaults {
             bit_rot_probability: Ratio::NEVER,
             latent_error_probability: Ratio::NEVER,
             garbage_probability: Ratio::NEVER,
+            garbage_in_write: plan.garbage_in_write,
             lost_write_probability: Ratio::NEVER,
             misdirected_write_probability: Ratio::NEVER,
             stale_read_probability: Ratio::NEVER,

@@ -93,6 +93,7 @@ impl Draw<'_> {
             latent_error_probability: self
                 .kind(labels!("latent_error"), plan.latent_error_probability),
             garbage_probability: self.kind(labels!("garbage"), plan.garbage_probability),
+            garbage_in_write: plan.garbage_in_write,
             lost_write_probability: self.kind(labels!("lost_write"), plan.lost_write_probability),
             misdirected_write_probability: self
                 .kind(labels!("misdirected_write"), plan.misdirected_write_probability),

@@ -40,8 +40,8 @@ pub use sim::{Finished, POLL_LIMIT, Sim};
 pub use stats::{FaultKind, Stats};
 pub use sweep::{Found, LAW_DETERMINISTIC, Progress, Sweep, Swept, nondeterminism, sweep};
 pub use testbed::{
-    Failure, Job, LAW_LIVE, LAW_NO_PANIC, Law, Outcome, PlantInfo, Run, Scenario, SyncInfo,
-    Testbed, Violation,
+    Failure, Job, LAW_LIVE, LAW_NO_PANIC, LAW_UNSTABLE, Law, Outcome, PlantInfo, Run, Scenario,
+    SyncInfo, Testbed, Violation,
 };
 pub use trace::{Replayed, job_of, record, replay};
 pub use world::{Stop, simulated_ns};

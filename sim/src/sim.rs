@@ -22,7 +22,7 @@ use crate::env::SimEnv;
 use crate::executor::TaskFuture;
 use crate::node::{CrashKind, DOWN, NodeId};
 use crate::panics;
-use crate::stats::Stats;
+use crate::stats::{FaultKind, Stats};
 use crate::tape::Tape;
 use crate::testbed::Outcome;
 use crate::waker::{Token, drain_woken, waker};
@@ -108,6 +108,7 @@ impl Sim {
             faults.device.volatile_cache = device.volatile_cache;
             faults.device.atomic_write_bytes = device.atomic_write_bytes;
             faults.device.powersafe_overwrite = device.powersafe_overwrite;
+            faults.device.garbage_in_write = device.garbage_in_write;
             faults.disk.read_latency = disk.read_latency;
             faults.disk.write_latency = disk.write_latency;
             faults.disk.sync_latency = disk.sync_latency;
@@ -294,6 +295,17 @@ impl Sim {
     /// Counts so far.
     pub fn stats(&self) -> Stats {
         with(|world| Stats { simulated_ns: world.now, ..world.stats })
+    }
+
+    /// Whether a power loss has left junk in the place of a write that nothing had made durable.
+    /// Then an engine may refuse to start; what it serves must be right all the same.
+    pub fn has_unstable_junk(&self) -> bool {
+        self.stats().fault(FaultKind::Unstable) > 0
+    }
+
+    /// The disks come from such a power loss.
+    pub(crate) fn note_unstable_junk(&mut self) {
+        with(|world| world.stats.count_fault(FaultKind::Unstable));
     }
 
     /// Counts one recovery whose result was checked.

@@ -61,6 +61,8 @@ fault_kinds! {
     LatentError "latent_error",
     /// A power loss left junk.
     Garbage "garbage",
+    /// A power loss left junk in exactly the bytes of a write that nothing had made durable.
+    Unstable "unstable",
     /// A page that was synced never reached the device.
     LostWrite "lost_write",
     /// A page that was synced went to another place.

@@ -145,6 +145,25 @@ pub const LAW_LIVE: Law = Law {
     statement: "as long as the workload is not done, some task can run or a timer is set",
 };
 
+/// The law of testbeds that [judge it](crate::explore::Explore::judges_unstable), in explorations.
+pub const LAW_UNSTABLE: Law = Law {
+    name: "unstable bytes are verified",
+    statement: "recovery uses bytes that no sync had made durable only after a check has passed \
+                over them: with junk in the place of one such write, and nothing else changed, it \
+                refuses and says so, or all other laws hold of what it serves",
+};
+
+/// A law that was broken after a power loss had left junk in the place of an unstable write.
+pub(crate) fn unverified(failure: Failure) -> Failure {
+    match failure {
+        Failure::Violation(Violation { law, got, .. }) => {
+            let got = format!("with junk in the place of an unstable write, {law}: {got}");
+            Violation::new(LAW_UNSTABLE.name, LAW_UNSTABLE.statement, got).into()
+        }
+        other => other,
+    }
+}
+
 impl From<Stop> for Failure {
     /// What a stop means that the driver did not expect.
     fn from(stop: Stop) -> Self {
@@ -308,6 +327,8 @@ impl<T: Testbed> Scenario for T {
     fn laws(&self) -> Vec<Law> {
         let mut laws = Testbed::laws(self).to_vec();
         laws.extend([LAW_NO_PANIC, LAW_LIVE]);
+        let judges = |explorer: Box<dyn CaseExplorer + '_>| explorer.judges_unstable();
+        laws.extend(Testbed::explorer(self).is_some_and(judges).then_some(LAW_UNSTABLE));
         laws
     }
 
@@ -334,7 +355,11 @@ impl<T: Testbed> Scenario for T {
             Ok(ops) => {
                 let texts = if job.record { encode_ops(&ops) } else { Vec::new() };
                 let drive = || self.drive(&mut sim, &ops, job.plant.as_deref());
-                (outcome(panics::catch(drive), &sim), texts)
+                let mut result = panics::catch(drive);
+                if sim.has_unstable_junk() {
+                    result = result.map(|result| result.map_err(unverified));
+                }
+                (outcome(result, &sim), texts)
             }
             Err(reason) => (Outcome::Internal(reason), Vec::new()),
         };

@@ -333,8 +333,13 @@ impl World {
                 self.stats.power_losses += 1;
                 self.stats.lost += lost.writes + lost.lens + lost.names;
                 self.stats.faults[FaultKind::TornPage as usize] += lost.torn;
-                if lost.junk > 0 {
-                    self.spend_media_fault(id, FaultKind::Garbage);
+                match lost.junk {
+                    0 => {}
+                    // A medium that did nothing wrong may leave anything where a write was not over.
+                    _ if self.faults.device.garbage_in_write => {
+                        self.stats.count_fault(FaultKind::Unstable);
+                    }
+                    _ => self.spend_media_fault(id, FaultKind::Garbage),
                 }
                 self.digest.pair(lost.writes << 32 | lost.lens, lost.names << 32 | lost.torn);
                 self.log(id, || Note {
@@ -407,6 +412,7 @@ fn set_limits(disk: &mut Disk, faults: &Faults) {
         volatile_cache: faults.device.volatile_cache,
         tears: faults.device.atomic_write_bytes < PAGE as u64,
         powersafe_overwrite: faults.device.powersafe_overwrite,
+        garbage_in_write: faults.device.garbage_in_write,
     });
 }
 

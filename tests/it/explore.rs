@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use seedbed::explore::{Exploration, ExploreProgress, Explored, explore};
+use seedbed::explore::{Exploration, ExploreProgress, Explored, MissingBarrier, explore};
 use seedbed::faults::{Profile, Rule};
 use seedbed::{Scenario, replay};
 
@@ -67,6 +67,79 @@ fn every_left_out_sync_breaks_a_law_in_a_small_image_that_replays() {
         let replayed = replay(&*store, trace).expect("it can be replayed");
         assert_eq!(replayed.divergence, None, "{site}");
         assert_eq!(replayed.trace.end, trace.end, "{site}");
+    }
+}
+
+/// Plants under which recovery uses bytes that nobody checked.
+const UNVERIFIED: [&str; 3] =
+    ["record_checksum_ignored", "checksum_without_number", "length_trusted"];
+
+#[test]
+fn bytes_that_recovery_does_not_verify_are_found_by_junk_and_replay() {
+    let store = store();
+    for plant in UNVERIFIED {
+        let profiles = vec![Profile::EXT4];
+        let what = Exploration { plant: Some(plant.to_owned()), profiles, ..short() };
+        let explored = run(&*store, &what);
+        let finding = explored.found.first().unwrap_or_else(|| panic!("{plant} is not caught"));
+        assert_eq!(finding.violation.law, seedbed::LAW_UNSTABLE.name, "{plant}");
+        assert!(finding.story.iter().any(|step| step.junk.is_some()), "{plant}: {finding:?}");
+        assert_eq!(finding.missing, None, "{plant}: no sync is missing");
+        let trace = finding.trace.as_ref().unwrap_or_else(|| panic!("{plant} has no trace"));
+        let replayed = replay(&*store, trace).expect("it can be replayed");
+        assert_eq!(replayed.trace.end, trace.end, "{plant}");
+        let unseen = run(&*store, &Exploration { unstable: false, ..what });
+        assert!(unseen.found.iter().all(|found| found.violation.law != finding.violation.law));
+    }
+}
+
+/// The file or directory whose sync each site is, by file and number within it.
+const SYNCED: [(&str, usize, &str); 10] = [
+    ("checkpoint.rs", 0, "store/wal"),
+    ("checkpoint.rs", 1, "store/snapshot"),
+    ("checkpoint.rs", 2, "store"),
+    ("checkpoint.rs", 3, "store"),
+    ("log_task.rs", 0, "store/wal"),
+    ("log_task.rs", 1, "store/wal"),
+    ("log_task.rs", 2, "store/wal"),
+    ("recovery.rs", 0, ""),
+    ("recovery.rs", 1, "store/wal"),
+    ("recovery.rs", 2, "store"),
+];
+
+/// File and line of a source location.
+fn place(site: &str) -> (&str, u32) {
+    let (path, line) = site.rsplit_once(':').expect("a location has a line");
+    (path.rsplit('/').next().unwrap_or(path), line.parse().expect("a number"))
+}
+
+#[test]
+fn the_missing_barrier_is_where_the_sync_was_left_out() {
+    let store = store();
+    let sites: Vec<_> = sync_sites(&*store).into_iter().collect();
+    for (at, site) in sites.iter().enumerate() {
+        let what = Exploration {
+            length_max: 1,
+            jobs: 2,
+            profiles: vec![Profile::POSIX],
+            rules: vec![Rule::omit_sync(site)],
+            ..Exploration::default()
+        };
+        let explored = run(&*store, &what);
+        let finding = explored.found.first().unwrap_or_else(|| panic!("{site} is not caught"));
+        let Some(MissingBarrier::Sync { of, after, until, .. }) = &finding.missing else {
+            panic!("{site}: {:?} {:#?}", finding.missing, finding.story)
+        };
+        let (file, line) = place(site);
+        let nth = sites[..at].iter().filter(|other| place(other).0 == file).count();
+        let synced = SYNCED.iter().find(|(known, number, _)| (*known, *number) == (file, nth));
+        let (_, _, synced) = synced.expect("a line in the table");
+        let is_file = synced.contains('/') && of.starts_with(synced);
+        assert!(is_file || of == synced, "{site}: {}", finding.missing.as_ref().expect("it is"));
+        for (end, is_before) in [(after, true), (until, false)] {
+            let end = end.as_deref().map(place).filter(|(other, _)| *other == file);
+            assert!(end.is_none_or(|(_, end)| (end < line) == is_before), "{site}: {finding:?}");
+        }
     }
 }
 

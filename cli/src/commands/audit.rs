@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use seedbed::Scenario;
-use seedbed::explore::{Exploration, ExploreProgress, Explored, explore};
+use seedbed::explore::{Exploration, ExploreProgress, Explored, MissingBarrier, explore};
 use seedbed::faults::{OpKind, Profile, Rule};
 use seedbed::traces::escape;
 use serde::Serialize;
@@ -65,6 +65,7 @@ struct Cell {
     needed: bool,
     law: Option<String>,
     ordering: Option<String>,
+    missing: Option<MissingBarrier>,
     /// Persist nodes in the smallest counterexample.
     nodes: usize,
     images: u64,
@@ -195,6 +196,7 @@ fn cell(profile: Profile, explored: &Explored) -> Cell {
         needed: finding.is_some(),
         law: finding.map(|finding| finding.violation.law.clone()),
         ordering: finding.and_then(|finding| finding.ordering()),
+        missing: finding.and_then(|finding| finding.missing.clone()),
         nodes: finding.map_or(0, |finding| finding.nodes()),
         images: explored.tally.found,
         exhaustive: explored.is_exhaustive(),
@@ -239,6 +241,9 @@ fn tell(cx: &mut Context<'_>, rows: &[AuditRow], what: &Exploration, wall: Durat
         cx.out.line(format_args!("{} {law}", paint(HEAD, short(&row.site))));
         if let Some(order) = order {
             cx.out.line(format_args!("  {}", escape(order)));
+        }
+        if let Some(missing) = &cell.missing {
+            cx.out.line(format_args!("  missing: {}", escape(&missing.to_string())));
         }
     }
     let needed = rows.iter().filter(|row| row.verdict == Verdict::Needed).count();

@@ -107,6 +107,9 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
                 restart(sim, node, &mut memory.bench);
             }
             Ok(LifeEnd::NotOpened(error)) => {
+                if refuses(&error) && sim.has_unstable_junk() {
+                    return Ok(());
+                }
                 let damaged = is_damaged(sim);
                 if disk_failures(sim) == memory.bench.failures_before
                     && matches!(error, Error::Io { .. })
@@ -163,6 +166,9 @@ pub(super) fn explored_boot(
     let provoked = disk_failures(sim) > failures_before;
     match end {
         Ok(LifeEnd::Done) => Ok(Boot::Done),
+        Ok(LifeEnd::NotOpened(error)) if refuses(&error) && sim.has_unstable_junk() => {
+            Ok(Boot::Refused)
+        }
         Ok(LifeEnd::Poisoned) if provoked => Ok(Boot::Done),
         Ok(LifeEnd::Poisoned) => Err(unprovoked("it stopped").into()),
         Ok(LifeEnd::NotOpened(Error::Io { .. })) if provoked => Ok(Boot::Done),
@@ -198,12 +204,15 @@ fn heal(sim: &mut Sim, healed: &mut bool) {
     *healed = true;
 }
 
+/// Whether the store says that what it found is not what it wrote.
+fn refuses(error: &Error) -> bool {
+    matches!(error, Error::Corrupt { .. } | Error::FutureVersion { .. } | Error::NotOurs { .. })
+}
+
 /// Whether the run is over (damage was detected); an error that must not be is a violation.
 fn judge_open_error(error: &Error, damaged: bool, healed: bool) -> Result<bool, Violation> {
     match error {
-        Error::Corrupt { .. } | Error::FutureVersion { .. } | Error::NotOurs { .. } if damaged => {
-            Ok(true)
-        }
+        error if damaged && refuses(error) => Ok(true),
         Error::Io { .. } if !healed => Ok(false),
         // A page that cannot be read is detected damage.
         Error::Io { .. } if damaged => Ok(true),

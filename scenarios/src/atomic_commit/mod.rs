@@ -173,6 +173,10 @@ impl Explore for AtomicCommit {
         true
     }
 
+    fn judges_unstable(&self) -> bool {
+        true
+    }
+
     fn crashed(&self, sim: &Sim, memory: &mut Self::Memory, kind: CrashKind) {
         driver::explored_crash(sim, memory, kind);
     }

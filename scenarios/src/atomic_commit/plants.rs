@@ -2,7 +2,7 @@
 //! its severity, the most realistic file system on which it shows. The zoo holds runs against it.
 
 use seedbed::faults::Profile;
-use seedbed::{PlantInfo, SyncInfo};
+use seedbed::{LAW_UNSTABLE, PlantInfo, SyncInfo};
 use seedbed_engines::atomic_commit::Plant;
 
 use super::{
@@ -32,9 +32,9 @@ fn needs(bug: Plant) -> (&'static [&'static str], Profile) {
         Plant::FailedCommitStays => &[IN_DOUBT.name],
         Plant::ShortWriteNotContinued => &[DURABLE.name, OPENS.name],
         Plant::AcksFromMemory => &[DURABLE.name],
-        Plant::RecordChecksumIgnored => &[DETECTED.name, OPENS.name],
-        Plant::ChecksumWithoutNumber => &[DETECTED.name, PREFIX.name],
-        Plant::LengthTrusted => &[seedbed::LAW_NO_PANIC.name],
+        Plant::RecordChecksumIgnored => &[DETECTED.name, OPENS.name, LAW_UNSTABLE.name],
+        Plant::ChecksumWithoutNumber => &[DETECTED.name, PREFIX.name, LAW_UNSTABLE.name],
+        Plant::LengthTrusted => &[seedbed::LAW_NO_PANIC.name, LAW_UNSTABLE.name],
         Plant::BadRecordSkipped => &[DETECTED.name],
         Plant::TornTailNotTruncated => &[OPENS.name],
         Plant::SequenceRestarts => &[MONOTONE.name],

@@ -10,7 +10,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use seedbed::explore::{Boot, CaseExplorer, Explore, Goal, Setting, explorer};
 use seedbed::faults::{DeviceFaults, DiskFaults};
-use seedbed::{CrashKind, Failure, Law, NodeId, PlantInfo, Sim, SimEnv, Stop, Testbed, Violation};
+use seedbed::{
+    CrashKind, Failure, FaultKind, Law, NodeId, PlantInfo, Sim, SimEnv, Stop, Testbed, Violation,
+};
 
 use super::oracle::{Client, Op};
 use super::{About, DURABLE, Engine, KEYS, OPENS, PREFIX};
@@ -80,6 +82,7 @@ impl<E: Engine<Fs = SimEnv>> Testbed for Pattern<E> {
                     healed = true;
                 }
                 Boot::Crashed => {}
+                Boot::Refused => return Ok(()),
             }
         }
         Err(Failure::Inconclusive(format!("not over after {BOOTS_MAX} boots")))
@@ -122,6 +125,10 @@ impl<E: Engine<Fs = SimEnv>> Explore for Pattern<E> {
         boot::<E>(sim, node, memory, goal)
     }
 
+    fn judges_unstable(&self) -> bool {
+        true
+    }
+
     fn crashed(&self, _sim: &Sim, _memory: &mut Memory, _kind: CrashKind) {}
 
     fn fingerprint(&self, memory: &Memory) -> u64 {
@@ -142,7 +149,12 @@ fn only_crashes(sim: &mut Sim) {
         torn_page_probability: disk.torn_page_probability,
         ..DiskFaults::default()
     };
+    let DeviceFaults { garbage_in_write, garbage_probability, .. } = faults.device;
     faults.device = DeviceFaults::default();
+    if garbage_in_write {
+        faults.device.garbage_in_write = true;
+        faults.device.garbage_probability = garbage_probability;
+    }
     sim.set_faults(faults);
 }
 
@@ -158,7 +170,7 @@ fn boot<E: Engine<Fs = SimEnv>>(
     let end = sim.run(env, life::<E>(env, memory.planted, Rc::clone(&client), goal));
     memory.client = client.take();
     match end {
-        Ok(result) => Ok(result.map(|()| Boot::Done)?),
+        Ok(result) => Ok(result?),
         Err(Stop::Crashed(..)) => Ok(Boot::Crashed),
         Err(stop) => Err(stop.into()),
     }
@@ -169,17 +181,22 @@ async fn life<E: Engine<Fs = SimEnv>>(
     planted: bool,
     client: Rc<RefCell<Client>>,
     goal: Goal,
-) -> Result<(), Violation> {
-    let mut engine = E::open(env, planted).await.map_err(failed)?;
+) -> Result<Boot, Violation> {
+    let mut engine = match E::open(env, planted).await {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData && has_unstable_junk(env) => {
+            return Ok(Boot::Refused);
+        }
+        opened => opened.map_err(failed)?,
+    };
     let state = engine.state();
     env.note("recovered", state.iter().copied().max().unwrap_or(0), || format!("{state:?}"));
     env.count_check();
     client.borrow_mut().recovered(&state)?;
     if goal == Goal::Recover {
-        return Ok(());
+        return Ok(Boot::Done);
     }
     loop {
-        let Some(op) = client.borrow_mut().next_op() else { return Ok(()) };
+        let Some(op) = client.borrow_mut().next_op() else { return Ok(Boot::Done) };
         match op {
             Op::Put { keys } => {
                 let number = client.borrow_mut().submit(&keys);
@@ -196,6 +213,11 @@ async fn life<E: Engine<Fs = SimEnv>>(
             }
         }
     }
+}
+
+/// See [`Sim::has_unstable_junk`].
+fn has_unstable_junk(env: SimEnv) -> bool {
+    env.stats().fault(FaultKind::Unstable) > 0
 }
 
 /// No operation of the disk fails: an error is the engine's.

@@ -103,6 +103,7 @@ struct NamedFile {
 /// What all ways to keep the spine have in common.
 struct Plan<'a> {
     pending: &'a Pending<'a>,
+    pinned: Kept,
     is_spine: Vec<bool>,
     dirs: FxHashMap<Ino, Vec<Entry<'a>>>,
     files: FxHashMap<Ino, FilePlan<'a>>,
@@ -216,6 +217,7 @@ impl<'a> Plan<'a> {
     fn new(pending: &'a Pending<'a>, limit: u64) -> Self {
         let mut plan = Self {
             pending,
+            pinned: pending.pinned(),
             is_spine: spine_of(pending),
             dirs: FxHashMap::default(),
             files: FxHashMap::default(),
@@ -253,12 +255,13 @@ impl<'a> Plan<'a> {
             self.spines(rest, kept, visit)?;
             kept[node] = false;
         }
-        self.spines(rest, kept, visit)
+        if self.pinned[node] { Ok(()) } else { self.spines(rest, kept, visit) }
     }
 
     /// What there is if exactly these nodes of the spine stay; `None` if they need others of it.
     fn spine(&mut self, spine: &[usize], kept: &Kept) -> Result<Option<Spine>, TooMany> {
-        let mut forced = kept.clone();
+        let mut forced: Kept =
+            kept.iter().zip(&self.pinned).map(|(kept, pinned)| *kept || *pinned).collect();
         self.pending.close_up(&mut forced);
         if spine.iter().any(|&node| forced[node] && !kept[node]) {
             return Ok(None);

@@ -181,11 +181,12 @@ impl Pending<'_> {
     fn images_near_prefixes(&self, flips: u32, visit: &mut impl FnMut(&CrashImage<'_>) -> bool) {
         let mut seen = FxHashSet::default();
         self.near_prefixes(flips, &mut |kept: &Kept| {
-            self.tears(kept, |tears| {
-                let hash = self.image(kept, tears).content_hash();
-                !seen.insert(hash)
-                    || visit(&CrashImage { pending: self, kept, tears, hash, parts: None })
-            })
+            !self.is_legal(kept)
+                || self.tears(kept, |tears| {
+                    let hash = self.image(kept, tears).content_hash();
+                    !seen.insert(hash)
+                        || visit(&CrashImage { pending: self, kept, tears, hash, parts: None })
+                })
         });
     }
 

@@ -1,7 +1,7 @@
 //! What a power loss leaves: one legal image, picked by decisions.
 
 use super::pending::Kind;
-use super::{Disk, ErrSeq, Ino, Node, PAGE, Pending, SECTOR, Tear};
+use super::{Disk, ErrSeq, Ino, Node, PAGE, Pending, SECTOR, Spoil, Tear};
 
 /// Answers the questions of a power loss. Any `FnMut(label, bound) -> answer` is one; answer 0
 /// always keeps the newest version.
@@ -67,11 +67,24 @@ impl Disk {
                 let (kept, tears) = pending.sample(chooser);
                 chooser.told(&pending, &kept);
                 let cut = pending.cut(&kept, &tears);
-                let caught = match chooser.garbage() {
-                    true => pending.caught(&kept, chooser),
-                    false => None,
-                };
+                let garbage = chooser.garbage();
+                let (mut spoil, mut caught) = (None, None);
+                match garbage {
+                    false => {}
+                    true if self.device.garbage_in_write => {
+                        let pick = pending.pick_spoil(&kept, chooser);
+                        let place = |spoil: Spoil| {
+                            let (ino, at, _) = pending.written(spoil.node)?;
+                            Some(((ino, at), pending.open_bytes(spoil.node), spoil.junk))
+                        };
+                        spoil = pick.and_then(place);
+                    }
+                    true => caught = pending.caught(&kept, chooser),
+                }
                 let mut lost = self.apply(cut);
+                if let Some((place, open, junk)) = spoil {
+                    lost.junk = u64::from(self.spoil(place, &open, junk, chooser));
+                }
                 if let Some((ino, at)) = caught {
                     let whole = !self.device.powersafe_overwrite;
                     let (at, len) =
@@ -231,8 +244,14 @@ impl Pending<'_> {
         (kept, tears)
     }
 
-    /// The questions of a power loss that leaves exactly this, with their answers.
-    pub fn answers(&self, kept: &[bool], tears: &[Tear]) -> Vec<(&'static str, u64)> {
+    /// The questions of a power loss that leaves exactly this, with their answers. `spoil` is for
+    /// a world in which junk is one of the questions; the inner `None` is the answer no.
+    pub fn answers(
+        &self,
+        kept: &[bool],
+        tears: &[Tear],
+        spoil: Option<Option<Spoil>>,
+    ) -> Vec<(&'static str, u64)> {
         let mut answers = Vec::new();
         if self.is_empty() {
             return answers;
@@ -251,6 +270,10 @@ impl Pending<'_> {
             let torn = tears.iter().find(|tear| tear.node == node);
             answers.push(("loss.torn", u64::from(torn.is_some())));
             answers.extend(torn.map(|tear| ("loss.sectors", tear.sectors - 1)));
+        }
+        if let Some(spoil) = spoil {
+            answers.push(("loss.garbage", u64::from(spoil.is_some())));
+            answers.extend(spoil.into_iter().flat_map(|spoil| self.spoil_answers(kept, spoil)));
         }
         answers
     }

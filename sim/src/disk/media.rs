@@ -53,7 +53,7 @@ impl Disk {
                 format!("the sector at {sector} is zeros")
             }
             _ => {
-                file.put(sector, &junk(chooser, SECTOR));
+                file.put(sector, &noise(chooser, SECTOR));
                 format!("the sector at {sector} is junk")
             }
         };
@@ -173,7 +173,7 @@ impl Disk {
 
     /// Puts junk where a power loss caught a write: into a sector, or the whole page.
     pub(super) fn put_junk(&mut self, ino: Ino, at: u64, len: usize, chooser: &mut dyn Chooser) {
-        let bytes = junk(chooser, len);
+        let bytes = noise(chooser, len);
         if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {
             file.put(at, &bytes);
         }
@@ -208,7 +208,7 @@ impl Disk {
 }
 
 /// Bytes without meaning, by one decision.
-fn junk(chooser: &mut dyn Chooser, len: usize) -> Vec<u8> {
+pub(super) fn noise(chooser: &mut dyn Chooser, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     ChaCha8Rng::seed_from_u64(chooser.choose("media.junk", 1 << 32)).fill_bytes(&mut bytes);
     bytes

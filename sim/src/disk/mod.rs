@@ -42,6 +42,7 @@ mod pending;
 mod reach;
 #[cfg(test)]
 mod tests;
+mod unstable;
 
 use std::io;
 use std::panic::Location;
@@ -61,6 +62,7 @@ pub use loss::{Chooser, Lost};
 pub use media::Damage;
 pub use pending::{Kept, NodeOp, Pending, PersistNode};
 pub use reach::Witness;
+pub use unstable::{Junk, Spoil};
 
 /// Where in the engine's source a change came from, if that is known.
 pub type Site = Option<&'static Location<'static>>;
@@ -116,11 +118,18 @@ pub struct Device {
     pub tears: bool,
     /// A write that a power loss catches leaves its neighbours in the page alone.
     pub powersafe_overwrite: bool,
+    /// The junk of a power loss is in exactly the bytes of one write that nothing had made durable.
+    pub garbage_in_write: bool,
 }
 
 impl Default for Device {
     fn default() -> Self {
-        Self { volatile_cache: true, tears: true, powersafe_overwrite: true }
+        Self {
+            volatile_cache: true,
+            tears: true,
+            powersafe_overwrite: true,
+            garbage_in_write: false,
+        }
     }
 }
 

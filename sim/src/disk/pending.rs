@@ -28,13 +28,15 @@ use super::{Disk, Ino, Node, Site};
 pub type Kept = Vec<bool>;
 
 /// The persist nodes of a disk, in program order; see the module's head.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pending<'a> {
     pub(crate) disk: &'a Disk,
     nodes: Vec<PersistNode>,
     atoms: Vec<Atom<'a>>,
     after: Vec<u32>,
     lanes: u32,
+    /// Nodes that stay in every legal set; empty if nothing says so.
+    pinned: Vec<usize>,
 }
 
 /// One thing that persists as a whole, or not.
@@ -205,9 +207,43 @@ impl<'a> Pending<'a> {
         self.lanes as usize
     }
 
-    /// Whether the set is closed downwards.
+    /// The same with one barrier more: `first` persist before node `before`, or, without one,
+    /// before the power goes at all.
+    ///
+    /// # Panics
+    /// If one of `first` is not older than `before`.
+    #[must_use]
+    pub fn with_barrier(&self, first: &[usize], before: Option<usize>) -> Self {
+        let mut ordered = self.clone();
+        let Some(before) = before else {
+            ordered.pinned.extend(first);
+            return ordered;
+        };
+        assert!(first.iter().all(|&node| node < before), "a barrier puts older before newer");
+        ordered.after.clear();
+        for (node, persist) in ordered.nodes.iter_mut().enumerate() {
+            let start = ordered.after.len() as u32;
+            ordered.after.extend(self.after(node).map(|below| below as u32));
+            if node == before {
+                ordered.after.extend(first.iter().map(|&node| node as u32));
+            }
+            persist.after = (start, ordered.after.len() as u32);
+        }
+        ordered
+    }
+
+    /// The nodes that stay in every legal set, those that they need included.
+    pub(super) fn pinned(&self) -> Kept {
+        let mut pinned = vec![false; self.len()];
+        self.pinned.iter().for_each(|&node| pinned[node] = true);
+        self.close_up(&mut pinned);
+        pinned
+    }
+
+    /// Whether the set is closed downwards, with all that must stay.
     pub fn is_legal(&self, kept: &[bool]) -> bool {
-        (0..self.len()).all(|node| !kept[node] || self.after(node).all(|below| kept[below]))
+        self.pinned.iter().all(|&node| kept[node])
+            && (0..self.len()).all(|node| !kept[node] || self.after(node).all(|below| kept[below]))
     }
 
     /// Drops from the set what cannot persist without what is not in it.
@@ -230,8 +266,12 @@ impl<'a> Pending<'a> {
     /// comes first and the one that loses everything last. Returns whether all were visited.
     pub fn legal_sets(&self, mut visit: impl FnMut(&Kept) -> bool) -> bool {
         let mut kept = vec![true; self.len()];
+        let mut is_over = |kept: &Kept| {
+            let all_pinned = self.pinned.iter().all(|&node| kept[node]);
+            all_pinned && !visit(kept)
+        };
         loop {
-            if !visit(&kept) {
+            if is_over(&kept) {
                 return false;
             }
             // The next one, counting down: the last kept node goes, all behind it come back as
@@ -270,6 +310,19 @@ impl<'a> Pending<'a> {
             }
             _ => None,
         }
+    }
+
+    /// What a sync has to be of to cover a node: a file, or the directory of a name.
+    pub(crate) fn place(&self, node: usize) -> Ino {
+        match self.atoms(node)[0] {
+            Atom::Write { ino, .. } | Atom::Len { ino, .. } => ino,
+            Atom::Name { dir, .. } => dir,
+        }
+    }
+
+    /// The path of that; empty for the root.
+    pub(crate) fn place_name(&self, node: usize) -> String {
+        self.disk.name_of(self.place(node))
     }
 
     /// A node for people: what it is and where it came from.
@@ -328,6 +381,7 @@ impl<'a> Builder<'a> {
                 atoms: Vec::with_capacity(atoms),
                 after: Vec::with_capacity(atoms),
                 lanes: 0,
+                pinned: Vec::new(),
             },
             lane_ids: FxHashMap::default(),
             last: FxHashMap::default(),

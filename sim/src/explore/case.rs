@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use seedbed_env::map::FxHashMap;
+use seedbed_env::map::{FxHashMap, FxHashSet};
 use seedbed_faults::{Faults, Plan};
 use seedbed_traces::{Decision, OpText};
 
 use super::failures::{FailingCall, ways};
-use super::{Boot, Case, Explore, Goal, Phase, Sequence, Setting, Tally};
+use super::{Boot, Case, Explore, Goal, MissingBarrier, Phase, Sequence, Setting, Tally};
 use crate::choices::Source;
-use crate::disk::{Disk, Pending, Tear};
+use crate::disk::{Disk, Kept, Pending, Spoil, Tear};
 use crate::node::{CrashKind, NodeId};
 use crate::panics;
 use crate::sim::Sim;
@@ -25,6 +25,8 @@ pub trait CaseExplorer: Send + Sync {
     fn letters(&self) -> usize;
     /// See [`Explore::judges_failures`].
     fn judges_failures(&self) -> bool;
+    /// See [`Explore::judges_unstable`].
+    fn judges_unstable(&self) -> bool;
     /// A sequence's operations.
     ///
     /// # Errors
@@ -51,6 +53,8 @@ pub enum CaseEnd {
         story: Vec<Lost>,
         /// The call that failed on the way, if one did.
         failing: Option<Box<FailingCall>>,
+        /// The barrier that would have kept the law, if it was sought.
+        missing: Option<MissingBarrier>,
     },
     /// There is no verdict, and why.
     Inconclusive(String),
@@ -68,6 +72,8 @@ pub struct Lost {
     pub lost: Vec<(String, bool)>,
     /// Persist nodes that stayed although something older is lost.
     pub kept: Vec<String>,
+    /// The write that stayed as junk, and what that is.
+    pub junk: Option<String>,
 }
 
 /// Makes a testbed's cases explorable.
@@ -90,6 +96,10 @@ impl<T: Explore> CaseExplorer for Explorer<'_, T> {
         self.0.judges_failures()
     }
 
+    fn judges_unstable(&self) -> bool {
+        self.0.judges_unstable()
+    }
+
     fn workload(&self, sequence: &Sequence) -> Result<Vec<OpText>, String> {
         Ok(encode_ops(&self.ops(sequence)?))
     }
@@ -104,7 +114,20 @@ impl<T: Explore> CaseExplorer for Explorer<'_, T> {
         let faults = plan.draw(&mut |_, _| 0);
         let seen = FxHashMap::default();
         let failing = None;
-        let mut run = CaseRun { testbed: self.0, case, ops, faults, failing, seen, tally, go_on };
+        let spoiled = FxHashSet::default();
+        let mut run = CaseRun {
+            testbed: self.0,
+            case,
+            depth: case.depth,
+            again: false,
+            spoiled,
+            ops,
+            faults,
+            failing,
+            seen,
+            tally,
+            go_on,
+        };
         let ended = panics::catch(|| run.explore());
         match ended {
             Ok(Ok(())) => CaseEnd::Done,
@@ -128,14 +151,14 @@ impl<T: Explore> Explorer<'_, T> {
 
 /// A recorded step towards an image: where it crashed and what the crash left.
 #[derive(Clone, Debug)]
-struct Step {
+pub(super) struct Step {
     /// The operation of its boot before which it crashed; `None`: after its last one.
     at_op: Option<u64>,
     loss: Loss,
 }
 
 #[derive(Clone, Debug)]
-enum Loss {
+pub(super) enum Loss {
     /// A process crash: the cache stays.
     Process,
     /// A power loss that asks these questions and gets these answers.
@@ -145,30 +168,45 @@ enum Loss {
         lost: Vec<(String, bool)>,
         /// What stayed although something older is lost.
         kept: Vec<String>,
+        junk: Option<String>,
     },
 }
 
-struct CaseRun<'a, T: Explore> {
-    testbed: &'a T,
-    case: &'a Case,
+/// What a power loss leaves of what is pending.
+#[derive(Clone)]
+pub(super) struct Left {
+    pub(super) kept: Kept,
+    pub(super) tears: Vec<Tear>,
+    pub(super) spoil: Option<Spoil>,
+}
+
+pub(super) struct CaseRun<'a, T: Explore> {
+    pub(super) testbed: &'a T,
+    pub(super) case: &'a Case,
+    /// See [`Case::depth`].
+    pub(super) depth: u32,
+    /// Images are looked at again to find out what a violation needs.
+    pub(super) again: bool,
+    /// Images with junk that were looked at, like `seen`.
+    pub(super) spoiled: FxHashSet<(u128, u64)>,
     ops: Vec<T::Op>,
     faults: Faults,
     /// The call of the workload that fails.
     failing: Option<FailingCall>,
     /// Images and other states seen, with what was known of them: after how many crashes at least.
-    seen: FxHashMap<(u128, u64), usize>,
-    tally: &'a mut Tally,
-    go_on: &'a dyn Fn() -> bool,
+    pub(super) seen: FxHashMap<(u128, u64), usize>,
+    pub(super) tally: &'a mut Tally,
+    pub(super) go_on: &'a dyn Fn() -> bool,
 }
 
 /// What is known when a crash is over.
-struct Told<M> {
+pub(super) struct Told<M> {
     process: M,
-    power: M,
-    fingerprints: (u64, u64),
+    pub(super) power: M,
+    pub(super) fingerprints: (u64, u64),
 }
 
-type Stop = Box<CaseEnd>;
+pub(super) type Stop = Box<CaseEnd>;
 
 /// What a boot that worked came to.
 struct Worked {
@@ -213,7 +251,7 @@ impl<T: Explore> CaseRun<'_, T> {
 
     /// A world with this case's faults (left-out syncs) and no others. Calls fail in the workload's
     /// own only.
-    fn world(&self, source: Source) -> (Sim, NodeId) {
+    pub(super) fn world(&self, source: Source) -> (Sim, NodeId) {
         let mut sim = Sim::with_source(0, source, false);
         sim.set_faults(self.faults.clone());
         let node = sim.add_node("node");
@@ -260,6 +298,10 @@ impl<T: Explore> CaseRun<'_, T> {
         match boot.map_err(|failure| self.end(failure, path))? {
             Boot::Done => sim.crash(node, CrashKind::Process),
             Boot::Crashed => {}
+            Boot::Refused => {
+                let reason = "the testbed lets an engine refuse where nothing is spoiled";
+                return Err(Box::new(CaseEnd::Inconclusive(reason.to_owned())));
+            }
         }
         let (ops, disk) = (sim.ops(node), sim.disk(node));
         let nth = self.failing.as_ref().and_then(|call| call.rule.nth);
@@ -271,7 +313,7 @@ impl<T: Explore> CaseRun<'_, T> {
     }
 
     /// The image must recover and satisfy the laws; so must what is left of crashes in between.
-    fn check(
+    pub(super) fn check(
         &mut self,
         image: &Disk,
         memory: &T::Memory,
@@ -281,7 +323,7 @@ impl<T: Explore> CaseRun<'_, T> {
             return Err(Box::new(CaseEnd::Stopped));
         }
         self.tally.checked += 1;
-        let deeper = (path.len() as u32) < self.case.depth;
+        let deeper = (path.len() as u32) < self.depth;
         let (mut sim, node) = self.world(Source::Sparse(Arc::from([])));
         sim.set_disk(node, image.clone());
         if deeper {
@@ -392,7 +434,8 @@ impl<T: Explore> CaseRun<'_, T> {
             match self.check(&image.disk(), &told.power, path).map_err(|end| *end) {
                 Ok(()) => true,
                 Err(CaseEnd::Broken { violation, .. }) => {
-                    stop = Some(self.smallest(&pending, (kept, tears), &violation, told, path));
+                    let left = Left { kept: kept.clone(), tears: tears.to_vec(), spoil: None };
+                    stop = Some(self.smallest(&pending, left, &violation, told, path));
                     false
                 }
                 Err(other) => {
@@ -402,64 +445,86 @@ impl<T: Explore> CaseRun<'_, T> {
             }
         });
         self.tally.unexhausted += u64::from(!count.exhaustive);
-        stop.map_or(Ok(()), Err)
+        match stop {
+            Some(stop) => Err(stop),
+            // What recovery verifies does not depend on which call had failed.
+            None if self.case.unstable && self.failing.is_none() => {
+                self.spoil_each(&pending, told, path)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Gives back to the image whatever the violation does not need to be lost: what remains lost
-    /// must, each alone, have been durable.
-    fn smallest(
+    /// must, each alone, have been durable. Then says which barrier would have kept the law.
+    pub(super) fn smallest(
         &mut self,
         pending: &Pending<'_>,
-        (kept, tears): (&[bool], &[Tear]),
+        mut left: Left,
         violation: &Violation,
         told: &Told<T::Memory>,
         path: &mut Vec<Step>,
     ) -> Stop {
-        let (mut kept, mut tears) = (kept.to_vec(), tears.to_vec());
-        let mut broken = self.broken(pending, (&kept, &tears), told, path);
+        let again = std::mem::replace(&mut self.again, true);
+        let mut broken = self.broken(pending, &left, told, path);
         // Newest first: older nodes are what newer ones need.
-        let mut rest: Vec<usize> = (0..pending.len()).filter(|&node| !kept[node]).collect();
+        let mut rest = left.lost();
         while let Some(node) = rest.pop() {
-            if kept[node] {
-                continue;
-            }
-            let mut fuller = kept.clone();
-            fuller[node] = true;
-            pending.close_up(&mut fuller);
-            let fewer: Vec<Tear> =
-                tears.iter().copied().filter(|tear| !fuller[tear.node]).collect();
-            let still = self.broken(pending, (&fuller, &fewer), told, path);
+            let Some(fuller) = left.with(pending, node) else { continue };
+            let still = self.broken(pending, &fuller, told, path);
             if let Some(CaseEnd::Broken { violation: other, .. }) = still.as_deref()
                 && other.law == violation.law
             {
-                (kept, tears, broken) = (fuller, fewer, still);
-                rest = (0..pending.len()).filter(|&node| !kept[node]).collect();
+                (left, broken) = (fuller, still);
+                rest = left.lost();
             }
         }
-        broken.unwrap_or_else(|| {
+        self.again = again;
+        let Some(mut broken) = broken else {
             let reason = format!("a broken law ({}) did not show again", violation.law);
-            Box::new(CaseEnd::Inconclusive(reason))
-        })
+            return Box::new(CaseEnd::Inconclusive(reason));
+        };
+        if again {
+            return broken;
+        }
+        if last_loss(&broken) > Some(path.len() - 1) {
+            // A later crash is to blame: its crash point says what is missing.
+            return self.broken(pending, &left, told, path).unwrap_or(broken);
+        }
+        self.find_missing(&mut broken, (pending, &left), told, path);
+        broken
     }
 
     /// Checks one image afresh.
-    fn broken(
+    pub(super) fn broken(
         &mut self,
         pending: &Pending<'_>,
-        (kept, tears): (&[bool], &[Tear]),
+        left: &Left,
         told: &Told<T::Memory>,
         path: &mut Vec<Step>,
     ) -> Option<Stop> {
         if let Some(step) = path.last_mut() {
-            step.loss = power_loss(pending, kept, tears);
+            step.loss = power_loss(pending, left, self.case.unstable);
         }
+        self.forget();
+        match left.spoil {
+            None => self.check(&pending.image(&left.kept, &left.tears), &told.power, path).err(),
+            Some(spoil) => {
+                let image = pending.spoiled_image(&left.kept, spoil);
+                self.check_spoiled(image, &told.power, path).err()
+            }
+        }
+    }
+
+    /// All images are new again.
+    pub(super) fn forget(&mut self) {
         self.seen.clear();
-        self.check(&pending.image(kept, tears), &told.power, path).err()
+        self.spoiled.clear();
     }
 
     /// Whether this was not looked at yet with clients that were told the same, after as many
     /// crashes or fewer: fewer leave more to come.
-    fn is_new(&mut self, hash: u128, told: u64, depth: usize) -> bool {
+    pub(super) fn is_new(&mut self, hash: u128, told: u64, depth: usize) -> bool {
         let before = self.seen.entry((hash, told)).or_insert(usize::MAX);
         let new = depth < *before;
         *before = depth.min(*before);
@@ -467,12 +532,13 @@ impl<T: Explore> CaseRun<'_, T> {
         new
     }
 
-    fn end(&self, failure: Failure, path: &[Step]) -> Stop {
+    pub(super) fn end(&self, failure: Failure, path: &[Step]) -> Stop {
         Box::new(match failure {
             Failure::Inconclusive(reason) => CaseEnd::Inconclusive(reason),
             Failure::Violation(violation) => CaseEnd::Broken {
                 violation,
                 answers: decisions(answers(self.drawn(), path)),
+                missing: None,
                 story: story(path),
                 failing: self.failing.clone().map(Box::new),
             },
@@ -480,17 +546,51 @@ impl<T: Explore> CaseRun<'_, T> {
     }
 }
 
-/// A power loss that leaves this image, as questions and answers.
-fn power_loss(pending: &Pending<'_>, kept: &[bool], tears: &[Tear]) -> Loss {
-    let answers = pending.answers(kept, tears);
+impl Left {
+    /// The nodes that do not stay, in program order.
+    pub(super) fn lost(&self) -> Vec<usize> {
+        (0..self.kept.len()).filter(|&node| !self.kept[node]).collect()
+    }
+
+    /// The same with one node more, and what that needs; `None` if the node stays anyway, or
+    /// proves that the spoiled write is there.
+    fn with(&self, pending: &Pending<'_>, node: usize) -> Option<Self> {
+        let mut kept = self.kept.clone();
+        kept[node] = true;
+        pending.close_up(&mut kept);
+        let can_spoil = |spoil: Spoil| pending.can_spoil(&kept, spoil.node);
+        if self.kept[node] || !self.spoil.is_none_or(can_spoil) {
+            return None;
+        }
+        let tears = self.tears.iter().copied().filter(|tear| !kept[tear.node]).collect();
+        Some(Self { kept, tears, spoil: self.spoil })
+    }
+}
+
+/// The number of the last crash that took anything.
+pub(super) fn last_loss(end: &CaseEnd) -> Option<usize> {
+    let CaseEnd::Broken { story, .. } = end else { return None };
+    story.iter().rposition(|step| !step.lost.is_empty())
+}
+
+/// A power loss that leaves this image, as questions and answers; `unstable` if junk is one of the
+/// questions.
+fn power_loss(pending: &Pending<'_>, left: &Left, unstable: bool) -> Loss {
+    let Left { kept, tears, spoil } = left;
+    let answers = pending.answers(kept, tears, unstable.then_some(*spoil));
     let is_torn = |node: usize| tears.iter().any(|tear| tear.node == node);
-    let lost = (0..pending.len()).filter(|&node| !kept[node]);
-    let lost: Vec<(String, bool)> =
-        lost.map(|node| (pending.describe(node), is_torn(node))).collect();
+    let lost = left.lost().into_iter().map(|node| (pending.describe(node), is_torn(node)));
     // What stayed although something older did not.
     let first_lost = kept.iter().position(|kept| !kept).unwrap_or(kept.len());
     let later = (first_lost..pending.len()).filter(|&node| kept[node]);
-    Loss::Power { answers, lost, kept: later.map(|node| pending.describe(node)).collect() }
+    let junk =
+        |spoil: &Spoil| format!("{}: {}", pending.describe(spoil.node), spoil.junk.describe());
+    Loss::Power {
+        answers,
+        lost: lost.collect(),
+        kept: later.map(|node| pending.describe(node)).collect(),
+        junk: spoil.as_ref().map(junk),
+    }
 }
 
 /// What a run is asked that crashes and loses power like this, after what was `drawn`.
@@ -543,11 +643,13 @@ fn decisions(asked: Vec<(&'static str, u64)>) -> Vec<Decision> {
 
 fn story(path: &[Step]) -> Vec<Lost> {
     let lost = |step: &Step| {
-        let (power, lost, kept) = match &step.loss {
-            Loss::Process => (false, Vec::new(), Vec::new()),
-            Loss::Power { lost, kept, .. } => (true, lost.clone(), kept.clone()),
+        let (power, lost, kept, junk) = match &step.loss {
+            Loss::Process => (false, Vec::new(), Vec::new(), None),
+            Loss::Power { lost, kept, junk, .. } => {
+                (true, lost.clone(), kept.clone(), junk.clone())
+            }
         };
-        Lost { at_op: step.at_op, power, lost, kept }
+        Lost { at_op: step.at_op, power, lost, kept, junk }
     };
     path.iter().map(lost).collect()
 }
@@ -555,7 +657,7 @@ fn story(path: &[Step]) -> Vec<Lost> {
 impl Case {
     /// The plan under which this case's answers mean what they say.
     pub fn plan(&self) -> Plan {
-        use seedbed_faults::{CountRange, DiskPlan, NodePlan, Ratio, RatioRange};
+        use seedbed_faults::{CountRange, DevicePlan, DiskPlan, NodePlan, Ratio, RatioRange};
         let half = Ratio::new(1, 2);
         Plan {
             name: "explore".to_owned(),
@@ -570,6 +672,15 @@ impl Case {
                 crash_after_ops: CountRange::new(1, OPS_MAX),
                 power_loss_probability: RatioRange::just(half),
                 ..NodePlan::default()
+            },
+            device: DevicePlan {
+                garbage_probability: RatioRange::just(if self.unstable {
+                    half
+                } else {
+                    Ratio::NEVER
+                }),
+                garbage_in_write: self.unstable,
+                ..DevicePlan::default()
             },
             rules: self.rules.clone(),
             ..Plan::default()

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use seedbed_faults::{Profile, Rule};
 use seedbed_traces::Trace;
 
-use super::{Case, CaseEnd, CaseExplorer, FailingCall, Lost, Sequence, Setting, Tally};
+use super::{
+    Case, CaseEnd, CaseExplorer, FailingCall, Lost, MissingBarrier, Sequence, Setting, Tally,
+};
 use crate::choices::Source;
 use crate::disk::Bounds;
 use crate::testbed::{Job, Outcome, Scenario, Violation};
@@ -39,6 +41,8 @@ pub struct Exploration {
     pub rules: Vec<Rule>,
     /// Each disk call of the workload fails once, one in a run.
     pub failures: bool,
+    /// Junk is put in the place of unstable writes, where the testbed judges that.
+    pub unstable: bool,
     /// Stop after this many violations; 0 = never.
     pub violations_max: usize,
     /// Cases before this one are done already.
@@ -62,6 +66,7 @@ impl Default for Exploration {
             plant: None,
             rules: Vec::new(),
             failures: false,
+            unstable: true,
             violations_max: 1,
             first_case: 0,
             cases_max: u64::MAX,
@@ -82,6 +87,8 @@ pub struct Finding {
     pub story: Vec<Lost>,
     /// The call that failed on the way, if one did; its rule is one of the case's.
     pub failing: Option<Box<FailingCall>>,
+    /// The barrier that would have kept the law; `None` if no loss is to blame.
+    pub missing: Option<MissingBarrier>,
     /// The run as a trace, which replays. `None` if the ordinary run does not break the same law.
     pub trace: Option<Box<Trace>>,
 }
@@ -178,6 +185,7 @@ struct Space {
     sequences: Vec<Sequence>,
     settings: Vec<Setting>,
     profiles: Vec<Profile>,
+    unstable: bool,
 }
 
 impl Space {
@@ -198,7 +206,8 @@ impl Space {
             what.settings.is_empty() || what.settings.iter().any(|name| name == setting.name)
         };
         let settings = explorer.settings().into_iter().filter(wanted).collect();
-        Self { sequences, settings, profiles: what.profiles.clone() }
+        let unstable = what.unstable && explorer.judges_unstable();
+        Self { sequences, settings, profiles: what.profiles.clone(), unstable }
     }
 
     fn len(&self) -> u64 {
@@ -223,6 +232,7 @@ impl Space {
             plant: what.plant.clone(),
             rules: what.rules.clone(),
             failures: what.failures,
+            unstable: self.unstable,
         }
     }
 }
@@ -293,11 +303,12 @@ impl Shared<'_> {
             match end {
                 CaseEnd::Done | CaseEnd::Stopped => {}
                 CaseEnd::Inconclusive(reason) => explored.inconclusive.push((number, reason)),
-                CaseEnd::Broken { violation, answers, story, failing } => {
+                CaseEnd::Broken { violation, answers, story, failing, missing } => {
                     let mut case = self.space.case(number, self.what);
                     case.rules.extend(failing.iter().map(|call| call.rule.clone()));
                     let trace = self.trace_of(&case, &violation, answers);
-                    let finding = Finding { number, case, violation, story, failing, trace };
+                    let finding =
+                        Finding { number, case, violation, story, failing, missing, trace };
                     explored.found.push(finding);
                     let max = self.what.violations_max;
                     if max > 0 && explored.found.len() >= max {

@@ -12,13 +12,17 @@
 //!
 //! While a disk has at most [`Bounds::images`] distinct images the answer is **exhaustive** for
 //! that crash point; beyond, prefixes of the program order with a few deviations are looked at, and
-//! the result says so. A broken law comes as answers to the world's decisions: an ordinary trace,
+//! the result says so. Besides, junk is put where an unstable write is ([`Case::unstable`]).
+//!
+//! A broken law comes as answers to the world's decisions: an ordinary trace,
 //! which replays and shrinks like any other.
 
 mod case;
 mod cases;
 mod coverage;
 mod failures;
+mod missing;
+mod unstable;
 
 use seedbed_faults::{Profile, Rule};
 
@@ -31,6 +35,7 @@ pub use case::{CaseEnd, CaseExplorer, Lost, explorer};
 pub use cases::{Exploration, ExploreProgress, Explored, Finding, explore};
 pub use coverage::{Coverage, Phase, Relaxation};
 pub use failures::FailingCall;
+pub use missing::MissingBarrier;
 
 /// A testbed whose parts can be run one by one, on clones of its disk.
 pub trait Explore: Testbed {
@@ -73,6 +78,13 @@ pub trait Explore: Testbed {
         false
     }
 
+    /// Whether the testbed knows what [`LAW_UNSTABLE`](crate::LAW_UNSTABLE) needs: where
+    /// [`Sim::has_unstable_junk`], an engine that reports corruption and serves nothing is
+    /// [`Boot::Refused`], and its run is over; all else is judged as ever.
+    fn judges_unstable(&self) -> bool {
+        false
+    }
+
     /// The last boot ended in this way.
     fn crashed(&self, sim: &Sim, memory: &mut Self::Memory, kind: CrashKind);
 
@@ -97,6 +109,8 @@ pub enum Boot {
     Done,
     /// By its crash.
     Crashed,
+    /// The engine reported corruption and served nothing; see [`Explore::judges_unstable`].
+    Refused,
 }
 
 /// A setting of the engine: answers to the decisions that draw it.
@@ -138,6 +152,8 @@ pub struct Case {
     pub rules: Vec<Rule>,
     /// Each disk call of the workload fails once, one in a run.
     pub failures: bool,
+    /// Junk is put in the place of each write that nothing has made durable, one in an image.
+    pub unstable: bool,
 }
 
 /// Counts of an exploration.
@@ -151,6 +167,8 @@ pub struct Tally {
     pub pruned: u64,
     /// Of these, images that were recovered and judged.
     pub checked: u64,
+    /// Images with junk in the place of a write that were recovered and judged; not among `found`.
+    pub spoiled: u64,
     /// Syncs that were left out or weakened, as the rules say.
     pub omitted: u64,
     /// Runs of workloads in which a call failed.
@@ -168,6 +186,7 @@ impl Tally {
         self.found += other.found;
         self.pruned += other.pruned;
         self.checked += other.checked;
+        self.spoiled += other.spoiled;
         self.omitted += other.omitted;
         self.failures += other.failures;
         self.unexhausted += other.unexhausted;

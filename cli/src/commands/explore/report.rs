@@ -6,7 +6,8 @@ use std::time::Duration;
 use seedbed::Scenario;
 use seedbed::disk::{Bounds, NodeOp};
 use seedbed::explore::{
-    Coverage, Exploration, Explored, Finding, Lost, Phase, Relaxation, Sequence, Tally,
+    Coverage, Exploration, Explored, Finding, Lost, MissingBarrier, Phase, Relaxation, Sequence,
+    Tally,
 };
 use seedbed::faults::Rule;
 use seedbed::traces::escape;
@@ -59,9 +60,15 @@ pub(super) fn report(
         for what in &step.kept {
             field(cx, "  kept", what);
         }
+        if let Some(what) = &step.junk {
+            field(cx, "  junk", what);
+        }
     }
     if let Some(ordering) = finding.ordering() {
         field(cx, "order", &ordering);
+    }
+    if let Some(missing) = &finding.missing {
+        field(cx, "missing", &missing.to_string());
     }
     match trace {
         Ok(path) => {
@@ -181,6 +188,10 @@ pub(super) fn conclude(
         let runs = grouped(explored.tally.failures);
         cx.out.line(format_args!("a call failed in {runs} runs of the workloads"));
     }
+    if explored.tally.spoiled > 0 {
+        let images = grouped(explored.tally.spoiled);
+        cx.out.line(format_args!("in {images} images more an unstable write was junk"));
+    }
     match explored.found.len() {
         0 => cx.out.line(paint(GOOD, "no violation")),
         found => {
@@ -203,6 +214,7 @@ pub(super) struct ExploreJson<'a> {
     images: u64,
     pruned: u64,
     checked: u64,
+    spoiled: u64,
     exhaustive: bool,
     unexhausted: u64,
     failures: u64,
@@ -223,6 +235,7 @@ struct FoundJson<'a> {
     expected: &'a str,
     got: &'a str,
     ordering: Option<String>,
+    missing: Option<&'a MissingBarrier>,
     failing: Option<&'a Rule>,
     crashes: &'a [Lost],
     trace: Option<String>,
@@ -244,6 +257,7 @@ impl<'a> ExploreJson<'a> {
             expected: &finding.violation.expected,
             got: &finding.violation.got,
             ordering: finding.ordering(),
+            missing: finding.missing.as_ref(),
             failing: finding.failing.as_ref().map(|call| &call.rule),
             crashes: &finding.story,
             trace: trace.as_ref().ok().map(|path| path.to_string_lossy().into_owned()),
@@ -260,6 +274,7 @@ impl<'a> ExploreJson<'a> {
             images: explored.tally.found,
             pruned: explored.tally.pruned,
             checked: explored.tally.checked,
+            spoiled: explored.tally.spoiled,
             exhaustive: explored.is_exhaustive(),
             unexhausted: explored.tally.unexhausted,
             failures: explored.tally.failures,

@@ -6,6 +6,7 @@ mod media;
 mod posix;
 mod profiles;
 mod reach;
+mod unstable;
 
 use std::collections::BTreeSet;
 
