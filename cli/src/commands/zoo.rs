@@ -37,6 +37,8 @@ struct Specimen<'a> {
     declared: Option<Profile>,
     /// Why it may show on a more realistic one as well.
     left_open: &'static str,
+    /// The preset to look for it under, if not the plan that is asked for.
+    plan: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -166,6 +168,7 @@ fn specimens_of<'a>(
         breaks: plant.breaks,
         declared: plant.severity,
         left_open: plant.left_open,
+        plan: plant.plan,
     });
     let plants: Vec<_> =
         plants.filter(|plant| only.is_none_or(|name| name == plant.name)).collect();
@@ -190,6 +193,7 @@ fn specimens_of<'a>(
         breaks: &[],
         declared: declared(at),
         left_open: "",
+        plan: None,
     };
     let syncs: Vec<_> = sites.iter().enumerate().map(sync).collect();
     Ok(plants.into_iter().chain(syncs).collect())
@@ -249,7 +253,9 @@ impl Watcher<'_, '_, '_> {
 
     fn sweep(&mut self, fate: &mut Fate, profile: Option<Profile>) -> Option<BySweep> {
         let Specimen { scenario, kind, ref name, .. } = *self.specimen;
-        let (mut what, mut plan) = (self.what.clone(), Plan::clone(&self.what.plan));
+        let asked = || Plan::clone(&self.what.plan);
+        let own = self.specimen.plan.and_then(|preset| Plan::preset(preset).ok());
+        let (mut what, mut plan) = (self.what.clone(), own.unwrap_or_else(asked));
         plan.disk.profiles = profile.map_or(plan.disk.profiles, |profile| vec![profile]);
         match kind {
             Kind::Bug | Kind::Benign => what.plant = Some(name.clone()),
