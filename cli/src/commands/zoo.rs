@@ -147,6 +147,8 @@ pub(crate) fn zoo(cx: &mut Context<'_>, args: &ZooArgs) -> Result<Exit, Failure>
     if args.json {
         let interrupted = cx.is_stopped();
         cx.out.json(&ZooJson { specimens: &fates, interrupted, exit_code: exit.code() });
+    } else if args.markdown {
+        markdown(cx, &fates);
     } else {
         tell(cx, &fates);
     }
@@ -253,9 +255,15 @@ impl Watcher<'_, '_, '_> {
 
     fn sweep(&mut self, fate: &mut Fate, profile: Option<Profile>) -> Option<BySweep> {
         let Specimen { scenario, kind, ref name, .. } = *self.specimen;
-        let asked = || Plan::clone(&self.what.plan);
-        let own = self.specimen.plan.and_then(|preset| Plan::preset(preset).ok());
-        let (mut what, mut plan) = (self.what.clone(), own.unwrap_or_else(asked));
+        let plan = match self.specimen.plan {
+            None => Some(Plan::clone(&self.what.plan)),
+            Some(preset) => Plan::preset(preset),
+        };
+        let Some(mut plan) = plan else {
+            fate.trouble = Some("it declares a plan that is no preset".to_owned());
+            return None;
+        };
+        let mut what = self.what.clone();
         plan.disk.profiles = profile.map_or(plan.disk.profiles, |profile| vec![profile]);
         match kind {
             Kind::Bug | Kind::Benign => what.plant = Some(name.clone()),
@@ -444,6 +452,33 @@ fn tell(cx: &mut Context<'_>, fates: &[Fate]) {
         0 if cx.is_stopped() => cx.err.line(paint(NOTE, "interrupted")),
         0 => cx.out.line(paint(GOOD, "every plant was caught, every benign one was let be")),
         wrong => cx.out.line(paint(BAD, format_args!("{wrong} not as it should be"))),
+    }
+}
+
+/// The table as books have it: what depends on the machine is left out.
+fn markdown(cx: &mut Context<'_>, fates: &[Fate]) {
+    /// Which cells of a row, and what they are called.
+    const COLUMNS: [(usize, &str); 10] = [
+        (2, "name"),
+        (1, "kind"),
+        (3, "result"),
+        (4, "seeds"),
+        (5, "cases"),
+        (7, "ops"),
+        (8, "decisions"),
+        (9, "nodes"),
+        (12, "law"),
+        (11, "shows on"),
+    ];
+    cx.out.line(format_args!("| {} |", COLUMNS.map(|(_, name)| name).join(" | ")));
+    cx.out.line(format_args!("|{}", "---|".repeat(COLUMNS.len())));
+    for fate in fates {
+        let row = row(fate);
+        let cells = COLUMNS.map(|(cell, name)| match name {
+            "name" => format!("`{}`", row[cell]),
+            _ => row[cell].clone(),
+        });
+        cx.out.line(format_args!("| {} |", cells.join(" | ")));
     }
 }
 
