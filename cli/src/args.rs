@@ -433,13 +433,17 @@ pub(crate) struct ZooArgs {
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX as i64))]
     pub jobs: Option<u16>,
-    /// Fault plan: a name from `list`, or a TOML file.
+    /// Fault plan: a name from `list`, or a TOML file. A plant that declares a plan of its own is
+    /// looked for under that.
     #[arg(short, long, default_value = "rough", env = "SEEDBED_FAULTS", hide_env_values = true)]
     #[arg(value_name = "PLAN")]
     pub faults: String,
     /// Most runs to shrink each violation; 0 = do not shrink.
     #[arg(long, default_value_t = 2_000, value_name = "N")]
     pub shrink_runs: u64,
+    /// Print the table in Markdown.
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

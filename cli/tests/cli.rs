@@ -306,6 +306,8 @@ fn the_zoo_wants_bugs_caught_and_twins_let_be() {
     let ran = run("zoo log --seeds 400 --faults crashes")
         .expect(Exit::Fine, &["no_sync", "caught", "extra_sync", "silent"]);
     assert!(ran.out.contains("every plant was caught"), "{}", ran.out);
+    run("zoo log --seeds 400 --faults crashes --markdown")
+        .expect(Exit::Fine, &["| name | kind | result |", "|---|---|"]);
     let json = run("zoo log --seeds 400 --faults crashes --json").expect(Exit::Fine, &[]).json();
     let caught = &json["specimens"][0]["caught"]["swept"];
     assert_eq!((&caught["replays"], &json["exit_code"]), (&true.into(), &0.into()));

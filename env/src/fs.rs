@@ -10,7 +10,8 @@ use std::io;
 use std::path::Path;
 
 /// How to open a file; the fields mean what [`std::fs::OpenOptions`]' methods of the same name
-/// mean. There is no append mode: all I/O is positional.
+/// mean. The last three are open(2)'s and Linux': elsewhere opening with them is an `Unsupported`
+/// error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
     /// Allow reading.
@@ -23,12 +24,36 @@ pub struct OpenOptions {
     pub create_new: bool,
     /// Cut the file to length zero (needs `write`).
     pub truncate: bool,
+    /// `O_APPEND`: every write goes to the end of the file, whatever its offset (needs `write`, and
+    /// no `truncate`).
+    pub append: bool,
+    /// `O_DIRECT`: reads and writes go past the page cache. A write that has returned is not
+    /// durable: the device's cache and the metadata still need a sync. Offsets and lengths are
+    /// multiples of [`DIRECT_ALIGN`], or the call fails with EINVAL (some file systems take them
+    /// all the same); memory may lie anywhere.
+    pub direct: bool,
+    /// `O_DSYNC`: each write returns when its own bytes are as durable as
+    /// [`File::sync_data`] makes them; other bytes of the file are not its business.
+    pub dsync: bool,
 }
+
+/// What offsets and lengths of `direct` I/O are multiples of, in bytes, on devices with blocks of
+/// that size, as the simulated ones have; there are others with blocks of 4096.
+pub const DIRECT_ALIGN: u64 = 512;
 
 impl OpenOptions {
     /// No access at all; set what is needed.
     pub const fn new() -> Self {
-        Self { read: false, write: false, create: false, create_new: false, truncate: false }
+        Self {
+            read: false,
+            write: false,
+            create: false,
+            create_new: false,
+            truncate: false,
+            append: false,
+            direct: false,
+            dsync: false,
+        }
     }
 
     /// Opens an existing file for reading.
@@ -71,19 +96,39 @@ impl OpenOptions {
         self
     }
 
+    /// Sets [`Self::append`].
+    pub const fn append(mut self, yes: bool) -> Self {
+        self.append = yes;
+        self
+    }
+
+    /// Sets [`Self::direct`].
+    pub const fn direct(mut self, yes: bool) -> Self {
+        self.direct = yes;
+        self
+    }
+
+    /// Sets [`Self::dsync`].
+    pub const fn dsync(mut self, yes: bool) -> Self {
+        self.dsync = yes;
+        self
+    }
+
     /// Whether the combination is one the operating system would take.
     ///
     /// # Errors
-    /// `InvalidInput` when no access is asked for, or when a creating or truncating option is
-    /// given without `write`.
+    /// `InvalidInput` when no access is asked for, when a creating, truncating or appending option
+    /// is given without `write`, or `append` with `truncate`.
     pub fn validate(&self) -> io::Result<()> {
-        let changes = self.create || self.create_new || self.truncate;
-        if self.write || self.read && !changes {
+        let changes = self.create || self.create_new || self.truncate || self.append;
+        let clashes = self.append && self.truncate;
+        if !clashes && (self.write || self.read && !changes) {
             return Ok(());
         }
         Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "open needs read or write, and create, create_new and truncate need write",
+            "open needs read or write; create, create_new, truncate and append need write; append \
+             and truncate exclude each other",
         ))
     }
 }
@@ -118,7 +163,7 @@ pub trait File: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = io::Result<usize>> + Send;
 
     /// Writes at most `buf.len()` bytes at `offset`, growing the file if needed. May write fewer
-    /// bytes than were given.
+    /// bytes than were given. A file opened with `append` is written at its end instead.
     #[track_caller]
     fn write_at(&self, buf: &[u8], offset: u64) -> impl Future<Output = io::Result<usize>> + Send;
 
@@ -133,6 +178,25 @@ pub trait File: Send + Sync + Sized + 'static {
     /// Makes data, length and attributes durable (`fsync`). Errors as for [`Self::sync_data`].
     #[track_caller]
     fn sync_all(&self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Writes back the pages of a range and waits for them (sync_file_range(2), Linux; elsewhere
+    /// an `Unsupported` error). `len` 0 is up to the end of the file.
+    ///
+    /// **Not a sync**: the device's cache is not flushed, and neither the file's length nor what
+    /// else is needed to find new bytes is written.
+    #[track_caller]
+    fn sync_range(&self, offset: u64, len: u64) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Allocates space for a range, which reads as zeros where there was nothing (fallocate(2),
+    /// Linux; elsewhere, and on file systems that cannot, an `Unsupported` error). The file gets
+    /// longer to hold it, unless `keep_size`.
+    #[track_caller]
+    fn allocate(
+        &self,
+        offset: u64,
+        len: u64,
+        keep_size: bool,
+    ) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Cuts or extends (with zeros) the file to `len` bytes.
     #[track_caller]
@@ -211,6 +275,15 @@ pub trait Fs: Clone + Send + Sync + 'static {
     /// after [`Self::sync_dir`] of both directories.
     #[track_caller]
     fn rename<P: AsRef<Path> + Send, Q: AsRef<Path> + Send>(
+        &self,
+        from: P,
+        to: Q,
+    ) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Gives a file one more name; `AlreadyExists` if there is one. Durable only after
+    /// [`Self::sync_dir`] of its directory.
+    #[track_caller]
+    fn hard_link<P: AsRef<Path> + Send, Q: AsRef<Path> + Send>(
         &self,
         from: P,
         to: Q,

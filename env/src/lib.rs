@@ -28,7 +28,7 @@ pub mod sync;
 
 pub use clock::{Clock, Instant, WallTime};
 pub use entropy::Entropy;
-pub use fs::{DirEntry, File, FileKind, Fs, OpenOptions};
+pub use fs::{DIRECT_ALIGN, DirEntry, File, FileKind, Fs, OpenOptions};
 pub use net::{Listener, Net, Stream};
 #[cfg(feature = "os")]
 pub use os::{OsEnv, OsFile, OsListener, OsStream};

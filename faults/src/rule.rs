@@ -68,6 +68,12 @@ op_kinds! {
     RemoveDir "remove_dir",
     /// Lists a folder.
     ReadDir "read_dir",
+    /// Gives a file one more name.
+    HardLink "hard_link",
+    /// Allocates space in a file.
+    Allocate "allocate",
+    /// Writes back pages of a file, which is no sync.
+    SyncRange "sync_range",
 }
 
 impl OpKind {
@@ -122,8 +128,8 @@ impl FromStr for On {
         let mut known = ops.chain([Self::Sync, Self::Any]);
         known.find(|on| on.name() == text).ok_or_else(|| {
             let expected = "open, read, write, sync_data, sync_all, sync_dir, set_len, rename, \
-                            remove_file, create_dir, remove_dir, read_dir, sync (any of the \
-                            three) or any";
+                            remove_file, create_dir, remove_dir, read_dir, hard_link, allocate, \
+                            sync_range, sync (any of sync_data, sync_all, sync_dir) or any";
             let why = "there is no such operation";
             ParseError::new("operation", text, why, expected)
         })

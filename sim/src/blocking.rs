@@ -98,6 +98,16 @@ impl BlockingFs {
         settle(self.env.submit_rename(from, to, Location::caller()))
     }
 
+    /// Gives a file one more name; see [`seedbed_env::Fs::hard_link`].
+    ///
+    /// # Errors
+    /// As the operating system's, and when the node crashes.
+    #[track_caller]
+    pub fn hard_link(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+        let (from, to) = (utf8(from.as_ref())?, utf8(to.as_ref())?);
+        settle(self.env.submit_hard_link(from, to, Location::caller()))
+    }
+
     /// Removes a file's name.
     ///
     /// # Errors
@@ -165,7 +175,12 @@ impl BlockingFile {
     /// As the operating system's, and when the node crashes.
     #[track_caller]
     pub fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        settle(self.file.submit_write(buf, offset, Location::caller()))
+        let site = Location::caller();
+        if self.file.writes_otherwise() {
+            let through = settle(self.file.submit_through(buf, offset, site))?;
+            return self.file.end_through(through);
+        }
+        settle(self.file.submit_write(buf, offset, site))
     }
 
     /// Reads exactly `buf.len()` bytes at `offset`.
@@ -221,6 +236,25 @@ impl BlockingFile {
     fn sync(&self, op: OpKind, site: &'static Location<'static>) -> io::Result<()> {
         let barrier = settle(self.file.submit_sync(op, site))?;
         self.file.end_sync(barrier)
+    }
+
+    /// Writes back the pages of a range, which is no sync; see [`seedbed_env::File::sync_range`].
+    ///
+    /// # Errors
+    /// As the operating system's, and when the node crashes.
+    #[track_caller]
+    pub fn sync_range(&self, offset: u64, len: u64) -> io::Result<()> {
+        let begun = settle(self.file.submit_sync_range(offset, len, Location::caller()))?;
+        self.file.end_sync_range(begun)
+    }
+
+    /// Allocates space for a range; see [`seedbed_env::File::allocate`].
+    ///
+    /// # Errors
+    /// As the operating system's, and when the node crashes.
+    #[track_caller]
+    pub fn allocate(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
+        settle(self.file.submit_allocate(offset, len, keep_size, Location::caller()))
     }
 
     /// Cuts or extends the file to `len` bytes.

@@ -31,6 +31,30 @@ pub(crate) struct Call<'a> {
     pub ino: Option<Ino>,
     /// While events are recorded, a checksum of the bytes to write; else 0.
     pub sum: u32,
+    pub how: How,
+}
+
+/// What else a call was told, by itself or by its handle.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct How {
+    /// A write that goes past the page cache.
+    pub direct: bool,
+    /// A write that returns when it is durable.
+    pub dsync: bool,
+    /// Space that leaves the length alone.
+    pub keep_size: bool,
+}
+
+impl Call<'_> {
+    /// Whether its end says that something is durable, so that a device can lie about it.
+    fn promises(&self) -> bool {
+        self.op.is_sync() || self.how.dsync
+    }
+
+    /// Whether it waits for pages to reach the device.
+    pub(crate) fn writes_back(&self) -> bool {
+        self.promises() || self.op == OpKind::SyncRange || self.how.direct
+    }
 }
 
 /// A call that was made: when it returns and what.
@@ -196,7 +220,9 @@ impl World {
         let disk = &mut self.nodes[call.env.node as usize].disk;
         // What the operation itself would have said does not matter: it reports the injected error.
         let _ = match call.op {
-            op if op.is_sync() => apply(disk, Effect::Failed(code)).map(drop),
+            op if op.is_sync() || op == OpKind::SyncRange => {
+                apply(disk, Effect::Failed(code)).map(drop)
+            }
             OpKind::Open | OpKind::Read | OpKind::ReadDir => Ok(()),
             OpKind::Write => {
                 match self.choices.choose("fail.bytes", call.len as u64 + 1) as usize {
@@ -282,7 +308,7 @@ impl World {
         extra_ns: u64,
     ) -> Submitted<T> {
         self.tape_call(call);
-        let latency = self.latency_of(call.op);
+        let latency = self.latency_of(call);
         let drawn = self.choices.choose("latency", latency.span());
         let at = self.now.saturating_add(latency.min_ns + drawn).saturating_add(extra_ns);
         if cause != Some(FaultKind::NoSpace.name()) && is_no_space(&result) {
@@ -319,12 +345,12 @@ impl World {
         }
     }
 
-    fn latency_of(&self, op: OpKind) -> DurationRange {
+    fn latency_of(&self, call: Call<'_>) -> DurationRange {
         let disk = &self.faults.disk;
-        match op {
+        match call.op {
             OpKind::Read => disk.read_latency,
-            OpKind::Write => disk.write_latency,
-            op if op.is_sync() => disk.sync_latency,
+            OpKind::Write if !call.how.dsync => disk.write_latency,
+            op if op.is_sync() || call.writes_back() => disk.sync_latency,
             _ => disk.metadata_latency,
         }
     }
@@ -369,12 +395,17 @@ impl World {
         let (error, label): (Ratio, _) = match call.op {
             OpKind::Read => (disk.read_error_probability, "fault.read_error"),
             OpKind::Write => (disk.write_error_probability, "fault.write_error"),
-            op if op.is_sync() => (disk.sync_error_probability, "fault.sync_error"),
+            op if op.is_sync() || op == OpKind::SyncRange => {
+                (disk.sync_error_probability, "fault.sync_error")
+            }
             _ => (disk.metadata_error_probability, "fault.metadata_error"),
         };
         // At a sync it is late: space is found missing when the pages are written back.
-        let takes_space = matches!(call.op, OpKind::Write | OpKind::CreateDir | OpKind::Rename)
-            || call.op.is_sync();
+        let takes_space = match call.op {
+            OpKind::Write | OpKind::CreateDir | OpKind::Rename => true,
+            OpKind::HardLink | OpKind::Allocate | OpKind::SyncRange => true,
+            op => op.is_sync(),
+        };
         let no_space = if takes_space { disk.no_space_probability } else { Ratio::NEVER };
         let short = match call.op {
             OpKind::Read if call.len > 1 => disk.short_read_probability,
@@ -393,7 +424,7 @@ impl World {
             return Fate::Short(short_kind(call.op));
         }
         let lie = self.faults.device.lying_sync_probability;
-        if call.op.is_sync() && self.choices.chance("fault.lying_sync", lie) {
+        if call.promises() && self.choices.chance("fault.lying_sync", lie) {
             return Fate::Lie;
         }
         self.misread(call).map_or(Fate::Normal, Fate::Misread)
@@ -437,9 +468,9 @@ fn error_codes(op: OpKind) -> &'static [i32] {
     match op {
         OpKind::Read | OpKind::ReadDir | OpKind::RemoveFile | OpKind::RemoveDir => &[EIO],
         OpKind::Open => &[EIO, EMFILE, ENOSPC],
-        OpKind::Write | OpKind::SetLen => &[EIO, EDQUOT],
+        OpKind::Write | OpKind::SetLen | OpKind::Allocate | OpKind::SyncRange => &[EIO, EDQUOT],
         OpKind::SyncData | OpKind::SyncAll | OpKind::SyncDir => &[EIO, EDQUOT, EROFS],
-        OpKind::Rename | OpKind::CreateDir => &[EIO, EDQUOT],
+        OpKind::Rename | OpKind::CreateDir | OpKind::HardLink => &[EIO, EDQUOT],
     }
 }
 
@@ -447,7 +478,7 @@ fn error_kind(op: OpKind) -> FaultKind {
     match op {
         OpKind::Read => FaultKind::ReadError,
         OpKind::Write => FaultKind::WriteError,
-        op if op.is_sync() => FaultKind::SyncError,
+        op if op.is_sync() || op == OpKind::SyncRange => FaultKind::SyncError,
         _ => FaultKind::MetadataError,
     }
 }
@@ -461,6 +492,10 @@ fn describe(call: Call<'_>, more: &str) -> String {
         OpKind::Write => format!("{} B at {} #{:08x}", call.len, call.at, call.sum),
         OpKind::Read => format!("{} B at {}", call.len, call.at),
         OpKind::SetLen => format!("to {} B", call.at),
+        OpKind::Allocate if call.how.keep_size => {
+            format!("{} B at {}, length kept", call.len, call.at)
+        }
+        OpKind::Allocate | OpKind::SyncRange => format!("{} B at {}", call.len, call.at),
         _ => String::new(),
     };
     match (what.is_empty(), more.is_empty()) {
@@ -486,6 +521,18 @@ impl From<()> for Done {
 impl From<usize> for Done {
     fn from(count: usize) -> Self {
         Self { value: count as u64, barrier: None }
+    }
+}
+
+impl From<crate::range::Through> for Done {
+    fn from(through: crate::range::Through) -> Self {
+        Self { value: through.written as u64, barrier: through.barrier }
+    }
+}
+
+impl From<Option<crate::disk::WriteBack>> for Done {
+    fn from(_: Option<crate::disk::WriteBack>) -> Self {
+        Self::default()
     }
 }
 

@@ -105,10 +105,12 @@ impl World {
         let (stall, slow_sync) = (device.stall_probability, device.slow_sync_probability);
         let (range, rate) = (device.stall, device.bytes_per_second);
         let depth = device.queue_depth as usize;
-        let transfer = (call.len as u64).saturating_mul(1_000_000_000).checked_div(rate);
+        let moves = matches!(call.op, OpKind::Read | OpKind::Write);
+        let bytes = if moves { call.len as u64 } else { 0 };
+        let transfer = bytes.saturating_mul(1_000_000_000).checked_div(rate);
         let mut latency = (at - self.now).saturating_add(transfer.unwrap_or(0));
         let freezes = self.choices.chance("fault.stall", stall);
-        if freezes || call.op.is_sync() && self.choices.chance("fault.slow_sync", slow_sync) {
+        if freezes || call.writes_back() && self.choices.chance("fault.slow_sync", slow_sync) {
             let ns = range.min_ns + self.choices.choose("stall", range.span());
             latency = latency.saturating_add(ns);
             self.stats.count_fault(if freezes { FaultKind::Stall } else { FaultKind::SlowSync });
@@ -117,7 +119,7 @@ impl World {
         let now = self.now;
         let queue = &mut self.nodes[call.env.node as usize].queue;
         let mut start = now.max(queue.frozen_until);
-        let waits = depth > 0 && (call.op == OpKind::Read || call.op.is_sync());
+        let waits = depth > 0 && (call.op == OpKind::Read || call.writes_back());
         if waits {
             queue.busy_until.retain(|until| *until > now);
             queue.busy_until.sort_unstable();

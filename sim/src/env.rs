@@ -16,7 +16,7 @@ use seedbed_env::{
 };
 use seedbed_faults::OpKind;
 
-use crate::calls::{Call, Done, Effect, Submitted};
+use crate::calls::{Call, Done, Effect, How, Submitted};
 use crate::disk::{Barrier, Disk, ErrSeq, Ino, SyncKind};
 use crate::node::NodeId;
 use crate::stats::Stats;
@@ -35,10 +35,11 @@ pub struct SimEnv {
 /// An open file of a [`SimEnv`].
 #[derive(Debug)]
 pub struct SimFile {
-    env: SimEnv,
-    ino: Ino,
-    read: bool,
-    write: bool,
+    pub(crate) env: SimEnv,
+    pub(crate) ino: Ino,
+    pub(crate) options: OpenOptions,
+    /// It has one of the options that make writing another matter; see `range.rs`.
+    writes_otherwise: bool,
     path: Arc<str>,
     /// The errors of writing back that this handle has seen: an [`ErrSeq`]'s bits.
     seen: AtomicU32,
@@ -88,21 +89,21 @@ impl SimEnv {
         with(|world| world.choices.choose(label, bound))
     }
 
-    fn is_alive(self, world: &World) -> bool {
+    pub(crate) fn is_alive(self, world: &World) -> bool {
         world.nodes.get(self.node as usize).is_some_and(|node| node.life == self.life)
     }
 }
 
 /// Waits for a submitted call.
 #[inline]
-fn settle<T>(submitted: Submitted<T>) -> Settling<T> {
+pub(crate) fn settle<T>(submitted: Submitted<T>) -> Settling<T> {
     let Submitted { at, result } = submitted;
     Settling { sleep: SleepUntil { at, timer: None }, result }
 }
 
 /// A submitted call on its way; without a result it never comes back. A future by hand, since
 /// every operation goes through it.
-struct Settling<T> {
+pub(crate) struct Settling<T> {
     sleep: SleepUntil,
     result: Option<io::Result<T>>,
 }
@@ -133,13 +134,28 @@ pub(crate) fn utf8(path: &Path) -> io::Result<&str> {
 }
 
 /// Omitted metadata operations do nothing and report success.
-fn unless_omitted(effect: Effect, apply: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn unless_omitted(
+    effect: Effect,
+    apply: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
     if effect == Effect::Omitted { Ok(()) } else { apply() }
 }
 
 impl SimFile {
-    fn call(&self, op: OpKind, len: usize, at: u64, site: &'static Location<'static>) -> Call<'_> {
-        Call { env: self.env, op, path: &self.path, site, len, at, ino: Some(self.ino), sum: 0 }
+    pub(crate) fn call(
+        &self,
+        op: OpKind,
+        len: usize,
+        at: u64,
+        site: &'static Location<'static>,
+    ) -> Call<'_> {
+        let (ino, how) = (Some(self.ino), How::default());
+        Call { env: self.env, op, path: &self.path, site, len, at, ino, sum: 0, how }
+    }
+
+    /// Whether its writes go by `submit_through`.
+    pub(crate) fn writes_otherwise(&self) -> bool {
+        self.writes_otherwise
     }
 
     pub(crate) fn submit_read(
@@ -151,7 +167,8 @@ impl SimFile {
         let call = self.call(OpKind::Read, buf.len(), offset, site);
         with(|world| {
             world.call(call, |disk, effect| match effect {
-                _ if !self.read => Err(bad_handle()),
+                _ if !self.options.read => Err(bad_handle()),
+                _ if self.options.direct => self.read_direct(disk, effect, buf, offset),
                 _ if disk.is_unreadable(self.ino, offset, buf.len()) => {
                     Err(io::Error::from_raw_os_error(crate::disk::os_code::EIO))
                 }
@@ -176,7 +193,7 @@ impl SimFile {
                 call.sum = checksum(buf);
             }
             world.call(call, |disk, effect| match effect {
-                _ if !self.write => Err(bad_handle()),
+                _ if !self.options.write => Err(bad_handle()),
                 Effect::Omitted => Ok(buf.len()),
                 Effect::Bytes(len) => self.write_now(disk, &buf[..len], offset),
                 _ => self.write_now(disk, buf, offset),
@@ -185,7 +202,7 @@ impl SimFile {
     }
 
     #[inline]
-    fn write_now(&self, disk: &mut Disk, buf: &[u8], offset: u64) -> io::Result<usize> {
+    pub(crate) fn write_now(&self, disk: &mut Disk, buf: &[u8], offset: u64) -> io::Result<usize> {
         disk.rewrite(self.ino, offset, buf.len())?;
         disk.write_at(self.ino, buf, offset)
     }
@@ -226,7 +243,7 @@ impl SimFile {
         })
     }
 
-    fn update_seen<T>(&self, update: impl FnOnce(&mut ErrSeq) -> T) -> T {
+    pub(crate) fn update_seen<T>(&self, update: impl FnOnce(&mut ErrSeq) -> T) -> T {
         let mut seen = ErrSeq::from_bits(self.seen.load(Relaxed));
         let result = update(&mut seen);
         self.seen.store(seen.bits(), Relaxed);
@@ -241,7 +258,7 @@ impl SimFile {
         let call = self.call(OpKind::SetLen, 0, len, site);
         with(|world| {
             world.call(call, |disk, effect| {
-                if !self.write {
+                if !self.options.write {
                     return Err(io::Error::from_raw_os_error(crate::disk::os_code::EINVAL));
                 }
                 unless_omitted(effect, || disk.set_len(self.ino, len))
@@ -272,6 +289,10 @@ impl SimFile {
         offset: u64,
         site: &'static Location<'static>,
     ) -> io::Result<usize> {
+        if self.writes_otherwise {
+            // Apart, so that other writes do not carry its state around.
+            return Box::pin(self.write_through(buf, offset, site)).await;
+        }
         settle(self.submit_write(buf, offset, site)).await
     }
 
@@ -282,7 +303,7 @@ impl SimFile {
 }
 
 /// What a sync that has begun comes to, by the effect it is to have.
-fn barrier(disk: &mut Disk, barrier: Barrier, effect: Effect) -> Option<Barrier> {
+pub(crate) fn barrier(disk: &mut Disk, barrier: Barrier, effect: Effect) -> Option<Barrier> {
     match effect {
         Effect::Omitted => None,
         Effect::Failed(code) => {
@@ -298,13 +319,13 @@ fn barrier(disk: &mut Disk, barrier: Barrier, effect: Effect) -> Option<Barrier>
 }
 
 /// Tells recorded writes of different bytes apart.
-fn checksum(bytes: &[u8]) -> u32 {
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     let mut digest = crate::digest::Digest::new();
     digest.bytes(bytes);
     digest.value() as u32
 }
 
-fn bad_handle() -> io::Error {
+pub(crate) fn bad_handle() -> io::Error {
     io::Error::from_raw_os_error(crate::disk::os_code::EBADF)
 }
 
@@ -331,7 +352,8 @@ impl SimEnv {
         site: &'static Location<'static>,
         apply: impl FnMut(&mut Disk, Effect) -> io::Result<T>,
     ) -> Submitted<T> {
-        let call = Call { env: self, op, path, site, len: 0, at: 0, ino: None, sum: 0 };
+        let how = How::default();
+        let call = Call { env: self, op, path, site, len: 0, at: 0, ino: None, sum: 0, how };
         with(|world| {
             world.digest.bytes(path.as_bytes());
             world.call(call, apply)
@@ -355,8 +377,8 @@ impl SimEnv {
         let file = |opened: Opened| SimFile {
             env: self,
             ino: opened.ino,
-            read: options.read,
-            write: options.write,
+            options,
+            writes_otherwise: options.append || options.direct || options.dsync,
             path: path.into(),
             seen: AtomicU32::new(opened.seen.bits()),
         };
@@ -372,6 +394,18 @@ impl SimEnv {
         let path = format!("{from} -> {to}");
         self.submit(OpKind::Rename, &path, site, |disk, effect| {
             unless_omitted(effect, || disk.rename(from, to))
+        })
+    }
+
+    pub(crate) fn submit_hard_link(
+        self,
+        from: &str,
+        to: &str,
+        site: &'static Location<'static>,
+    ) -> Submitted<()> {
+        let path = format!("{from} -> {to}");
+        self.submit(OpKind::HardLink, &path, site, |disk, effect| {
+            unless_omitted(effect, || disk.hard_link(from, to))
         })
     }
 
@@ -441,6 +475,26 @@ impl File for SimFile {
     #[track_caller]
     fn sync_all(&self) -> impl Future<Output = io::Result<()>> + Send {
         self.sync(OpKind::SyncAll, Location::caller())
+    }
+
+    #[track_caller]
+    fn sync_range(&self, offset: u64, len: u64) -> impl Future<Output = io::Result<()>> + Send {
+        let site = Location::caller();
+        async move {
+            let begun = settle(self.submit_sync_range(offset, len, site)).await?;
+            self.end_sync_range(begun)
+        }
+    }
+
+    #[track_caller]
+    fn allocate(
+        &self,
+        offset: u64,
+        len: u64,
+        keep_size: bool,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        let site = Location::caller();
+        async move { settle(self.submit_allocate(offset, len, keep_size, site)).await }
     }
 
     #[track_caller]
@@ -522,6 +576,19 @@ impl Fs for SimEnv {
         async move {
             let (from, to) = (utf8(from.as_ref())?, utf8(to.as_ref())?);
             settle(env.submit_rename(from, to, site)).await
+        }
+    }
+
+    #[track_caller]
+    fn hard_link<P: AsRef<Path> + Send, Q: AsRef<Path> + Send>(
+        &self,
+        from: P,
+        to: Q,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        let (env, site) = (*self, Location::caller());
+        async move {
+            let (from, to) = (utf8(from.as_ref())?, utf8(to.as_ref())?);
+            settle(env.submit_hard_link(from, to, site)).await
         }
     }
 

@@ -99,7 +99,10 @@ impl World {
 
     /// Whether this call makes the file system give up.
     pub(crate) fn gives_up(&mut self, op: OpKind) -> bool {
-        let commits = !matches!(op, OpKind::Open | OpKind::Read | OpKind::Write | OpKind::ReadDir);
+        let commits = match op {
+            OpKind::Open | OpKind::Read | OpKind::Write | OpKind::ReadDir => false,
+            op => op != OpKind::SyncRange,
+        };
         let probability = self.faults.disk.shutdown_probability;
         commits && self.choices.chance("fault.shutdown", probability)
     }

@@ -14,6 +14,7 @@ mod give_back;
 mod kernel;
 mod node;
 mod panics;
+mod range;
 mod shrink;
 mod sim;
 mod stats;

@@ -53,6 +53,10 @@ pub enum What {
     Sync(String, SyncKind),
     /// A sync of a directory was completed.
     SyncDir(String),
+    /// Bytes of a file (from where, how many) were written until they were durable.
+    SyncWritten(String, u64, u64),
+    /// Pages with these bytes of a file (from where, how many) were written back.
+    WriteBack(String, u64, u64),
     /// The process died.
     Crash,
     /// The power went.
@@ -75,6 +79,10 @@ pub enum Change {
     SetLen(String, u64),
     /// A name was given another meaning.
     Rename(String, String),
+    /// A file was given one more name.
+    HardLink(String, String),
+    /// Space was allocated: from where, how many bytes, and whether the length was kept.
+    Allocate(String, u64, u64, bool),
     /// A file's name was removed.
     RemoveFile(String),
     /// A directory was made.
@@ -128,6 +136,15 @@ impl Tape {
                 Some((from, to)) => Change::Rename(from.to_owned(), to.to_owned()),
                 None => return,
             },
+            OpKind::HardLink => match path.split_once(" -> ") {
+                Some((from, to)) => Change::HardLink(from.to_owned(), to.to_owned()),
+                None => return,
+            },
+            OpKind::Allocate => {
+                // Within the length it makes no difference whether that was to be kept.
+                let end = at.saturating_add(len as u64);
+                Change::Allocate(path_now, at, len as u64, end > len_of(disk, path))
+            }
             OpKind::RemoveFile => Change::RemoveFile(path_now),
             OpKind::CreateDir => Change::CreateDir(path_now),
             OpKind::RemoveDir => Change::RemoveDir(path_now),
@@ -176,6 +193,11 @@ impl Tape {
         self.seen(node);
         self.seen[node as usize] = disk.revision().0;
     }
+}
+
+fn len_of(disk: &Disk, path: &str) -> u64 {
+    let mut disk = disk.clone();
+    disk.open(path, OpenOptions::reading()).map_or(0, |ino| disk.len(ino))
 }
 
 fn bytes_of(disk: &Disk, path: &str, at: u64, len: usize) -> Vec<u8> {

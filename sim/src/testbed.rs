@@ -47,12 +47,16 @@ pub struct PlantInfo {
     /// Why it may show on a more realistic profile as well, where the model allows more than was
     /// seen; empty if it must not.
     pub left_open: &'static str,
+    /// The preset under which it shows best, or at all; `None` for whichever is asked for. The zoo
+    /// looks for it there.
+    pub plan: Option<&'static str>,
 }
 
 impl PlantInfo {
     /// A bug, which some law has to catch.
     pub const fn bug(name: &'static str, about: &'static str) -> Self {
-        Self { name, about, benign: false, met: "", breaks: &[], severity: None, left_open: "" }
+        let (met, breaks, severity, left_open, plan) = ("", &[], None, "", None);
+        Self { name, about, benign: false, met, breaks, severity, left_open, plan }
     }
 
     /// A deviation that no law may notice.
@@ -82,6 +86,12 @@ impl PlantInfo {
     #[must_use]
     pub const fn left_open(self, left_open: &'static str) -> Self {
         Self { left_open, ..self }
+    }
+
+    /// Says under which preset it shows.
+    #[must_use]
+    pub const fn under(self, preset: &'static str) -> Self {
+        Self { plan: Some(preset), ..self }
     }
 }
 

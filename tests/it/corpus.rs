@@ -58,7 +58,7 @@ fn every_trace_of_the_corpus_still_breaks_its_law() {
 fn update() {
     for scenario in seedbed_scenarios::all() {
         for plant in scenario.plants().iter().filter(|plant| !plant.benign) {
-            let plan = Plan::preset("rough").expect("a preset");
+            let plan = crate::zoo::plan_of(plant);
             write(&*scenario, plan, Some(plant.name), plant.name);
         }
         // A sync left out, as the command line does it; the site's line is part of the trace.

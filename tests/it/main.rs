@@ -7,6 +7,7 @@ mod determinism;
 mod explore;
 mod fencing;
 mod patterns;
+mod ranges;
 mod real_folder;
 mod tidy;
 mod zoo;

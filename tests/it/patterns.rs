@@ -36,7 +36,7 @@ const ADVERSARIAL: Profile = Profile::ADVERSARIAL;
 
 /// Profiles that are named on neither side are left open: the model allows there what it is not
 /// known to be right about.
-const NEEDS: [Needs; 11] = [
+const NEEDS: [Needs; 13] = [
     // An overwritten page is written back any time, the size waits for the journal. Not so with
     // copy on write, where the page becomes visible after the journal, nor on a raw device, which
     // has no sizes.
@@ -90,6 +90,9 @@ const NEEDS: [Needs; 11] = [
     },
     // A crash of the process is enough.
     Needs { name: "pattern_increment_redo", exposes: &Profile::ALL, silent: &[] },
+    // Nothing but a device with a cache.
+    Needs { name: "pattern_range_sync", exposes: &Profile::ALL, silent: &[] },
+    Needs { name: "pattern_direct_append", exposes: &Profile::ALL, silent: &[] },
 ];
 
 /// Every profile but that of copy on write.

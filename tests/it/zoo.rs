@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicBool;
 
 use seedbed::faults::{Plan, Profile, Rule};
 use seedbed::traces::{Trace, Verdict};
-use seedbed::{Found, Progress, Scenario, ShrinkLimits, Sweep, give_back, shrink, sweep};
+use seedbed::{
+    Found, PlantInfo, Progress, Scenario, ShrinkLimits, Sweep, give_back, shrink, sweep,
+};
 
 /// Seeds within which a plant must be caught.
 const SEEDS: u64 = 3000;
@@ -17,6 +19,11 @@ const NODES_MAX: u64 = 3;
 
 fn rough() -> Plan {
     Plan::preset("rough").expect("a preset")
+}
+
+/// The plan under which a plant is looked for.
+pub(crate) fn plan_of(plant: &PlantInfo) -> Plan {
+    Plan::preset(plant.plan.unwrap_or("rough")).expect("a preset")
 }
 
 fn first_violation(scenario: &dyn Scenario, plan: Plan, plant: Option<&str>) -> Option<Found> {
@@ -58,9 +65,9 @@ fn every_planted_bug_is_caught_replays_and_shrinks() {
         let bugs: Vec<_> = plants.iter().filter(|plant| !plant.benign).collect();
         assert!(bugs.len() >= 6, "{} has too few planted bugs", scenario.name());
         for plant in &bugs {
-            let found = first_violation(&*scenario, rough(), Some(plant.name))
+            let found = first_violation(&*scenario, plan_of(plant), Some(plant.name))
                 .unwrap_or_else(|| panic!("{} is not caught in {SEEDS} seeds", plant.name));
-            let mut job = Sweep::new(0..1, rough()).job(found.seed);
+            let mut job = Sweep::new(0..1, plan_of(plant)).job(found.seed);
             job.plant = Some(plant.name.to_owned());
             let trace = seedbed::record(&*scenario, &job);
             let law = law_of(&trace);
@@ -80,8 +87,7 @@ fn every_planted_bug_is_caught_replays_and_shrinks() {
 }
 
 /// A plan with one file system.
-fn rough_on(profile: Profile) -> Plan {
-    let mut plan = rough();
+fn on(mut plan: Plan, profile: Profile) -> Plan {
     plan.disk.profiles = vec![profile];
     plan
 }
@@ -93,10 +99,27 @@ fn every_planted_bug_shows_where_it_is_declared_to_and_not_before() {
         for plant in scenario.plants().iter().filter(|plant| !plant.benign) {
             let severity = plant.severity.unwrap_or_else(|| panic!("{} declares none", plant.name));
             let catches = |profile| {
-                first_violation(&*scenario, rough_on(profile), Some(plant.name)).is_some()
+                let plan = on(plan_of(plant), profile);
+                first_violation(&*scenario, plan, Some(plant.name)).is_some()
             };
             let first = Profile::ALL.into_iter().find(|profile| catches(*profile));
             assert_eq!(first, Some(severity), "{}", plant.name);
+        }
+    }
+}
+
+/// A file system that has given up refuses every write from then on: a store that goes on from
+/// memory is caught, one that stops is not blamed.
+#[test]
+fn a_store_that_goes_on_after_the_file_system_gave_up_is_caught() {
+    for profile in [Profile::EXT4, Profile::XFS] {
+        let mut plan = on(Plan::preset("crashes").expect("a preset"), profile);
+        plan.disk.shutdown_probability = "1/200..1/20".parse().expect("a range");
+        for scenario in seedbed_scenarios::all() {
+            assert_eq!(first_violation(&*scenario, plan.clone(), None), None, "{profile}");
+            let found = first_violation(&*scenario, plan.clone(), Some("acks_from_memory"));
+            let found = found.unwrap_or_else(|| panic!("not caught on {profile}"));
+            assert_eq!(found.violation.law, "acknowledged is durable");
         }
     }
 }
@@ -155,6 +178,9 @@ fn every_law_is_broken_by_some_plant() {
         unbroken.remove(seedbed::LAW_LIVE.name);
         for plan in ["rough", "bit_rot"] {
             for plant in scenario.plants().iter().filter(|plant| !plant.benign) {
+                if !plant.breaks.iter().any(|law| unbroken.contains(law)) {
+                    continue;
+                }
                 let planted = Sweep {
                     plant: Some(plant.name.to_owned()),
                     jobs: 2,

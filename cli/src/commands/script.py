@@ -81,6 +81,16 @@ def rename(old, new):
         files[new] = files.pop(old)
 
 
+def hard_link(old, new):
+    os.link(at(old), at(new))
+
+
+def allocate(path, offset, length, keep_size):
+    mode = 1 if keep_size else 0  # FALLOC_FL_KEEP_SIZE
+    if libc.fallocate(opened(path), mode, ctypes.c_int64(offset), ctypes.c_int64(length)):
+        raise OSError(ctypes.get_errno(), "fallocate")
+
+
 def remove_file(path):
     os.unlink(at(path))
     lose_name(path)
@@ -100,6 +110,14 @@ def sync_all(path):
 
 def sync_data(path):
     os.fdatasync(opened(path))
+
+
+def sync_written(path, offset, length):
+    """The same bytes once more, until they are durable, and no others."""
+    data = os.pread(opened(path), length, offset)
+    file = os.open(at(path), os.O_WRONLY | os.O_DSYNC)
+    os.pwrite(file, data, offset)
+    os.close(file)
 
 
 def sync_dir(path):

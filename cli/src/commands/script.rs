@@ -110,12 +110,19 @@ fn step(script: &mut String, what: &What, site: Site, kept: &[Persisted]) {
             }
             Change::SetLen(path, len) => format!("set_len({path:?}, {len})"),
             Change::Rename(from, to) => format!("rename({from:?}, {to:?})"),
+            Change::HardLink(from, to) => format!("hard_link({from:?}, {to:?})"),
+            Change::Allocate(path, at, len, keep_size) => {
+                let keep_size = if *keep_size { "True" } else { "False" };
+                format!("allocate({path:?}, {at}, {len}, {keep_size})")
+            }
             Change::RemoveFile(path) => format!("remove_file({path:?})"),
             Change::CreateDir(path) => format!("create_dir({path:?})"),
             Change::RemoveDir(path) => format!("remove_dir({path:?})"),
         },
         What::Sync(path, SyncKind::All) => format!("sync_all({path:?})"),
         What::Sync(path, SyncKind::Data) => format!("sync_data({path:?})"),
+        What::SyncWritten(path, at, len) => format!("sync_written({path:?}, {at}, {len})"),
+        What::WriteBack(path, at, len) => format!("write_back({path:?}, {at}, {len})"),
         What::SyncDir(path) => format!("sync_dir({path:?})"),
         What::Crash | What::PowerLoss { .. } => "crash()".to_owned(),
     };

@@ -37,6 +37,8 @@ struct Specimen<'a> {
     declared: Option<Profile>,
     /// Why it may show on a more realistic one as well.
     left_open: &'static str,
+    /// The preset to look for it under, if not the plan that is asked for.
+    plan: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -145,6 +147,8 @@ pub(crate) fn zoo(cx: &mut Context<'_>, args: &ZooArgs) -> Result<Exit, Failure>
     if args.json {
         let interrupted = cx.is_stopped();
         cx.out.json(&ZooJson { specimens: &fates, interrupted, exit_code: exit.code() });
+    } else if args.markdown {
+        markdown(cx, &fates);
     } else {
         tell(cx, &fates);
     }
@@ -166,6 +170,7 @@ fn specimens_of<'a>(
         breaks: plant.breaks,
         declared: plant.severity,
         left_open: plant.left_open,
+        plan: plant.plan,
     });
     let plants: Vec<_> =
         plants.filter(|plant| only.is_none_or(|name| name == plant.name)).collect();
@@ -190,6 +195,7 @@ fn specimens_of<'a>(
         breaks: &[],
         declared: declared(at),
         left_open: "",
+        plan: None,
     };
     let syncs: Vec<_> = sites.iter().enumerate().map(sync).collect();
     Ok(plants.into_iter().chain(syncs).collect())
@@ -249,7 +255,15 @@ impl Watcher<'_, '_, '_> {
 
     fn sweep(&mut self, fate: &mut Fate, profile: Option<Profile>) -> Option<BySweep> {
         let Specimen { scenario, kind, ref name, .. } = *self.specimen;
-        let (mut what, mut plan) = (self.what.clone(), Plan::clone(&self.what.plan));
+        let plan = match self.specimen.plan {
+            None => Some(Plan::clone(&self.what.plan)),
+            Some(preset) => Plan::preset(preset),
+        };
+        let Some(mut plan) = plan else {
+            fate.trouble = Some("it declares a plan that is no preset".to_owned());
+            return None;
+        };
+        let mut what = self.what.clone();
         plan.disk.profiles = profile.map_or(plan.disk.profiles, |profile| vec![profile]);
         match kind {
             Kind::Bug | Kind::Benign => what.plant = Some(name.clone()),
@@ -438,6 +452,33 @@ fn tell(cx: &mut Context<'_>, fates: &[Fate]) {
         0 if cx.is_stopped() => cx.err.line(paint(NOTE, "interrupted")),
         0 => cx.out.line(paint(GOOD, "every plant was caught, every benign one was let be")),
         wrong => cx.out.line(paint(BAD, format_args!("{wrong} not as it should be"))),
+    }
+}
+
+/// The table as books have it: what depends on the machine is left out.
+fn markdown(cx: &mut Context<'_>, fates: &[Fate]) {
+    /// Which cells of a row, and what they are called.
+    const COLUMNS: [(usize, &str); 10] = [
+        (2, "name"),
+        (1, "kind"),
+        (3, "result"),
+        (4, "seeds"),
+        (5, "cases"),
+        (7, "ops"),
+        (8, "decisions"),
+        (9, "nodes"),
+        (12, "law"),
+        (11, "shows on"),
+    ];
+    cx.out.line(format_args!("| {} |", COLUMNS.map(|(_, name)| name).join(" | ")));
+    cx.out.line(format_args!("|{}", "---|".repeat(COLUMNS.len())));
+    for fate in fates {
+        let row = row(fate);
+        let cells = COLUMNS.map(|(cell, name)| match name {
+            "name" => format!("`{}`", row[cell]),
+            _ => row[cell].clone(),
+        });
+        cx.out.line(format_args!("| {} |", cells.join(" | ")));
     }
 }
 

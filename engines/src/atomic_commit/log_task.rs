@@ -270,6 +270,7 @@ impl<E: Env> LogTask<E> {
         if self.sync_is_due_now() {
             let synced = match self.options.planted(Plant::SyncAllForData) {
                 true => self.log.file().sync_all().await,
+                false if self.options.planted(Plant::SlowSyncCounts) => self.sync_a_while().await,
                 false => self.log.sync().await,
             };
             let synced = self.with_planted_sync(synced).await;

@@ -56,6 +56,8 @@ plants! {
     bug SyncRetriedUntilOk, "sync_retried_until_ok",
         "A failed sync of the log is repeated until it succeeds, and then taken for good.",
         met: "PostgreSQL before 2018 (\"fsyncgate\")";
+    bug SlowSyncCounts, "slow_sync_counts",
+        "A sync of the log that takes longer than half a second counts as done.";
     bug FailedCommitStays, "failed_commit_stays",
         "A commit whose sync failed is reported as not done although its record is in the log.",
         met: "several stores (Rebello et al., ATC 2020)";
@@ -73,6 +75,10 @@ plants! {
     bug BadRecordSkipped, "bad_record_skipped",
         "Recovery skips a bad record and goes on with later ones.",
         met: "Pebble (issue 864)";
+    bug LostPageSkipped, "lost_page_skipped",
+        "Recovery skips zeros in the log, where a page never reached the disk, and does not compare \
+         what later records say came before them.",
+        met: "lost writes (Bairavasundaram et al., FAST 2008)";
     bug TornTailNotTruncated, "torn_tail_not_truncated",
         "Recovery leaves a torn tail in place, and new records are appended behind it.";
     bug SequenceRestarts, "sequence_restarts",

@@ -308,6 +308,7 @@ fn rules(options: &Options) -> ScanRules {
         Some(Plant::ChecksumWithoutNumber) => Some(Deviation::TrustNumber),
         Some(Plant::LengthTrusted) => Some(Deviation::TrustLength),
         Some(Plant::BadRecordSkipped) => Some(Deviation::SkipBad),
+        Some(Plant::LostPageSkipped) => Some(Deviation::SkipZeros),
         _ => None,
     };
     ScanRules { deviation }

@@ -75,6 +75,8 @@ pub enum Deviation {
     TrustLength,
     /// Goes on behind a bad record.
     SkipBad,
+    /// Goes on behind zeros.
+    SkipZeros,
 }
 
 /// The planted deviation of a scan; without the feature `plants` there is none.
@@ -98,8 +100,9 @@ impl ScanRules {
 
     /// Whether records may come out of sequence or with another content than was written.
     pub(crate) fn trusts(self) -> bool {
-        use Deviation::{IgnoreChecksum, SkipBad, TrustNumber};
-        [IgnoreChecksum, TrustNumber, SkipBad].into_iter().any(|deviation| self.has(deviation))
+        use Deviation::{IgnoreChecksum, SkipBad, SkipZeros, TrustNumber};
+        let trusting = [IgnoreChecksum, TrustNumber, SkipBad, SkipZeros];
+        trusting.into_iter().any(|deviation| self.has(deviation))
     }
 }
 
@@ -242,7 +245,8 @@ impl<'f, F: File> Scanner<'f, F> {
     async fn stop_or_skip(&mut self, reason: BadRecord) -> io::Result<()> {
         assert!(self.end.is_none());
         let (later, searched) = self.search(self.position + 1).await?;
-        if let (true, Some(later)) = (self.rules.has(Deviation::SkipBad), later) {
+        let skips = self.rules.has(Deviation::SkipBad) || self.skips_zeros().await?;
+        if let (true, Some(later)) = (skips, later) {
             self.position = later.offset;
             self.last_seq = later.seq - 1;
             self.window.clear();
@@ -252,6 +256,17 @@ impl<'f, F: File> Scanner<'f, F> {
         let (offset, seq) = (self.position, self.last_seq.saturating_add(1));
         self.end = Some(ScanEnd::Torn(Torn { offset, reason, seq, later, searched }));
         Ok(())
+    }
+
+    /// A planted bug: no record begins here, as where a page never reached the disk.
+    async fn skips_zeros(&mut self) -> io::Result<bool> {
+        if !self.rules.has(Deviation::SkipZeros) {
+            return Ok(false);
+        }
+        let len = (self.len - self.position).min(RECORD_HEADER_LEN as u64);
+        self.fill(self.position, len).await?;
+        let bytes = self.windowed(self.position);
+        Ok(bytes.iter().take(len as usize).all(|byte| *byte == 0))
     }
 
     /// Reads and checks what stands at `position`.

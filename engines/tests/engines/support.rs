@@ -87,6 +87,16 @@ impl File for WatchedFile {
         self.0.sync_all().await
     }
 
+    async fn sync_range(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.1.change(Some(&self.1.fail_syncs))?;
+        self.0.sync_range(offset, len).await
+    }
+
+    async fn allocate(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
+        self.1.change(Some(&self.1.fail_writes))?;
+        self.0.allocate(offset, len, keep_size).await
+    }
+
     async fn set_len(&self, len: u64) -> io::Result<()> {
         self.1.change(Some(&self.1.fail_writes))?;
         self.0.set_len(len).await
@@ -118,6 +128,15 @@ impl Fs for World {
     ) -> io::Result<()> {
         self.gauge.change(Some(&self.gauge.fail_renames))?;
         self.os.rename(from, to).await
+    }
+
+    async fn hard_link<P: AsRef<Path> + Send, Q: AsRef<Path> + Send>(
+        &self,
+        from: P,
+        to: Q,
+    ) -> io::Result<()> {
+        self.gauge.change(None)?;
+        self.os.hard_link(from, to).await
     }
 
     async fn remove_file<P: AsRef<Path> + Send>(&self, path: P) -> io::Result<()> {

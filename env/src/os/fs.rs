@@ -8,9 +8,52 @@ use std::sync::Arc;
 use super::OsEnv;
 use crate::{DirEntry, File, FileKind, Fs, OpenOptions};
 
+#[cfg(target_os = "linux")]
+use super::linux as extra;
+
 /// A file of the operating system.
 #[derive(Clone, Debug)]
-pub struct OsFile(Arc<fs::File>);
+pub struct OsFile {
+    file: Arc<fs::File>,
+    /// Opened with `O_DIRECT`.
+    direct: bool,
+    /// Opened with `O_DSYNC`.
+    dsync: bool,
+}
+
+/// Where memory of `O_DIRECT` lies: enough for every device, in bytes.
+const MEMORY_ALIGN: usize = 4096;
+
+/// A buffer that `O_DIRECT` takes, and where in it the aligned part begins.
+fn aligned(len: usize) -> (Vec<u8>, usize) {
+    let memory = vec![0_u8; len + MEMORY_ALIGN];
+    let start = memory.as_ptr().align_offset(MEMORY_ALIGN);
+    assert!(start < MEMORY_ALIGN, "a byte's alignment can be reached");
+    (memory, start)
+}
+
+impl OsFile {
+    /// Reads past the page cache, which takes as long as the device does.
+    async fn read_direct(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let (file, len) = (Arc::clone(&self.file), buf.len());
+        let (memory, start, read) = off_reactor(move || {
+            let (mut memory, start) = aligned(len);
+            let read = positional::read_at(&file, &mut memory[start..start + len], offset)?;
+            Ok((memory, start, read))
+        })
+        .await?;
+        buf[..read].copy_from_slice(&memory[start..start + read]);
+        Ok(read)
+    }
+
+    /// Writes past the page cache, or until it is durable.
+    async fn write_through(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        let (mut memory, start) = aligned(buf.len());
+        memory[start..start + buf.len()].copy_from_slice(buf);
+        let (file, range) = (Arc::clone(&self.file), start..start + buf.len());
+        off_reactor(move || positional::write_at(&file, &memory[range], offset)).await
+    }
+}
 
 /// Runs a call that may block for milliseconds on tokio's blocking pool.
 async fn off_reactor<T: Send + 'static>(
@@ -24,29 +67,44 @@ async fn off_reactor<T: Send + 'static>(
 
 impl File for OsFile {
     async fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        positional::read_at(&self.0, buf, offset)
+        match self.direct {
+            true => self.read_direct(buf, offset).await,
+            false => positional::read_at(&self.file, buf, offset),
+        }
     }
 
     async fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        positional::write_at(&self.0, buf, offset)
+        match self.direct || self.dsync {
+            true => self.write_through(buf, offset).await,
+            false => positional::write_at(&self.file, buf, offset),
+        }
     }
 
     async fn sync_data(&self) -> io::Result<()> {
-        let file = Arc::clone(&self.0);
+        let file = Arc::clone(&self.file);
         off_reactor(move || file.sync_data()).await
     }
 
     async fn sync_all(&self) -> io::Result<()> {
-        let file = Arc::clone(&self.0);
+        let file = Arc::clone(&self.file);
         off_reactor(move || file.sync_all()).await
     }
 
+    async fn sync_range(&self, offset: u64, len: u64) -> io::Result<()> {
+        let file = Arc::clone(&self.file);
+        off_reactor(move || extra::sync_range(&file, offset, len)).await
+    }
+
+    async fn allocate(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
+        extra::allocate(&self.file, offset, len, keep_size)
+    }
+
     async fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     async fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 }
 
@@ -60,18 +118,19 @@ impl Fs for OsEnv {
     ) -> io::Result<OsFile> {
         options.validate()?;
         let path = self.resolve(path.as_ref());
-        let file = fs::OpenOptions::new()
-            .read(options.read)
+        let mut std = fs::OpenOptions::new();
+        std.read(options.read)
             .write(options.write)
             .create(options.create)
             .create_new(options.create_new)
-            .truncate(options.truncate)
-            .open(&path)?;
+            .truncate(options.truncate);
+        extra::set_flags(&mut std, options)?;
+        let file = std.open(&path)?;
         // Linux opens a directory for reading; the seam's files are never directories.
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        Ok(OsFile(Arc::new(file)))
+        Ok(OsFile { file: Arc::new(file), direct: options.direct, dsync: options.dsync })
     }
 
     async fn rename<P: AsRef<Path> + Send, Q: AsRef<Path> + Send>(
@@ -80,6 +139,14 @@ impl Fs for OsEnv {
         to: Q,
     ) -> io::Result<()> {
         fs::rename(self.resolve(from.as_ref()), self.resolve(to.as_ref()))
+    }
+
+    async fn hard_link<P: AsRef<Path> + Send, Q: AsRef<Path> + Send>(
+        &self,
+        from: P,
+        to: Q,
+    ) -> io::Result<()> {
+        fs::hard_link(self.resolve(from.as_ref()), self.resolve(to.as_ref()))
     }
 
     async fn remove_file<P: AsRef<Path> + Send>(&self, path: P) -> io::Result<()> {
@@ -130,6 +197,34 @@ fn sync_directory(path: PathBuf) -> io::Result<()> {
     match fs::metadata(path)?.is_dir() {
         true => Ok(()),
         false => Err(io::ErrorKind::NotADirectory.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod extra {
+    //! What only Linux has. Nothing here stands in for it: what it would promise is not so.
+    use std::fs;
+    use std::io;
+
+    use crate::OpenOptions;
+
+    fn unsupported<T>(what: &str) -> io::Result<T> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, format!("{what} is Linux' only")))
+    }
+
+    pub(super) fn set_flags(_: &mut fs::OpenOptions, options: OpenOptions) -> io::Result<()> {
+        match options.append || options.direct || options.dsync {
+            true => unsupported("opening with append, direct or dsync"),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn sync_range(_: &fs::File, _: u64, _: u64) -> io::Result<()> {
+        unsupported("sync_range")
+    }
+
+    pub(super) fn allocate(_: &fs::File, _: u64, _: u64, _: bool) -> io::Result<()> {
+        unsupported("allocate")
     }
 }
 

@@ -4,6 +4,8 @@
 //! another thread. Syncs take milliseconds and run on tokio's blocking pool, off the reactor.
 
 mod fs;
+#[cfg(target_os = "linux")]
+mod linux;
 mod net;
 
 use std::future::Future;

@@ -19,14 +19,21 @@ fn info(plant: Plant) -> PlantInfo {
         return PlantInfo::benign(plant.name(), plant.about());
     }
     let (breaks, severity) = needs(plant);
-    PlantInfo::bug(plant.name(), plant.about()).met(plant.met()).breaks(breaks).shows_on(severity)
+    let bug = PlantInfo::bug(plant.name(), plant.about()).met(plant.met());
+    let bug = bug.breaks(breaks).shows_on(severity);
+    match plant {
+        Plant::SlowSyncCounts => bug.under("slow_disk"),
+        Plant::ChecksumWithoutNumber => bug.under("bit_rot"),
+        Plant::LostPageSkipped => bug.under("media"),
+        _ => bug,
+    }
 }
 
 /// Which laws a bug may break, and from which file system on. Most are bugs of the engine alone
 /// and need nothing of the file system but that it loses what was not synced.
 fn needs(bug: Plant) -> (&'static [&'static str], Profile) {
     let breaks: &[&str] = match bug {
-        Plant::AckBeforeSync => &[DURABLE.name],
+        Plant::AckBeforeSync | Plant::SlowSyncCounts => &[DURABLE.name],
         Plant::SyncErrorIgnored => &[DURABLE.name, OPENS.name],
         Plant::SyncRetriedUntilOk => &[DURABLE.name],
         Plant::FailedCommitStays => &[IN_DOUBT.name],
@@ -35,7 +42,7 @@ fn needs(bug: Plant) -> (&'static [&'static str], Profile) {
         Plant::RecordChecksumIgnored => &[DETECTED.name, OPENS.name, LAW_UNSTABLE.name],
         Plant::ChecksumWithoutNumber => &[DETECTED.name, PREFIX.name, LAW_UNSTABLE.name],
         Plant::LengthTrusted => &[seedbed::LAW_NO_PANIC.name, LAW_UNSTABLE.name],
-        Plant::BadRecordSkipped => &[DETECTED.name],
+        Plant::BadRecordSkipped | Plant::LostPageSkipped => &[DETECTED.name],
         Plant::TornTailNotTruncated => &[OPENS.name],
         Plant::SequenceRestarts => &[MONOTONE.name],
         Plant::WalSwitchedBeforeSnapshotDurable => &[OPENS.name],

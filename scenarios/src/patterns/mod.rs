@@ -6,11 +6,13 @@
 //! what crashes do: injected errors and damage to the media are switched off under every plan,
 //! since engines of this size answer them with nothing but the error.
 
+mod direct_append;
 mod files;
 mod grown_header;
 mod increment_redo;
 mod oracle;
 mod page_image;
+mod range_sync;
 mod recycled_wal;
 mod renamed_wal;
 mod superblocks;
@@ -42,6 +44,8 @@ pub(crate) fn all() -> Vec<Box<dyn Scenario>> {
         Box::new(Pattern::<superblocks::Superblocks<SimEnv>>::new()),
         Box::new(Pattern::<zero_record::Log<SimEnv>>::new()),
         Box::new(Pattern::<increment_redo::Counters<SimEnv>>::new()),
+        Box::new(Pattern::<range_sync::Log<SimEnv>>::new()),
+        Box::new(Pattern::<direct_append::Log<SimEnv>>::new()),
     ]
 }
 

@@ -60,7 +60,7 @@ impl<E: Engine<Fs = SimEnv>> Testbed for Pattern<E> {
     fn plants(&self) -> Vec<PlantInfo> {
         let About { plant, deviation, met, breaks, severity, left_open, .. } = E::ABOUT;
         let info = PlantInfo::bug(plant, deviation).met(met).breaks(breaks);
-        vec![info.shows_on(severity).left_open(left_open)]
+        vec![info.shows_on(severity).left_open(left_open).under("crashes")]
     }
 
     fn workload(&self) -> BoxedStrategy<Vec<Op>> {

@@ -57,6 +57,7 @@ use names::{DirData, NameVersion, Place};
 pub use barrier::{Barrier, SyncKind};
 pub use distinct::CrashImage;
 pub use errors::ErrSeq;
+pub use extent::WriteBack;
 pub use images::{Bounds, ImageCount, Tear};
 pub use loss::{Chooser, Lost};
 pub use media::Damage;
@@ -180,6 +181,8 @@ pub mod os_code {
     pub const EEXIST: i32 = if cfg!(windows) { 183 } else { 17 };
     /// Not a directory.
     pub const ENOTDIR: i32 = if cfg!(windows) { 267 } else { 20 };
+    /// Operation not permitted.
+    pub const EPERM: i32 = if cfg!(windows) { 5 } else { 1 };
     /// Is a directory.
     pub const EISDIR: i32 = if cfg!(windows) { 5 } else { 21 };
     /// No such file or directory.
@@ -475,15 +478,15 @@ impl Disk {
     /// Gives a file one more name.
     ///
     /// # Errors
-    /// `NotFound`, `AlreadyExists`, `IsADirectory` (for a directory; POSIX says EPERM).
+    /// `NotFound`, `AlreadyExists`, EPERM for a directory.
     pub fn hard_link(&mut self, from: &str, to: &str) -> io::Result<()> {
         let ino = self.resolve(from)?;
         let (dir, name) = self.parent(to)?;
-        if self.is_dir(ino) {
-            return Err(os_error(os_code::EISDIR));
-        }
         if self.dir(dir)?.get(name).is_some() {
             return Err(os_error(os_code::EEXIST));
+        }
+        if self.is_dir(ino) {
+            return Err(os_error(os_code::EPERM));
         }
         let version = NameVersion { ino: Some(ino), ..self.version() };
         self.bind(dir, name, version);

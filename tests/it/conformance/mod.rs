@@ -4,6 +4,7 @@
 
 mod files;
 mod random_ops;
+mod ranges;
 mod sockets;
 mod tasks;
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use seedbed_env::sync::{Either, race};
 use seedbed_env::{Env, File, OpenOptions};
 
 use super::{Done, LogTask};
@@ -16,6 +17,8 @@ use crate::record_log::Writer;
 
 /// How often the planted retry goes on before it gives up; a real bug would not.
 const RETRIES_MAX: u32 = 64;
+/// After which a sync counts as done by a planted bug.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Zeros that a planted checkpoint lets the new log begin with, in bytes.
 const PREALLOCATED: u64 = 8192;
 
@@ -70,6 +73,14 @@ impl<E: Env> LogTask<E> {
         self.now_durable(self.kernel.seq());
         self.publish_group();
         self.acknowledge_group();
+    }
+
+    /// A planted bug: who waits long enough is told that it worked.
+    pub(super) async fn sync_a_while(&mut self) -> io::Result<()> {
+        match race(self.log.sync(), self.env.sleep(PATIENCE)).await {
+            Either::Left(synced) => synced,
+            Either::Right(()) => Ok(()),
+        }
     }
 
     /// What planted bugs make of the result of the log's sync.
