@@ -79,10 +79,10 @@ fn junk_and_the_missing_barrier_are_told() {
     let line = format!("{SHORT} --traces {}", dir.path().display());
     let texts = ["violation: unstable bytes are verified", "junk", ": noise", "replay:"];
     expect(&format!("{line} --plant length_trusted"), Exit::Violation, &texts);
-    let line = format!("{line} --omit-sync checkpoint.rs --json");
+    let line = format!("{line} --omit-sync log_task.rs --json");
     let json: Value = serde_json::from_str(&expect(&line, Exit::Violation, &[])).unwrap();
     let missing = &json["violations"][0]["missing"]["sync"];
-    assert!(missing["of"].as_str().is_some_and(|of| of.starts_with("store")), "{json}");
+    assert!(missing["of"].as_str().is_some_and(|of| of.starts_with("store/wal")), "{json}");
     assert!(json["spoiled"].as_u64() > Some(0), "{json}");
 }
 
