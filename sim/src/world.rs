@@ -335,7 +335,7 @@ impl World {
                 self.stats.faults[FaultKind::TornPage as usize] += lost.torn;
                 match lost.junk {
                     0 => {}
-                    // A medium that did nothing wrong may leave anything where a write was not over.
+                    // No fault of the medium: which bytes are there was open anyway.
                     _ if self.faults.device.garbage_in_write => {
                         self.stats.count_fault(FaultKind::Unstable);
                     }
