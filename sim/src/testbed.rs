@@ -106,6 +106,8 @@ pub struct SyncInfo {
     pub about: &'static str,
     /// The most realistic profile on which it matters.
     pub severity: Profile,
+    /// The preset under which that shows best; `None` for whichever is asked for.
+    pub plan: Option<&'static str>,
 }
 
 /// A law was broken.

@@ -186,16 +186,16 @@ fn specimens_of<'a>(
     let declared = |at: usize| {
         let nth = sites[..at].iter().filter(|site| file(site) == file(&sites[at])).count();
         let known = |sync: &&seedbed::SyncInfo| sync.file == file(&sites[at]) && sync.nth == nth;
-        scenario.syncs().iter().find(known).map(|sync| sync.severity)
+        scenario.syncs().iter().find(known)
     };
     let sync = |(at, name): (usize, &String)| Specimen {
         scenario,
         kind: Kind::Sync,
         name: name.clone(),
         breaks: &[],
-        declared: declared(at),
+        declared: declared(at).map(|sync| sync.severity),
         left_open: "",
-        plan: None,
+        plan: declared(at).and_then(|sync| sync.plan),
     };
     let syncs: Vec<_> = sites.iter().enumerate().map(sync).collect();
     Ok(plants.into_iter().chain(syncs).collect())

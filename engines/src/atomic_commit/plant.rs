@@ -76,8 +76,8 @@ plants! {
         "Recovery skips a bad record and goes on with later ones.",
         met: "Pebble (issue 864)";
     bug LostPageSkipped, "lost_page_skipped",
-        "Recovery skips zeros in the log, where a page never reached the disk, and does not compare \
-         what later records say came before them.",
+        "Recovery skips zeros in the log, where a page never reached the disk, and does not \
+         compare what later records say came before them.",
         met: "lost writes (Bairavasundaram et al., FAST 2008)";
     bug TornTailNotTruncated, "torn_tail_not_truncated",
         "Recovery leaves a torn tail in place, and new records are appended behind it.";

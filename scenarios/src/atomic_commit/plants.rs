@@ -33,8 +33,8 @@ fn info(plant: Plant) -> PlantInfo {
 /// and need nothing of the file system but that it loses what was not synced.
 fn needs(bug: Plant) -> (&'static [&'static str], Profile) {
     let breaks: &[&str] = match bug {
-        Plant::AckBeforeSync | Plant::SlowSyncCounts => &[DURABLE.name],
-        Plant::SyncErrorIgnored => &[DURABLE.name, OPENS.name],
+        Plant::AckBeforeSync => &[DURABLE.name],
+        Plant::SyncErrorIgnored | Plant::SlowSyncCounts => &[DURABLE.name, OPENS.name],
         Plant::SyncRetriedUntilOk => &[DURABLE.name],
         Plant::FailedCommitStays => &[IN_DOUBT.name],
         Plant::ShortWriteNotContinued => &[DURABLE.name, OPENS.name],
@@ -58,7 +58,7 @@ fn needs(bug: Plant) -> (&'static [&'static str], Profile) {
         Plant::StopsByItself => &[WORKS.name],
         Plant::TailAlwaysTorn => &[DETECTED.name],
         Plant::StaleRootOnDelete => &[ROOT.name, OPENS.name],
-        Plant::RecoveryNotSynced => &[IDEMPOTENT.name],
+        Plant::RecoveryNotSynced => &[IDEMPOTENT.name, DURABLE.name],
         Plant::RecoveryDropsTailRecord => &[DURABLE.name],
         Plant::RecoveryRemovesLogEarly => &[OPENS.name],
         Plant::RecoveryRewritesInPlace => &[DURABLE.name, IDEMPOTENT.name],
@@ -69,7 +69,7 @@ fn needs(bug: Plant) -> (&'static [&'static str], Profile) {
 }
 
 const fn sync(file: &'static str, nth: usize, severity: Profile, about: &'static str) -> SyncInfo {
-    SyncInfo { file, nth, about, severity }
+    SyncInfo { file, nth, about, severity, plan: None }
 }
 
 /// The syncs of the engine.
@@ -91,12 +91,21 @@ pub(super) static SYNCS: [SyncInfo; 10] = [
     ),
     sync("log_task.rs", 1, Profile::EXT4, "background sync (`AsyncSync`, `WriteBehind`)"),
     sync("log_task.rs", 2, Profile::EXT4, "`flush` and `close`"),
-    sync("recovery.rs", 0, Profile::POSIX, "the directory's own name in its parent, at creation"),
-    sync("recovery.rs", 1, Profile::EXT4, "the recovered log, before it is served"),
+    // A journal that stops at an error of data takes the name with it, and nobody is told.
     sync(
         "recovery.rs",
-        2,
-        Profile::EXT4,
-        "recovered names, since a crash may have come between the rename and its sync",
+        0,
+        Profile::EXT4_DATA_ERR_ABORT,
+        "the directory's own name in its parent, at creation",
     ),
+    sync("recovery.rs", 1, Profile::EXT4, "the recovered log, before it is served"),
+    SyncInfo {
+        plan: Some("crashes"),
+        ..sync(
+            "recovery.rs",
+            2,
+            Profile::EXT4,
+            "recovered names, since a crash may have come between the rename and its sync",
+        )
+    },
 ];

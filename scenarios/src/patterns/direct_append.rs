@@ -2,9 +2,9 @@
 //! plant leaves it at that: the page is on the device when the write returns, past every cache of
 //! the kernel's.
 //!
-//! Not past the device's, which a power loss empties, and the file's new length and the place of the
-//! page are metadata, which only a sync writes. `O_DIRECT` needs fdatasync(2) as other writes do, or
-//! `O_DSYNC` in its place.
+//! Not past the device's, which a power loss empties; and the file's new length and the place of
+//! the page are metadata, which only a sync writes. `O_DIRECT` needs fdatasync(2) as other writes
+//! do, or `O_DSYNC` in its place.
 
 use std::io;
 
