@@ -20,7 +20,7 @@ use crate::env::{SimEnv, SimFile, utf8};
 use crate::node::DOWN;
 use crate::panics;
 use crate::sim::Sim;
-use crate::world::{Stop, World, with};
+use crate::world::{Stop, with};
 
 /// The disk of one life of one node, for synchronous code; see the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,15 @@ pub struct BlockingFile {
 /// Lets the operation's time pass.
 fn settle<T>(submitted: Submitted<T>) -> io::Result<T> {
     with(|world| world.now = world.now.max(submitted.at));
-    submitted.result.unwrap_or_else(|| {
-        with(World::reset_hung);
+    if submitted.result.is_none() {
+        with(|world| world.reset_hung(submitted.at));
+    }
+    or_crashed(submitted.result)
+}
+
+/// What a call comes to: an error if the node crashed at it.
+fn or_crashed<T>(result: Option<io::Result<T>>) -> io::Result<T> {
+    result.unwrap_or_else(|| {
         Err(io::Error::other("the simulated node crashed at this operation; nothing follows it"))
     })
 }
@@ -155,7 +162,7 @@ impl BlockingFs {
     pub fn sync_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = utf8(path.as_ref())?;
         let barrier = settle(self.env.submit_sync_dir(path, Location::caller()))?;
-        self.env.end_sync_dir(barrier)
+        or_crashed(self.env.end_sync_dir(barrier))
     }
 }
 
@@ -178,7 +185,7 @@ impl BlockingFile {
         let site = Location::caller();
         if self.file.writes_otherwise() {
             let through = settle(self.file.submit_through(buf, offset, site))?;
-            return self.file.end_through(through);
+            return or_crashed(self.file.end_through(through));
         }
         settle(self.file.submit_write(buf, offset, site))
     }
@@ -235,7 +242,7 @@ impl BlockingFile {
 
     fn sync(&self, op: OpKind, site: &'static Location<'static>) -> io::Result<()> {
         let barrier = settle(self.file.submit_sync(op, site))?;
-        self.file.end_sync(barrier)
+        or_crashed(self.file.end_sync(barrier))
     }
 
     /// Writes back the pages of a range, which is no sync; see [`seedbed_env::File::sync_range`].
@@ -245,7 +252,7 @@ impl BlockingFile {
     #[track_caller]
     pub fn sync_range(&self, offset: u64, len: u64) -> io::Result<()> {
         let begun = settle(self.file.submit_sync_range(offset, len, Location::caller()))?;
-        self.file.end_sync_range(begun)
+        or_crashed(self.file.end_sync_range(begun))
     }
 
     /// Allocates space for a range; see [`seedbed_env::File::allocate`].

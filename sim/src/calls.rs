@@ -189,6 +189,11 @@ impl World {
         let mut submitted = self.finish(call, result, cause.map(FaultKind::name), extra_ns);
         submitted.at = self.queue(call, submitted.at);
         if let Some(until) = self.hangs(call) {
+            if let (OpKind::Open, Some(Ok(opened))) = (call.op, submitted.result) {
+                // Nobody will ever hold it.
+                let ino = opened.into().value as Ino;
+                self.nodes[index].disk.close(ino);
+            }
             return Submitted { at: until, result: None };
         }
         submitted
@@ -253,12 +258,7 @@ impl World {
             }
         }
         let id = NodeId(call.env.node);
-        let probability = self.faults.node.power_loss_probability;
-        if self.stop.is_none() {
-            let power = self.choices.chance("crash.power_loss", probability);
-            let kind = if power { CrashKind::PowerLoss } else { CrashKind::Process };
-            self.stop = Some(Stop::Crashed(id, kind));
-        }
+        self.stop_by_crash(id);
         self.tape_call(call);
         self.digest.pair(call.op as u64, u64::from(took_effect));
         self.log(id, || Note {
@@ -270,6 +270,48 @@ impl World {
             ..Note::default()
         });
         Submitted { at: self.now, result: None }
+    }
+
+    /// A crash point of its own: the latency of a sync is over, those whom the engine told early know
+    /// it, and nothing is durable by it yet. Returns whether the node crashes here.
+    #[inline]
+    pub(crate) fn crashes_in_barrier(&mut self, env: SimEnv) -> bool {
+        if self.stop.is_some() {
+            // The world stopped within this very poll.
+            return true;
+        }
+        let node = &mut self.nodes[env.node as usize];
+        node.ops += 1;
+        if node.film.is_some() {
+            node.expose();
+        }
+        if node.disturb_at == Some(node.ops) {
+            self.disturb(env.node as usize);
+        }
+        let node = &self.nodes[env.node as usize];
+        node.crash_at == Some(node.ops) && self.crash_in_barrier(NodeId(env.node))
+    }
+
+    #[inline(never)]
+    fn crash_in_barrier(&mut self, id: NodeId) -> bool {
+        self.stop_by_crash(id);
+        self.digest.word(u64::from(id.0));
+        self.log(id, || Note {
+            op: "sync_under_way",
+            cause: Some("crash here"),
+            ..Note::default()
+        });
+        true
+    }
+
+    /// The node crashes by itself, in either way.
+    fn stop_by_crash(&mut self, id: NodeId) {
+        let probability = self.faults.node.power_loss_probability;
+        if self.stop.is_none() {
+            let power = self.choices.chance("crash.power_loss", probability);
+            let kind = if power { CrashKind::PowerLoss } else { CrashKind::Process };
+            self.stop = Some(Stop::Crashed(id, kind));
+        }
     }
 
     /// How much of an operation took effect when the node crashed in it: of a write, any of its

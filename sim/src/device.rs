@@ -16,8 +16,16 @@ pub(crate) struct Queue {
     frozen_until: u64,
     /// When each operation that it works on is done.
     busy_until: Vec<u64>,
-    /// An operation that never returns, and when the node is reset because of it.
-    hung: Option<(u64, CrashKind)>,
+    /// Operations that never return: when the node is reset because of each.
+    hung: Vec<(u64, CrashKind)>,
+}
+
+impl Queue {
+    /// The device is quick again; what hangs, hangs.
+    pub(crate) fn thaw(&mut self) {
+        self.frozen_until = 0;
+        self.busy_until.clear();
+    }
 }
 
 impl World {
@@ -150,27 +158,24 @@ impl World {
             _ => CrashKind::PowerLoss,
         };
         let until = self.now.saturating_add(ns);
-        self.nodes[call.env.node as usize].queue.hung = Some((until, kind));
+        self.nodes[call.env.node as usize].queue.hung.push((until, kind));
         self.stats.count_fault(FaultKind::Hang);
         self.digest.word(until);
         Some(until)
     }
 
-    /// Somebody has waited for a call that does not return until now: a node with a hung operation
-    /// is reset if its time has come.
-    pub(crate) fn reset_hung(&mut self) {
-        let due = |node: &crate::node::Node| {
-            node.queue.hung.filter(|(until, _)| *until <= self.now).map(|(_, kind)| kind)
-        };
-        let Some((index, kind)) = (0..self.node_count)
-            .find_map(|index| due(&self.nodes[index]).map(|kind| (index, kind)))
-        else {
+    /// Somebody has waited for a call that does not return until `at`: the node whose operation hangs
+    /// until then is reset. Those for which nobody waits any more are not asked for.
+    pub(crate) fn reset_hung(&mut self, at: u64) {
+        for index in 0..self.node_count {
+            let hung = &mut self.nodes[index].queue.hung;
+            let Some(found) = hung.iter().position(|(until, _)| *until == at) else { continue };
+            let (_, kind) = hung.remove(found);
+            if self.stop.is_none() {
+                self.crashes_left += 1;
+                self.stop = Some(Stop::Crashed(NodeId(index as u16), kind));
+            }
             return;
-        };
-        self.nodes[index].queue.hung = None;
-        if self.stop.is_none() {
-            self.crashes_left += 1;
-            self.stop = Some(Stop::Crashed(NodeId(index as u16), kind));
         }
     }
 }

@@ -120,7 +120,8 @@ impl<T> Future for Settling<T> {
         match self.result.take() {
             Some(result) => Poll::Ready(result),
             None => {
-                with(World::reset_hung);
+                let at = self.sleep.at;
+                with(|world| world.reset_hung(at));
                 Poll::Pending
             }
         }
@@ -228,18 +229,21 @@ impl SimFile {
         })
     }
 
-    /// A sync's latency is over: only now is anything durable.
-    pub(crate) fn end_sync(&self, barrier: Option<Barrier>) -> io::Result<()> {
+    /// A sync's latency is over: only now is anything durable. Nothing if the node crashes at it.
+    pub(crate) fn end_sync(&self, barrier: Option<Barrier>) -> Option<io::Result<()>> {
         with(|world| match barrier {
             Some(barrier) if self.env.is_alive(world) => {
+                if world.crashes_in_barrier(self.env) {
+                    return None;
+                }
                 let disk = &mut world.nodes[self.env.node as usize].disk;
                 if let Some(tape) = &mut world.tape {
                     let sync = What::Sync(disk.name_of(self.ino), barrier.kind());
                     tape.push(self.env.node, sync);
                 }
-                self.update_seen(|seen| disk.end_sync(barrier, seen))
+                Some(self.update_seen(|seen| disk.end_sync(barrier, seen)))
             }
-            _ => Ok(()),
+            _ => Some(Ok(())),
         })
     }
 
@@ -298,7 +302,15 @@ impl SimFile {
 
     async fn sync(&self, op: OpKind, site: &'static Location<'static>) -> io::Result<()> {
         let barrier = settle(self.submit_sync(op, site)).await?;
-        self.end_sync(barrier)
+        or_never(self.end_sync(barrier)).await
+    }
+}
+
+/// What a call comes to, if it returns.
+pub(crate) async fn or_never<T>(result: Option<T>) -> T {
+    match result {
+        Some(result) => result,
+        None => std::future::pending().await,
     }
 }
 
@@ -330,18 +342,21 @@ pub(crate) fn bad_handle() -> io::Error {
 }
 
 impl SimEnv {
-    /// The latency of a directory's sync is over.
-    pub(crate) fn end_sync_dir(self, barrier: Option<Barrier>) -> io::Result<()> {
+    /// The latency of a directory's sync is over. Nothing if the node crashes at it.
+    pub(crate) fn end_sync_dir(self, barrier: Option<Barrier>) -> Option<io::Result<()>> {
         with(|world| match barrier {
             Some(barrier) if self.is_alive(world) => {
+                if world.crashes_in_barrier(self) {
+                    return None;
+                }
                 // A directory has no pages of its own: there is no error of writing them back.
                 let disk = &mut world.nodes[self.node as usize].disk;
                 if let Some(tape) = &mut world.tape {
                     tape.push(self.node, What::SyncDir(disk.name_of(barrier.ino())));
                 }
-                disk.end_sync(barrier, &mut ErrSeq::default())
+                Some(disk.end_sync(barrier, &mut ErrSeq::default()))
             }
-            _ => Ok(()),
+            _ => Some(Ok(())),
         })
     }
 
@@ -482,7 +497,7 @@ impl File for SimFile {
         let site = Location::caller();
         async move {
             let begun = settle(self.submit_sync_range(offset, len, site)).await?;
-            self.end_sync_range(begun)
+            or_never(self.end_sync_range(begun)).await
         }
     }
 
@@ -640,7 +655,7 @@ impl Fs for SimEnv {
         let (env, site) = (*self, Location::caller());
         async move {
             let barrier = settle(env.submit_sync_dir(utf8(path.as_ref())?, site)).await?;
-            env.end_sync_dir(barrier)
+            or_never(env.end_sync_dir(barrier)).await
         }
     }
 }

@@ -12,7 +12,7 @@ use seedbed_faults::OpKind;
 
 use crate::calls::{Call, Effect, How, Submitted};
 use crate::disk::{Barrier, Disk, WriteBack, os_code};
-use crate::env::{SimFile, bad_handle, barrier, checksum, settle, unless_omitted};
+use crate::env::{SimFile, bad_handle, barrier, checksum, or_never, settle, unless_omitted};
 use crate::tape::What;
 use crate::world::with;
 
@@ -99,12 +99,15 @@ impl SimFile {
         })
     }
 
-    /// The write's latency is over.
-    pub(crate) fn end_through(&self, through: Through) -> io::Result<usize> {
+    /// The write's latency is over. Nothing if the node crashes at it.
+    pub(crate) fn end_through(&self, through: Through) -> Option<io::Result<usize>> {
         let Through { written, at, back, barrier } = through;
         with(|world| {
             if !self.env.is_alive(world) {
-                return Ok(written);
+                return Some(Ok(written));
+            }
+            if world.crashes_in_barrier(self.env) {
+                return None;
             }
             let disk = &mut world.nodes[self.env.node as usize].disk;
             if let Some(tape) = &mut world.tape {
@@ -120,10 +123,11 @@ impl SimFile {
             if let Some(back) = back {
                 disk.end_sync_range(back);
             }
-            if let Some(barrier) = barrier {
-                self.update_seen(|seen| disk.end_sync(barrier, seen))?;
-            }
-            Ok(written)
+            let ended = match barrier {
+                Some(barrier) => self.update_seen(|seen| disk.end_sync(barrier, seen)),
+                None => Ok(()),
+            };
+            Some(ended.map(|()| written))
         })
     }
 
@@ -134,7 +138,7 @@ impl SimFile {
         site: Site,
     ) -> io::Result<usize> {
         let through = settle(self.submit_through(buf, offset, site)).await?;
-        self.end_through(through)
+        or_never(self.end_through(through)).await
     }
 
     pub(crate) fn submit_sync_range(
@@ -164,10 +168,13 @@ impl SimFile {
         })
     }
 
-    /// The latency of writing back is over.
-    pub(crate) fn end_sync_range(&self, begun: Option<WriteBack>) -> io::Result<()> {
+    /// The latency of writing back is over. Nothing if the node crashes at it.
+    pub(crate) fn end_sync_range(&self, begun: Option<WriteBack>) -> Option<io::Result<()>> {
         with(|world| match begun {
             Some(begun) if self.env.is_alive(world) => {
+                if world.crashes_in_barrier(self.env) {
+                    return None;
+                }
                 let disk = &mut world.nodes[self.env.node as usize].disk;
                 if let Some(tape) = &mut world.tape {
                     let (start, end) = begun.range();
@@ -175,9 +182,9 @@ impl SimFile {
                     tape.push(self.env.node, What::WriteBack(path, start, len));
                 }
                 disk.end_sync_range(begun);
-                self.update_seen(|seen| disk.check_errors(self.ino, seen))
+                Some(self.update_seen(|seen| disk.check_errors(self.ino, seen)))
             }
-            _ => Ok(()),
+            _ => Some(Ok(())),
         })
     }
 

@@ -118,7 +118,12 @@ impl Sim {
             let omits = |rule: &Rule| matches!(rule.then, Then::Omit | Then::Weaken);
             faults.rules = world.faults.rules.iter().filter(|rule| omits(rule)).cloned().collect();
             world.set_faults(faults);
-            world.nodes.iter_mut().for_each(|node| node.crash_at = None);
+            for node in &mut world.nodes {
+                node.crash_at = None;
+                node.disturb_at = None;
+                node.paused_until = 0;
+                node.queue.thaw();
+            }
         });
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Bench {
     delays_before: u64,
     /// Bits and bytes that had rotted up to then.
     bits_before: u64,
+    /// Misread pages up to then.
+    misreads_before: u64,
     /// Pages that the cache had dropped up to then.
     evicted_before: u64,
 }
@@ -42,9 +44,12 @@ fn disk_failures(sim: &Sim) -> u64 {
     sim.stats().faults_of(&FaultKind::FAILURES)
 }
 
-/// Whether the device has done anything to bytes behind the file system's back.
-fn is_damaged(sim: &Sim) -> bool {
-    sim.stats().faults_of(&FaultKind::MEDIA) > 0
+/// Whether the device has done anything to bytes behind the file system's back that may show in
+/// this boot.
+fn is_damaged(sim: &Sim, bench: &Bench) -> bool {
+    let stats = sim.stats();
+    let passing = stats.faults_of(&MISREADS);
+    stats.faults_of(&FaultKind::MEDIA) > passing || passing > bench.misreads_before
 }
 
 /// What an explorer clones: the clients, and how their store is set up.
@@ -63,10 +68,15 @@ impl Bench {
             self.evicted_before = evicted;
         }
         let bits = stats.fault(FaultKind::BitRot) - self.bits_before;
-        let worse = stats.faults_of(&FaultKind::MEDIA) > stats.fault(FaultKind::BitRot);
-        self.oracle.damaged(bits, worse);
+        let passing = stats.faults_of(&MISREADS);
+        let lasting = stats.faults_of(&FaultKind::MEDIA) - passing;
+        self.oracle.damaged(bits, lasting > stats.fault(FaultKind::BitRot));
+        self.oracle.misread(passing > self.misreads_before);
     }
 }
+
+/// Damage that lasts no longer than a boot: the medium is as it was.
+const MISREADS: [FaultKind; 2] = [FaultKind::StaleRead, FaultKind::MisdirectedRead];
 
 type Shared = Arc<Mutex<Bench>>;
 
@@ -101,7 +111,9 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
                 }
             }
             Ok(LifeEnd::Poisoned) => {
-                if disk_failures(sim) == memory.bench.failures_before && !is_damaged(sim) {
+                if disk_failures(sim) == memory.bench.failures_before
+                    && !is_damaged(sim, &memory.bench)
+                {
                     return Err(unprovoked("it stopped").into());
                 }
                 restart(sim, node, &mut memory.bench);
@@ -110,7 +122,7 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
                 if refuses(&error) && sim.has_unstable_junk() {
                     return Ok(());
                 }
-                let damaged = is_damaged(sim);
+                let damaged = is_damaged(sim, &memory.bench);
                 if disk_failures(sim) == memory.bench.failures_before
                     && matches!(error, Error::Io { .. })
                     && !damaged
@@ -239,6 +251,7 @@ fn after_crash(sim: &Sim, kind: CrashKind, bench: &mut Bench) {
     // What went wrong during a boot may show only now: what its recovery was told does not count.
     bench.note_losses(&stats);
     bench.bits_before = stats.fault(FaultKind::BitRot);
+    bench.misreads_before = stats.faults_of(&MISREADS);
     bench.oracle.crashed(&LifeEnded { kind, now_ns: sim.now_ns(), disk_failed });
     bench.poisoned = false;
 }

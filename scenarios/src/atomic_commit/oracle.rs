@@ -97,6 +97,8 @@ pub(crate) struct Oracle {
     damages: u64,
     /// There was other damage, which may hit any number of records, and show at any power loss.
     damaged_much: bool,
+    /// This boot was given other bytes than the medium has.
+    misread: bool,
     pub violation: Option<Violation>,
 }
 
@@ -339,17 +341,23 @@ impl Oracle {
         self.damaged_much |= worse;
     }
 
+    /// Whether this boot was given other bytes than the medium has.
+    pub(crate) fn misread(&mut self, misread: bool) {
+        self.misread = misread;
+    }
+
     /// A recovery served this. The central check.
     pub(crate) fn recovered(&mut self, snapshot: &Snapshot) {
         let k = snapshot.seq;
-        if !self.damaged && self.last_issued() == self.recovered && k != self.recovered {
+        let damaged = self.damaged || self.misread;
+        if !damaged && self.last_issued() == self.recovered && k != self.recovered {
             let expected = format!("{}: commit {}", IDEMPOTENT.statement, self.recovered);
             self.violated(Violation::new(IDEMPOTENT.name, expected, format!("commit {k}")));
         }
-        if self.damaged {
+        if damaged {
             // The budget is one damage between recoveries: a second one can hit the very record
             // that proves the first to be damage and not a torn tail.
-            let proven = self.damages <= 1 && !self.damaged_much;
+            let proven = self.damages <= 1 && !self.damaged_much && !self.misread;
             let floor = if proven { self.confirmed() } else { 0 };
             self.check_floor(k, floor, &DETECTED);
         } else {
@@ -369,7 +377,7 @@ impl Oracle {
         }
         let want = self.state_after(k);
         if want.entries != snapshot.entries {
-            let law = if self.damaged { DETECTED } else { PREFIX };
+            let law = if damaged { DETECTED } else { PREFIX };
             let expected = format!("{} (here: after commit {k})", law.statement);
             let got = difference(&want.entries, &snapshot.entries);
             return self.violated(Violation::new(law.name, expected, got));

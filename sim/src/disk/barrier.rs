@@ -3,6 +3,7 @@
 use std::io;
 
 use seedbed_faults::{Growth, NameOrder};
+use xxhash_rust::xxh3::Xxh3Default;
 
 use super::file::LenChange;
 use super::names::Place;
@@ -38,6 +39,17 @@ impl Barrier {
     /// Which sync.
     pub fn kind(&self) -> SyncKind {
         self.kind
+    }
+
+    /// Adds it to a hash; operations are numbered from `first` on.
+    pub(super) fn hash(&self, first: u64, hash: &mut Xxh3Default) {
+        let Self { ino, kind, upto, extent } = self;
+        hash.update(&[8, u8::from(*kind == SyncKind::All)]);
+        hash.update(&ino.to_le_bytes());
+        hash.update(&upto.wrapping_sub(first).to_le_bytes());
+        let (start, end) = extent.unwrap_or((u64::MAX, 0));
+        hash.update(&start.to_le_bytes());
+        hash.update(&end.to_le_bytes());
     }
 }
 
@@ -84,7 +96,16 @@ impl Disk {
     /// A device that lies: the sync is reported as done, and what it covers is in the device's
     /// cache, until somebody flushes that.
     pub fn lie(&mut self, barrier: Barrier) {
-        self.cached.push(Cached::Sync(barrier));
+        let same = |cached: &&mut Cached| match cached {
+            Cached::Sync(Barrier { ino, kind, extent, .. }) => {
+                (*ino, *kind, *extent) == (barrier.ino, barrier.kind, barrier.extent)
+            }
+            Cached::Unit { .. } => false,
+        };
+        match self.cached.iter_mut().find(same) {
+            Some(cached) => *cached = Cached::Sync(barrier),
+            None => self.cached.push(Cached::Sync(barrier)),
+        }
     }
 
     /// A flush of the device: what is in its cache is durable, in the order in which it was

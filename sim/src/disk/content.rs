@@ -133,12 +133,15 @@ impl Disk {
         let first = self.first_pending();
         hash.update(&self.journal_end.saturating_sub(first).to_le_bytes());
         hash.update(&[u8::from(self.aborting), u8::from(self.is_shut_down)]);
-        for cached in &self.cached {
-            hash.update(format!("{cached:?}").as_bytes());
-        }
+        self.cached.iter().for_each(|cached| cached.hash(first, &mut hash));
         for (ino, inode) in &self.inodes {
             hash.update(&(ino as u64).to_le_bytes());
             hash.update(&inode.errors.bits().to_le_bytes());
+            hash.update(&[u8::from(inode.logged)]);
+            if let Some(committed) = &inode.committed {
+                hash.update(&committed.content_hash().to_le_bytes());
+                hash.update(&[0, 6]);
+            }
             match &inode.node {
                 Node::File(file) => {
                     hash.update(&file.content_hash().to_le_bytes());

@@ -110,9 +110,16 @@ impl Disk {
         if self.profile.copy_on_write {
             return;
         }
-        match self.device.volatile_cache {
-            true => self.cached.push(Cached::Unit { ino, unit, upto }),
-            false => self.settle_unit(ino, unit, upto),
+        if !self.device.volatile_cache {
+            return self.settle_unit(ino, unit, upto);
+        }
+        let known = self.cached.iter_mut().find_map(|cached| match cached {
+            Cached::Unit { ino: of, unit: at, upto } if (*of, *at) == (ino, unit) => Some(upto),
+            _ => None,
+        });
+        match known {
+            Some(known) => *known = upto,
+            None => self.cached.push(Cached::Unit { ino, unit, upto }),
         }
     }
 

@@ -387,9 +387,31 @@ impl FileData {
             let last_of = |unit: u32| chosen.iter().rev().find(|(u, _)| *u == unit).map(|c| c.1);
             self.writes.retain(|w| last_of(w.unit).is_none_or(|last| w.seq > last));
         }
+        self.compact_undo();
+    }
+
+    #[cfg(test)]
+    pub(super) fn undo_bytes(&self) -> usize {
+        self.undo.len()
+    }
+
+    /// Forgets the bytes that no write needs any more, once they are most.
+    fn compact_undo(&mut self) {
+        const SLACK: usize = 1 << 16;
         if self.writes.is_empty() {
-            self.undo.clear();
+            return self.undo.clear();
         }
+        let live: usize = self.writes.iter().map(|write| usize::from(write.len)).sum();
+        if self.undo.len() <= 2 * live + SLACK {
+            return;
+        }
+        let mut undo = Vec::with_capacity(live);
+        for write in &mut self.writes {
+            let (at, len) = (write.undo_at as usize, usize::from(write.len));
+            write.undo_at = undo.len() as u64;
+            undo.extend_from_slice(&self.undo[at..at + len]);
+        }
+        self.undo = undo;
     }
 
     pub(super) fn fail_sync(&mut self, upto: u64, extent: Option<(u64, u64)>) {

@@ -192,8 +192,6 @@ impl Disk {
     fn close_all(&mut self) {
         let unused = |(ino, inode): (usize, &mut super::Inode)| {
             inode.handles = 0;
-            inode.logged = false;
-            inode.committed = None;
             (inode.links == 0).then_some(ino as Ino)
         };
         let gone: Vec<Ino> = self.inodes.iter_mut().filter_map(unused).collect();

@@ -34,26 +34,31 @@ impl Disk {
     pub fn rot(&mut self, chooser: &mut dyn Chooser) -> Option<Damage> {
         let (path, ino) = self.pick_file(chooser)?;
         let offset = chooser.choose("rot.byte", self.len(ino));
-        let file = self.file_mut(ino).ok()?;
+        // What is dirty is written again over whatever the medium does.
+        if self.is_dirty_page(ino, (offset / PAGE as u64) as u32) {
+            return None;
+        }
         let sector = offset - offset % SECTOR as u64;
         let kind = chooser.choose("rot.kind", ROTS);
         let what = match kind {
             0 => {
                 let bit = chooser.choose("rot.bit", 8) as u8;
-                file.flip_bit(offset, bit);
+                self.change_media(ino, |file| file.flip_bit(offset, bit));
                 format!("bit {bit} of byte {offset}")
             }
             1 => {
                 let by = 1 + chooser.choose("rot.to", 255) as u8;
-                (0..8).filter(|bit| by >> bit & 1 == 1).for_each(|bit| file.flip_bit(offset, bit));
+                let bits = (0..8).filter(|bit| by >> bit & 1 == 1);
+                self.change_media(ino, |file| bits.for_each(|bit| file.flip_bit(offset, bit)));
                 format!("byte {offset}")
             }
             2 => {
-                file.put(sector, &[0; SECTOR]);
+                self.change_media(ino, |file| file.put(sector, &[0; SECTOR]));
                 format!("the sector at {sector} is zeros")
             }
             _ => {
-                file.put(sector, &noise(chooser, SECTOR));
+                let bytes = noise(chooser, SECTOR);
+                self.change_media(ino, |file| file.put(sector, &bytes));
                 format!("the sector at {sector} is junk")
             }
         };
@@ -65,6 +70,9 @@ impl Disk {
     pub fn make_unreadable(&mut self, chooser: &mut dyn Chooser) -> Option<Damage> {
         let (path, ino) = self.pick_file(chooser)?;
         let page = chooser.choose("latent.page", self.len(ino).div_ceil(PAGE as u64)) as u32;
+        if self.is_dirty_page(ino, page) {
+            return None;
+        }
         self.file_mut(ino).ok()?.unreadable.insert(page);
         let offset = u64::from(page) * PAGE as u64;
         let what = format!("the page at {offset} cannot be read");
@@ -98,7 +106,7 @@ impl Disk {
         let file = self.file_mut(ino).ok()?;
         file.read_at(&mut bytes, from);
         file.fail_unit(unit);
-        self.file_mut(target).ok()?.put(at, &bytes);
+        self.change_media(target, |file| file.put(at, &bytes));
         let what = format!("the write to {from} of {} went here", self.name_of(ino));
         Some(Damage { path: target_path, offset: at, len: size, what })
     }
@@ -137,7 +145,8 @@ impl Disk {
             !file.unreadable.is_empty() && {
                 let end = offset.saturating_add(len as u64).min(file.len());
                 let page = |at: u64| (at / PAGE as u64) as u32;
-                offset < end && file.unreadable.range(page(offset)..=page(end - 1)).next().is_some()
+                let mut met = file.unreadable.range(page(offset)..end.div_ceil(PAGE as u64) as u32);
+                offset < end && met.any(|page| !self.is_dirty_page(ino, *page))
             }
         })
     }
@@ -174,9 +183,29 @@ impl Disk {
     /// Puts junk where a power loss caught a write: into a sector, or the whole page.
     pub(super) fn put_junk(&mut self, ino: Ino, at: u64, len: usize, chooser: &mut dyn Chooser) {
         let bytes = noise(chooser, len);
+        self.change_media(ino, |file| file.put(at, &bytes));
+    }
+
+    /// Changes durable bytes of a file, and counts pages that were holes before.
+    fn change_media(&mut self, ino: Ino, change: impl FnOnce(&mut FileData)) {
         if let Some(Node::File(file)) = self.inodes.get_mut(ino as usize).map(|i| &mut i.node) {
-            file.put(at, &bytes);
+            let before = file.page_bytes();
+            change(file);
+            self.used += file.page_bytes() - before;
         }
+    }
+
+    /// Whether the cache holds something newer of a page than the device.
+    fn is_dirty_page(&self, ino: Ino, page: u32) -> bool {
+        let unit = u64::from(self.profile.unit);
+        let is_in = |at: u32| (u64::from(at) * unit / PAGE as u64) as u32 == page;
+        self.file(ino).is_some_and(|file| file.writes().iter().any(|write| is_in(write.unit)))
+    }
+
+    /// Bytes kept to take back what is not durable of a file.
+    #[cfg(test)]
+    pub(super) fn undo_bytes(&self, ino: Ino) -> usize {
+        self.file(ino).map_or(0, FileData::undo_bytes)
     }
 
     fn file(&self, ino: Ino) -> Option<&FileData> {

@@ -50,6 +50,7 @@ use std::panic::Location;
 use seedbed_env::{DirEntry, FileKind, OpenOptions};
 use seedbed_faults::{Growth, NameOrder, Profile};
 use slab::Slab;
+use xxhash_rust::xxh3::Xxh3Default;
 
 use file::FileData;
 use names::{DirData, NameVersion, Place};
@@ -141,6 +142,21 @@ enum Cached {
     Sync(Barrier),
     /// A unit of a file, up to an operation.
     Unit { ino: Ino, unit: u32, upto: u64 },
+}
+
+impl Cached {
+    /// Adds it to a hash; operations are numbered from `first` on.
+    fn hash(&self, first: u64, hash: &mut Xxh3Default) {
+        match self {
+            Self::Sync(barrier) => barrier.hash(first, hash),
+            Self::Unit { ino, unit, upto } => {
+                hash.update(&[7]);
+                hash.update(&ino.to_le_bytes());
+                hash.update(&unit.to_le_bytes());
+                hash.update(&upto.wrapping_sub(first).to_le_bytes());
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -391,7 +407,15 @@ impl Disk {
             return Err(os_error(os_code::EFBIG));
         }
         let by = (self.next_seq(), self.site);
-        if self.file_mut(ino)?.set_len(len, by) {
+        let file = self.file_mut(ino)?;
+        // What is cut off is not read any more.
+        if !file.unreadable.is_empty() {
+            file.unreadable.retain(|page| u64::from(*page) * PAGE as u64 <= len.saturating_sub(1));
+        }
+        if len == 0 {
+            file.unreadable.clear();
+        }
+        if file.set_len(len, by) {
             self.journal_end = self.seq;
         }
         Ok(())

@@ -369,6 +369,8 @@ struct Builder<'a> {
     last: FxHashMap<(Kind, Ino, u64), u32>,
     names: FxHashMap<(Ino, &'a str), u64>,
     journal: Option<u32>,
+    /// The last rename of a directory.
+    dir_rename: Option<u32>,
 }
 
 impl<'a> Builder<'a> {
@@ -387,6 +389,7 @@ impl<'a> Builder<'a> {
             last: FxHashMap::default(),
             names: FxHashMap::default(),
             journal: None,
+            dir_rename: None,
         }
     }
 
@@ -484,8 +487,18 @@ impl<'a> Builder<'a> {
                     self.pending.after.extend(self.last.get(&key));
                 }
                 self.edges_of_old_name(version);
+                self.edges_of_dir_rename(version);
                 (key, false)
             }
+        }
+    }
+
+    /// Renames of directories persist in order everywhere: out of it they could put two into each
+    /// other, and lose both.
+    fn edges_of_dir_rename(&mut self, version: &NameVersion) {
+        let moves = version.pair.is_some();
+        if moves && version.ino.is_some_and(|ino| self.pending.disk.is_dir(ino)) {
+            self.pending.after.extend(self.dir_rename.replace(self.pending.nodes.len() as u32));
         }
     }
 

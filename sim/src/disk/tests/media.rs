@@ -157,3 +157,49 @@ fn a_device_that_writes_pages_whole_tears_none() {
     assert_eq!(torn(false), set(&["aa", "xx"]));
     assert_eq!(text(&Disk::new(), "f"), "-");
 }
+
+#[test]
+fn damage_to_a_hole_is_space_in_use() {
+    let mut disk = Disk::new();
+    let ino = disk.open("f", RWC).expect("open");
+    disk.set_len(ino, 2 * PAGE as u64).expect("set_len");
+    sync(&mut disk, ino);
+    disk.rot(&mut Answers(&[("rot.kind", 3)])).expect("there are bytes");
+    disk.close(ino);
+    disk.remove_file("f").expect("unlink");
+    super::sync_dir(&mut disk, "");
+    assert_eq!(disk.used(), 0);
+}
+
+#[test]
+fn what_is_cut_off_is_not_unreadable_any_more() {
+    let mut disk = two_pages();
+    disk.make_unreadable(&mut Answers(&[("latent.page", 1)])).expect("there are pages");
+    let ino = disk.open("f", RWC).expect("open");
+    disk.set_len(ino, PAGE as u64).expect("set_len");
+    disk.set_len(ino, 2 * PAGE as u64).expect("set_len");
+    assert!(!disk.is_unreadable(ino, PAGE as u64, 1));
+    disk.rewrite(ino, PAGE as u64, 10).expect("there is nothing to be read first");
+}
+
+#[test]
+fn what_the_cache_has_newer_neither_rots_nor_is_unreadable() {
+    let mut disk = two_pages();
+    let ino = disk.open("f", RWC).expect("open");
+    disk.write_at(ino, &[b'x'; PAGE], 0).expect("write");
+    assert_eq!(disk.rot(&mut Answers(&[])), None);
+    assert_eq!(disk.make_unreadable(&mut Answers(&[])), None);
+}
+
+#[test]
+fn a_refused_page_does_not_keep_the_undo_bytes_of_others() {
+    let mut disk = two_pages();
+    let ino = disk.open("f", RWC).expect("open");
+    disk.write_at(ino, b"x", 0).expect("write");
+    disk.fail_write_back(ino, 0, 5);
+    for _ in 0..2000 {
+        disk.write_at(ino, &[b'y'; PAGE], PAGE as u64).expect("write");
+        sync(&mut disk, ino);
+    }
+    assert!(disk.undo_bytes(ino) < 64 * PAGE, "{}", disk.undo_bytes(ino));
+}

@@ -584,6 +584,36 @@ fn btrfs_may_lose_a_displaced_file_that_was_moved_into_a_new_directory() {
 }
 
 #[test]
+fn what_a_log_holds_outlives_the_process() {
+    let legal = |crashes: bool| {
+        let mut disk = base(Profile::BTRFS);
+        fsync(&mut disk, "tgt");
+        if crashes {
+            disk.process_crash();
+        }
+        write(&mut disk, "earlier", b"", 0);
+        disk.rename("tgt", "moved").expect("rename");
+        shapes(&disk, &["earlier", "tgt", "moved"])
+    };
+    assert_eq!(legal(true), legal(false));
+}
+
+#[test]
+fn no_directories_are_lost_in_each_other() {
+    for profile in Profile::ALL {
+        let mut disk = Disk::with_profile(profile);
+        disk.create_dir("a").expect("mkdir");
+        disk.create_dir("b").expect("mkdir");
+        sync_dir(&mut disk, "");
+        for (from, to) in [("a", "b/a"), ("b/a", "c"), ("b", "c/b")] {
+            disk.rename(from, to).expect("rename");
+        }
+        let roots = images(&disk, |disk| disk.read_dir("").expect("the root").len());
+        assert!(!roots.contains(&0), "{profile}: {roots:?}");
+    }
+}
+
+#[test]
 fn a_directory_that_was_removed_with_pending_names_survives_a_power_loss() {
     for profile in Profile::ALL {
         let mut disk = base_with_dirs(profile);
