@@ -49,7 +49,8 @@ fn disk_failures(sim: &Sim) -> u64 {
 fn is_damaged(sim: &Sim, bench: &Bench) -> bool {
     let stats = sim.stats();
     let passing = stats.faults_of(&MISREADS);
-    stats.faults_of(&FaultKind::MEDIA) > passing || passing > bench.misreads_before
+    let misread = bench.oracle.misread || passing > bench.misreads_before;
+    stats.faults_of(&FaultKind::MEDIA) > passing || misread
 }
 
 /// What an explorer clones: the clients, and how their store is set up.
@@ -71,11 +72,11 @@ impl Bench {
         let passing = stats.faults_of(&MISREADS);
         let lasting = stats.faults_of(&FaultKind::MEDIA) - passing;
         self.oracle.damaged(bits, lasting > stats.fault(FaultKind::BitRot));
-        self.oracle.misread(passing > self.misreads_before);
+        self.oracle.misread |= passing > self.misreads_before;
     }
 }
 
-/// Damage that lasts no longer than a boot: the medium is as it was.
+/// Damage that does not last: the medium is as it was.
 const MISREADS: [FaultKind; 2] = [FaultKind::StaleRead, FaultKind::MisdirectedRead];
 
 type Shared = Arc<Mutex<Bench>>;

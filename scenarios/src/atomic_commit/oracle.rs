@@ -97,8 +97,8 @@ pub(crate) struct Oracle {
     damages: u64,
     /// There was other damage, which may hit any number of records, and show at any power loss.
     damaged_much: bool,
-    /// This boot was given other bytes than the medium has.
-    misread: bool,
+    /// Since the last verified recovery the store was given other bytes than the medium has.
+    pub misread: bool,
     pub violation: Option<Violation>,
 }
 
@@ -133,7 +133,7 @@ impl Oracle {
         // What a power loss on top of it would leave to be expected.
         let stopped_ns = self.stopped_ns.unwrap_or(0);
         self.floor_after(true, self.disk_failed, stopped_ns).hash(&mut hash);
-        (self.damaged, self.damages, self.damaged_much).hash(&mut hash);
+        (self.damaged, self.damages, self.damaged_much, self.misread).hash(&mut hash);
         hash.finish()
     }
 
@@ -341,11 +341,6 @@ impl Oracle {
         self.damaged_much |= worse;
     }
 
-    /// Whether this boot was given other bytes than the medium has.
-    pub(crate) fn misread(&mut self, misread: bool) {
-        self.misread = misread;
-    }
-
     /// A recovery served this. The central check.
     pub(crate) fn recovered(&mut self, snapshot: &Snapshot) {
         let k = snapshot.seq;
@@ -405,6 +400,7 @@ impl Oracle {
         self.disk_failed = false;
         self.stopped_ns = None;
         self.damages = 0;
+        self.misread = false;
     }
 }
 

@@ -153,6 +153,7 @@ fn there_are_no_more_media_faults_than_the_budget_between_two_restarts() {
         faults.device.bit_rot_probability = Ratio::ALWAYS;
         let (_, mut sim) = run(faults, |env| async move {
             let file = file(env, "f").await;
+            file.sync_all().await.expect("sync");
             for _ in 0..5 {
                 file.read_at(&mut [0], 0).await.expect("read");
             }
