@@ -11,6 +11,7 @@
 
 use std::io;
 
+use seedbed::LAW_UNSTABLE;
 use seedbed::faults::Profile;
 use seedbed::seam::{File, Fs};
 
@@ -68,7 +69,7 @@ impl<F: Fs> Engine for Pager<F> {
         plant: "wal_unsynced",
         deviation: "The checkpoint writes pages whose WAL frames are not synced.",
         met: "Turso (issue 7952)",
-        breaks: &[PREFIX.name],
+        breaks: &[PREFIX.name, LAW_UNSTABLE.name],
         severity: Profile::EXT4,
         left_open: "",
         puts_are_durable: false,
