@@ -354,10 +354,10 @@ Examples:
   seedbed script shrunk.trace --fs xfs | sudo python3 -
 
 The script is Python without packages. It makes a file system in a file, mounts it by a loop device,
-makes the engine's calls with the engine's bytes, writes back what the simulated power loss had kept,
-copies the device, mounts the copy, and compares: exit code 0 if the kernel left the same. A profile
-that promises less than any file system (posix, raw, adversarial) is tried on ext4, which may not be
-able to leave that.")]
+makes the engine's calls with the engine's bytes, writes back what the simulated power loss had
+kept, copies the device, mounts the copy, and compares: exit code 0 if the kernel left the same. A
+profile that promises less than any file system (posix, raw, adversarial) is tried on ext4, which
+may not be able to leave that.")]
 pub(crate) struct ScriptArgs {
     /// The trace file; a shrunk one makes a short script.
     pub file: PathBuf,

@@ -7,7 +7,8 @@ use seedbed_faults::{Profile, Rule};
 use seedbed_traces::Trace;
 
 use super::{
-    Case, CaseEnd, CaseExplorer, FailingCall, Lost, MissingBarrier, Sequence, Setting, Tally,
+    Broken, Case, CaseEnd, CaseExplorer, FailingCall, Lost, MissingBarrier, Sequence, Setting,
+    Tally,
 };
 use crate::choices::Source;
 use crate::disk::Bounds;
@@ -86,7 +87,7 @@ pub struct Finding {
     /// What the crashes on the way left, in order.
     pub story: Vec<Lost>,
     /// The call that failed on the way, if one did; its rule is one of the case's.
-    pub failing: Option<Box<FailingCall>>,
+    pub failing: Option<FailingCall>,
     /// The barrier that would have kept the law; `None` if no loss is to blame.
     pub missing: Option<MissingBarrier>,
     /// The run as a trace, which replays. `None` if the ordinary run does not break the same law.
@@ -264,7 +265,7 @@ impl Shared<'_> {
             progress.checked.fetch_add(tally.checked, Ordering::Relaxed);
             match end {
                 CaseEnd::Stopped => return,
-                CaseEnd::Broken { .. } => {
+                CaseEnd::Broken(_) => {
                     let found = 1 + progress.violations.fetch_add(1, Ordering::Relaxed);
                     let max = self.what.violations_max as u64;
                     if max > 0 && found >= max {
@@ -303,7 +304,8 @@ impl Shared<'_> {
             match end {
                 CaseEnd::Done | CaseEnd::Stopped => {}
                 CaseEnd::Inconclusive(reason) => explored.inconclusive.push((number, reason)),
-                CaseEnd::Broken { violation, answers, story, failing, missing } => {
+                CaseEnd::Broken(broken) => {
+                    let Broken { violation, answers, story, failing, missing } = *broken;
                     let mut case = self.space.case(number, self.what);
                     case.rules.extend(failing.iter().map(|call| call.rule.clone()));
                     let trace = self.trace_of(&case, &violation, answers);

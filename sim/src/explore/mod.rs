@@ -31,7 +31,7 @@ use crate::node::{CrashKind, NodeId};
 use crate::sim::Sim;
 use crate::testbed::{Failure, Testbed};
 
-pub use case::{CaseEnd, CaseExplorer, Lost, explorer};
+pub use case::{Broken, CaseEnd, CaseExplorer, Lost, explorer};
 pub use cases::{Exploration, ExploreProgress, Explored, Finding, explore};
 pub use coverage::{Coverage, Phase, Relaxation};
 pub use failures::FailingCall;
