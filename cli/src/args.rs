@@ -200,6 +200,7 @@ pub(crate) struct BoundArgs {
     pub work_length: u32,
     /// Crash points with more images than this are not exhausted.
     #[arg(long, default_value_t = 1 << 20, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub images: u64,
     /// Threads [default: one per core].
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
