@@ -228,11 +228,11 @@ profile allows is recovered and judged, and its recovery is crashed in turn. The
 whether that was exhaustive. A violation is minimal: of what it lists as lost nothing may be given
 back. It is written as a trace, which replays and shrinks like any other.
 
-JSON: {scenario, plant, omit_sync, weaken_sync, profiles, cases, done, points, images, pruned,
-checked, spoiled (images with junk), exhaustive, unexhausted (crash points),
-failures (runs with a failing call), never_exercised, wall_ms, violations: [{case, profile,
-setting, law, expected, got, ordering, missing, failing (its rule),
-crashes: [{at_op, power, lost: [[what, torn]], kept, junk}], trace}],
+JSON: {scenario, plant, omit_sync, weaken_sync, unmatched (sites at which nothing was changed),
+profiles, cases, done, points, images, pruned, checked, spoiled (images with junk), exhaustive,
+unexhausted (crash points), failures (runs with a failing call), never_exercised, wall_ms,
+violations: [{case, profile, setting, law, expected, got, ordering, missing,
+failing (its rule), crashes: [{at_op, power, lost: [[what, torn]], kept, junk}], trace}],
 inconclusive: [[case, reason]], interrupted, exit_code}.")]
 pub(crate) struct ExploreArgs {
     /// The scenario; `list` names them.

@@ -16,6 +16,7 @@ use crate::panics;
 use crate::sim::Sim;
 use crate::stats::FaultKind;
 use crate::testbed::{Failure, Violation, encode_ops, generate};
+use crate::world::with;
 
 /// A testbed whose cases can be explored; made from any [`Explore`] by [`explorer`].
 pub trait CaseExplorer: Send + Sync {
@@ -296,7 +297,7 @@ impl<T: Explore> CaseRun<'_, T> {
             sim.crash_next_boot_at(node, op);
         }
         let boot = self.testbed.boot(&mut sim, node, &mut memory, Goal::Work);
-        self.tally.omitted += sim.stats().fault(FaultKind::Omitted);
+        self.note_rules(&sim);
         match boot.map_err(|failure| self.end(failure, path))? {
             Boot::Done => sim.crash(node, CrashKind::Process),
             Boot::Crashed => {}
@@ -333,7 +334,7 @@ impl<T: Explore> CaseRun<'_, T> {
         }
         let mut recovered = memory.clone();
         let boot = self.testbed.boot(&mut sim, node, &mut recovered, Goal::Recover);
-        self.tally.omitted += sim.stats().fault(FaultKind::Omitted);
+        self.note_rules(&sim);
         if let Err(failure) = boot {
             return Err(self.end(failure, path));
         }
@@ -381,6 +382,17 @@ impl<T: Explore> CaseRun<'_, T> {
         let (mut sim, node) = self.world(Source::Sparse(Arc::from([])));
         sim.set_disk(node, image.clone());
         self.crash_point(sim, node, memory.clone(), (at_op, path))
+    }
+
+    /// Notes which syncs were left out or weakened in this boot.
+    fn note_rules(&mut self, sim: &Sim) {
+        self.tally.omitted += sim.stats().fault(FaultKind::Omitted);
+        let rules = self.case.rules.len().min(64);
+        with(|world| {
+            for (bit, (_, state)) in world.rules.iter().take(rules).enumerate() {
+                self.tally.rules |= u64::from(state.matched > 0) << bit;
+            }
+        });
     }
 
     /// What is known after a process crash, and after a power loss.

@@ -112,9 +112,12 @@ pub struct Explored {
 }
 
 impl Explored {
-    /// Whether every legal image of every case was looked at.
+    /// Whether every legal image of every case was looked at. Not if there are no cases, nor if a
+    /// law was broken: that ends its case.
     pub fn is_exhaustive(&self) -> bool {
-        self.tally.unexhausted == 0 && self.done == self.cases && self.inconclusive.is_empty()
+        let is_whole = self.cases > 0 && self.done == self.cases;
+        let is_settled = self.inconclusive.is_empty() && self.found.is_empty();
+        is_whole && is_settled && self.tally.unexhausted == 0
     }
 }
 
