@@ -111,7 +111,12 @@ fn a_sync_that_was_not_changed_is_no_answer() {
     assert_eq!(json["unmatched"], serde_json::json!(["nowhere.rs:1"]));
     let data = format!("{SHORT} --weaken-sync log_task.rs");
     expect(&data, Exit::NothingSelected, &["log_task.rs changed nothing: that is a data sync"]);
-    let dirs = format!("{SHORT} --weaken-sync log_task.rs --weaken-sync recovery.rs:181");
+    let list: Value = serde_json::from_str(&expect("list --json", Exit::Fine, &[])).unwrap();
+    let scenarios = list["scenarios"].as_array().unwrap();
+    let store = scenarios.iter().find(|scenario| scenario["name"] == "atomic_commit").unwrap();
+    let sites = store["sync_sites"].as_array().unwrap();
+    let dir = sites.iter().find(|site| site["op"] == "sync_dir").unwrap()["site"].as_str().unwrap();
+    let dirs = format!("{SHORT} --weaken-sync log_task.rs --weaken-sync {dir}");
     expect(&dirs, Exit::NothingSelected, &["that is a sync_dir, and only a sync_all"]);
     // What did change something is told about by itself.
     let both = format!("{SHORT} --setting immediate_checkpoints --weaken-sync checkpoint.rs");
