@@ -200,6 +200,7 @@ pub(crate) struct BoundArgs {
     pub work_length: u32,
     /// Crash points with more images than this are not exhausted.
     #[arg(long, default_value_t = 1 << 20, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub images: u64,
     /// Threads [default: one per core].
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
@@ -227,11 +228,11 @@ profile allows is recovered and judged, and its recovery is crashed in turn. The
 whether that was exhaustive. A violation is minimal: of what it lists as lost nothing may be given
 back. It is written as a trace, which replays and shrinks like any other.
 
-JSON: {scenario, plant, omit_sync, weaken_sync, profiles, cases, done, points, images, pruned,
-checked, spoiled (images with junk), exhaustive, unexhausted (crash points),
-failures (runs with a failing call), never_exercised, wall_ms, violations: [{case, profile,
-setting, law, expected, got, ordering, missing, failing (its rule),
-crashes: [{at_op, power, lost: [[what, torn]], kept, junk}], trace}],
+JSON: {scenario, plant, omit_sync, weaken_sync, unmatched (sites at which nothing was changed),
+profiles, cases, done, points, images, pruned, checked, spoiled (images with junk), exhaustive,
+unexhausted (crash points), failures (runs with a failing call), never_exercised, wall_ms,
+violations: [{case, profile, setting, law, expected, got, ordering, missing,
+failing (its rule), crashes: [{at_op, power, lost: [[what, torn]], kept, junk}], trace}],
 inconclusive: [[case, reason]], interrupted, exit_code}.")]
 pub(crate) struct ExploreArgs {
     /// The scenario; `list` names them.
@@ -354,10 +355,10 @@ Examples:
   seedbed script shrunk.trace --fs xfs | sudo python3 -
 
 The script is Python without packages. It makes a file system in a file, mounts it by a loop device,
-makes the engine's calls with the engine's bytes, writes back what the simulated power loss had kept,
-copies the device, mounts the copy, and compares: exit code 0 if the kernel left the same. A profile
-that promises less than any file system (posix, raw, adversarial) is tried on ext4, which may not be
-able to leave that.")]
+makes the engine's calls with the engine's bytes, writes back what the simulated power loss had
+kept, copies the device, mounts the copy, and compares: exit code 0 if the kernel left the same. A
+profile that promises less than any file system (posix, raw, adversarial) is tried on ext4, which
+may not be able to leave that.")]
 pub(crate) struct ScriptArgs {
     /// The trace file; a shrunk one makes a short script.
     pub file: PathBuf,

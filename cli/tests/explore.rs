@@ -56,8 +56,8 @@ fn a_left_out_sync_is_reported_with_its_order_and_a_trace_that_replays() {
 fn a_failing_call_is_told_and_how_much_was_not_exhausted() {
     let dir = tempfile::tempdir().unwrap();
     let line = format!("{SHORT} --failures 1 --depth 1 --traces {}", dir.path().display());
-    expect(&line, Exit::Fine, &["each one failing", "a call failed in", "no violation"]);
-    let texts = ["failure", "eio at call", "crash", "replay:"];
+    expect(&line, Exit::Fine, &["all but one byte", "a call failed in", "no violation"]);
+    let texts = ["failure", "eio at call", "crash", "replay:", "not exhaustive"];
     expect(&format!("{line} --plant sync_error_ignored"), Exit::Violation, &texts);
     let few = format!("{SHORT} --images 4");
     expect(&few, Exit::Fine, &["not exhaustive: ", "more than 4 images", "up to 2 deviations"]);
@@ -93,10 +93,47 @@ fn what_does_not_exist_is_refused_with_what_there_is() {
     expect("explore atomic_commit --setting imediate", Exit::Usage, &["\"immediate\"?"]);
     expect("explore atomic_commit --plant nothing", Exit::Usage, &["ack_before_sync"]);
     expect("explore atomic_commit --depth 0", Exit::Usage, &["--depth"]);
-    expect("explore atomic_commit --length 0", Exit::NothingSelected, &[]);
-    let line = format!("{SHORT} --omit-sync nowhere.rs:1");
-    expect(&line, Exit::NothingSelected, &["nothing was left out"]);
+    expect("explore atomic_commit --images 0", Exit::Usage, &["--images"]);
+    let out = expect("explore atomic_commit --length 0", Exit::NothingSelected, &["--seeds"]);
+    assert!(!out.contains("exhaustive") && !out.contains("no violation"), "{out}");
     expect("audit atomic_commit --profile ext5", Exit::Usage, &["ext4_nodelalloc"]);
+}
+
+#[test]
+fn a_sync_that_was_not_changed_is_no_answer() {
+    let alone = format!("{SHORT} --omit-sync nowhere.rs:1");
+    let texts = ["--omit-sync nowhere.rs:1 changed nothing: no sync is known", "no answer"];
+    let out = expect(&alone, Exit::NothingSelected, &texts);
+    assert!(!out.contains("exhaustive") && !out.contains("no violation"), "{out}");
+    let json = expect(&format!("{alone} --json"), Exit::NothingSelected, &["nowhere.rs:1"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["exhaustive"], false);
+    assert_eq!(json["unmatched"], serde_json::json!(["nowhere.rs:1"]));
+    let data = format!("{SHORT} --weaken-sync log_task.rs");
+    expect(&data, Exit::NothingSelected, &["log_task.rs changed nothing: that is a data sync"]);
+    let list: Value = serde_json::from_str(&expect("list --json", Exit::Fine, &[])).unwrap();
+    let scenarios = list["scenarios"].as_array().unwrap();
+    let store = scenarios.iter().find(|scenario| scenario["name"] == "atomic_commit").unwrap();
+    let sites = store["sync_sites"].as_array().unwrap();
+    let dir = sites.iter().find(|site| site["op"] == "sync_dir").unwrap()["site"].as_str().unwrap();
+    let dirs = format!("{SHORT} --weaken-sync log_task.rs --weaken-sync {dir}");
+    expect(&dirs, Exit::NothingSelected, &["that is a sync_dir, and only a sync_all"]);
+    // What did change something is told about by itself.
+    let both = format!("{SHORT} --setting immediate_checkpoints --weaken-sync checkpoint.rs");
+    let (_, _, err) = run(&both);
+    assert!(!err.contains("changed nothing"), "{err}");
+    let texts = ["nowhere.rs changed nothing", "exhaustive: every legal set", "no violation"];
+    expect(&format!("{both} --weaken-sync nowhere.rs"), Exit::Fine, &texts);
+}
+
+#[test]
+fn the_bound_names_what_it_is_restricted_to() {
+    let texts = ["all sequences of up to 1 operations", "settings immediate;", "ext4, posix"];
+    expect(SHORT, Exit::Fine, &texts);
+    let seeds = "explore atomic_commit --length 0 --seeds 1 --setting immediate --profile ext4 \
+                 --images 4";
+    let out = expect(seeds, Exit::Fine, &["the workloads of seeds 0..1", "not exhaustive"]);
+    assert!(!out.contains("all sequences"), "{out}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ enum Verdict {
     Needed,
     /// Within the bound nothing breaks.
     NotNeeded,
-    /// It was not called, or not every image was looked at.
+    /// It was not called, or not every image was looked at, under some profile.
     Untested,
 }
 
@@ -177,16 +177,21 @@ fn audit_one(
     };
     let severity = Profile::ALL.iter().find(|profile| exposing(profile));
     let called = cells.iter().any(|cell| cell.called);
-    let verdict = if severity.is_some() {
-        Verdict::Needed
-    } else if called && cells.iter().all(|cell| cell.exhaustive) {
-        Verdict::NotNeeded
-    } else {
-        Verdict::Untested
-    };
+    let verdict = verdict(&cells, what.profiles.len());
     let severity = severity.map(|profile| profile.name);
     let (site, op) = (site.site.clone(), site.op.clone());
     (AuditRow { site, op, change, called, cells, severity, verdict }, wall)
+}
+
+/// The verdict on a change that is to be explored under so many profiles.
+fn verdict(cells: &[Cell], profiles: usize) -> Verdict {
+    if cells.iter().any(|cell| cell.needed) {
+        Verdict::Needed
+    } else if cells.len() == profiles && cells.iter().all(|cell| cell.exhaustive && cell.called) {
+        Verdict::NotNeeded
+    } else {
+        Verdict::Untested
+    }
 }
 
 fn cell(profile: Profile, explored: &Explored) -> Cell {
@@ -226,7 +231,13 @@ fn tell(cx: &mut Context<'_>, rows: &[AuditRow], what: &Exploration, wall: Durat
             (Verdict::Needed, Some(profile)) => format!("needed from {profile} on"),
             (Verdict::Needed, None) => "needed".to_owned(),
             (Verdict::NotNeeded, _) => "not needed".to_owned(),
+            (Verdict::Untested, _) if row.cells.len() < what.profiles.len() => {
+                "untested: interrupted".to_owned()
+            }
             (Verdict::Untested, _) if !row.called => "untested: not called".to_owned(),
+            (Verdict::Untested, _) if row.cells.iter().any(|cell| !cell.called) => {
+                "untested: not called under every profile".to_owned()
+            }
             (Verdict::Untested, _) => "untested: not all images".to_owned(),
         });
         shown.add_row(cells);
@@ -256,4 +267,25 @@ fn tell(cx: &mut Context<'_>, rows: &[AuditRow], what: &Exploration, wall: Durat
 /// A site without the folders that all share.
 fn short(site: &str) -> &str {
     site.rsplit('/').next().unwrap_or(site)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cell, Verdict, verdict};
+
+    fn cell(needed: bool, exhaustive: bool, called: bool) -> Cell {
+        let (law, ordering, missing) = (None, None, None);
+        let (profile, nodes, images) = ("ext4", 0, 1);
+        Cell { profile, needed, law, ordering, missing, nodes, images, exhaustive, called }
+    }
+
+    #[test]
+    fn not_needed_takes_every_profile_with_every_image_and_the_sync_called() {
+        let silent = || cell(false, true, true);
+        assert_eq!(verdict(&[silent(), silent()], 2), Verdict::NotNeeded);
+        assert_eq!(verdict(&[silent()], 2), Verdict::Untested, "one profile was not reached");
+        assert_eq!(verdict(&[silent(), cell(false, false, true)], 2), Verdict::Untested);
+        assert_eq!(verdict(&[silent(), cell(false, true, false)], 2), Verdict::Untested);
+        assert_eq!(verdict(&[cell(true, false, true), silent()], 2), Verdict::Needed);
+    }
 }

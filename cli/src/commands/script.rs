@@ -71,9 +71,11 @@ fn text(trace: &Trace, tape: &Tape, profile: Profile) -> String {
     let FileSystem { name, bytes, mkfs, mount } = file_system(profile);
     let mkfs: Vec<String> = mkfs.iter().map(|option| format!("{option:?}")).collect();
     let mut script = format!(
-        "#!/usr/bin/env python3\n\"\"\"What a trace of seedbed did to its disk, on a real {name}.\n\n\
-         Scenario {scenario}, seed {seed}, simulated disk {simulated}. Run it as root; it takes\n\
-         loop devices and leaves nothing behind. Exit code 0: the kernel left the same.\n\"\"\"\n\n",
+        "#!/usr/bin/env python3\n\
+         \"\"\"What a trace of seedbed did to its disk, on a real {name}.\n\n\
+         Scenario {scenario}, seed {seed}, simulated disk {simulated}. Run it as root; it\n\
+         takes loop devices and leaves nothing behind. Exit code 0: the kernel left the\n\
+         same.\n\"\"\"\n\n",
         scenario = trace.header.scenario,
         seed = trace.header.seed,
         simulated = tape.profile,

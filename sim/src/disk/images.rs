@@ -229,7 +229,9 @@ impl Pending<'_> {
             front.push((0..self.len()).map(|node| node < len).collect());
         }
         // The two ends are on every list of images that must be looked at.
-        front.swap(1, self.len());
+        if !self.is_empty() {
+            front.swap(1, self.len());
+        }
         for flip in 0..=flips {
             let mut next = Vec::new();
             for kept in front {

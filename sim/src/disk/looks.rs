@@ -2,6 +2,7 @@
 //! tears; see the module `distinct`.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use seedbed_env::map::{FxHashMap, FxHashSet};
@@ -41,16 +42,25 @@ pub(super) struct FilePlan<'a> {
     data: &'a FileData,
     /// Nodes of lengths, in program order.
     lens: Vec<(usize, &'a LenChange)>,
-    /// One for each unit.
+    /// One for each unit with pending writes, in the order of the file.
     chains: Vec<Chain>,
+    /// The other units, of which there is one version.
+    clean: Clean,
     /// Its nodes that are not in the spine.
     nodes: Vec<usize>,
     /// What it looks like, by the forced and allowed ones of these nodes.
     known: FxHashMap<Vec<(bool, bool)>, Rc<Looks>>,
 }
 
+/// The sectors of units without pending writes, but for those of zeros: their numbers, each with
+/// the sum of their hashes up to it.
+#[derive(Default)]
+struct Clean(Vec<(u64, u128)>);
+
 /// A unit: the nodes of its writes in program order, and its versions, one more.
 struct Chain {
+    /// Its number in the file.
+    unit: u32,
     nodes: Vec<usize>,
     versions: Vec<Version>,
 }
@@ -68,17 +78,16 @@ impl<'a> FilePlan<'a> {
         };
         let known = FxHashMap::default();
         if !data.is_dirty() {
-            let (lens, chains, nodes) = Default::default();
-            return Self { data, lens, chains, nodes, known };
+            let (lens, chains, clean, nodes) = Default::default();
+            return Self { data, lens, chains, clean, nodes, known };
         }
-        let units = data.pages().count() * (PAGE / data.unit() as usize);
-        let mut chains: Vec<Vec<usize>> = vec![Vec::new(); units];
+        let mut chains: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         let (mut lens, mut nodes) = (Vec::new(), Vec::new());
         for node in 0..pending.len() {
             for atom in pending.atoms(node) {
                 match *atom {
                     Atom::Write { ino: of, write, .. } if of == ino => {
-                        chains[write.unit as usize].push(node);
+                        chains.entry(write.unit).or_default().push(node);
                         nodes.push(node);
                     }
                     Atom::Len { ino: of, len, .. } if of == ino => {
@@ -89,17 +98,16 @@ impl<'a> FilePlan<'a> {
                 }
             }
         }
-        let chain = |(unit, nodes): (usize, Vec<usize>)| {
-            let version = |bytes: Vec<u8>| Version {
-                hashes: sector_hashes(unit * data.unit() as usize, &bytes),
-                bytes,
-            };
-            let versions: Vec<_> = data.versions(unit as u32).into_iter().map(version).collect();
+        let clean = Clean::new(data, |unit| !chains.contains_key(&unit));
+        let chain = |(unit, nodes): (u32, Vec<usize>)| {
+            let start = u64::from(unit) * u64::from(data.unit());
+            let version = |bytes: Vec<u8>| Version { hashes: sector_hashes(start, &bytes), bytes };
+            let versions: Vec<_> = data.versions(unit).into_iter().map(version).collect();
             assert_eq!(versions.len(), nodes.len() + 1, "a write is a part of one node");
-            Chain { nodes, versions }
+            Chain { unit, nodes, versions }
         };
-        let chains = chains.into_iter().enumerate().map(chain).collect();
-        Self { data, lens, chains, nodes, known }
+        let chains = chains.into_iter().map(chain).collect();
+        Self { data, lens, chains, clean, nodes, known }
     }
 
     /// The same as [`FilePlan::find`], found once for each way to limit the file's nodes.
@@ -177,9 +185,43 @@ impl<'a> FilePlan<'a> {
     }
 }
 
-fn sector_hashes(start: usize, bytes: &[u8]) -> Vec<u128> {
-    let first = (start / SECTOR) as u64;
+fn sector_hashes(start: u64, bytes: &[u8]) -> Vec<u128> {
+    let first = start / SECTOR as u64;
     (first..).zip(bytes.chunks(SECTOR)).map(|(at, sector)| sector_hash(at, sector)).collect()
+}
+
+impl Clean {
+    fn new(data: &FileData, is_clean: impl Fn(u32) -> bool) -> Self {
+        let (mut sums, mut sum) = (Vec::new(), 0_u128);
+        let pages = data.pages().zip(0_u64..).filter_map(|(page, number)| Some((page?, number)));
+        for (page, number) in pages {
+            let start = number * PAGE as u64;
+            for (at, hash) in (start / SECTOR as u64..).zip(sector_hashes(start, page)) {
+                let unit = at * SECTOR as u64 / u64::from(data.unit());
+                if hash != 0 && is_clean(unit as u32) {
+                    sum = sum.wrapping_add(hash);
+                    sums.push((at, sum));
+                }
+            }
+        }
+        Self(sums)
+    }
+
+    /// What these sectors add to the hash of the file if it has this length.
+    fn hash(&self, data: &FileData, len: u64) -> u128 {
+        let (last, cut) = (len / SECTOR as u64, len as usize % SECTOR);
+        let whole = self.0.partition_point(|(at, _)| *at < last);
+        let sum = if whole == 0 { 0 } else { self.0[whole - 1].1 };
+        match self.0.get(whole) {
+            // Some of that sector's bytes are beyond the length.
+            Some((at, _)) if *at == last && cut > 0 => {
+                let mut bytes = [0; SECTOR];
+                data.read_at(&mut bytes[..cut], last * SECTOR as u64);
+                sum.wrapping_add(sector_hash(last, &bytes[..cut]))
+            }
+            _ => sum,
+        }
+    }
 }
 
 impl Chain {
@@ -229,12 +271,13 @@ impl WithLen<'_, '_> {
     /// What each unit can look like below the length.
     fn units(&self) -> Vec<Unit> {
         let size = u64::from(self.plan.data.unit());
-        let chains = self.plan.chains.iter().zip(&self.ranges).zip(0..);
-        let unit = |((chain, range), number): ((&Chain, &(usize, usize)), u64)| {
-            let below = self.len.saturating_sub(number * size).min(size) as usize;
+        let chains = self.plan.chains.iter().zip(&self.ranges);
+        let unit = |(chain, range): (&Chain, &(usize, usize))| {
+            let start = u64::from(chain.unit) * size;
+            let below = self.len.saturating_sub(start).min(size) as usize;
             let mut unit = Unit::default();
             let mut seen = FxHashSet::default();
-            let place = (number * size, below);
+            let place = (start, below);
             for keep in (range.0..=range.1).rev() {
                 let hash = chain.versions[keep].hash(place, |_| None);
                 if seen.insert(hash) {
@@ -270,43 +313,48 @@ impl WithLen<'_, '_> {
 
     /// Adds all combinations of what units look like, with unit number `torn` torn.
     fn add(&self, units: &[Unit], torn: Option<usize>, found: &mut Found) -> Result<(), TooMany> {
-        let mut picked = Vec::with_capacity(units.len());
-        self.pick(units, torn, (&mut picked, len_hash(self.len)), found)
+        let ways = units.iter().zip(0..).map(|(unit, at)| match torn == Some(at) {
+            true => &unit.torn[..],
+            false => &unit.whole[..],
+        });
+        let ways: Vec<&[UnitLook]> = ways.collect();
+        // No two combinations look the same.
+        let count = ways.iter().map(|looks| looks.len() as u64).fold(1, u64::saturating_mul);
+        if count > found.limit {
+            return Err(TooMany);
+        }
+        let base = len_hash(self.len).wrapping_add(self.plan.clean.hash(self.plan.data, self.len));
+        let mut picked = vec![0; ways.len()];
+        loop {
+            let looks = ways.iter().zip(&picked).map(|(looks, at)| &looks[*at]);
+            self.take(looks, base, found)?;
+            let next = (0..ways.len()).rfind(|&unit| picked[unit] + 1 < ways[unit].len());
+            let Some(unit) = next else { return Ok(()) };
+            picked[unit] += 1;
+            picked[unit + 1..].fill(0);
+        }
     }
 
-    fn pick<'u>(
+    /// Adds one combination; `base` is what all else adds to its hash.
+    fn take<'u>(
         &self,
-        units: &'u [Unit],
-        torn: Option<usize>,
-        (picked, hash): (&mut Vec<&'u UnitLook>, u128),
+        picked: impl Iterator<Item = &'u UnitLook> + Clone,
+        base: u128,
         found: &mut Found,
     ) -> Result<(), TooMany> {
-        let Some(unit) = units.get(picked.len()) else {
-            return self.take(picked, hash, found);
-        };
-        let looks = if torn == Some(picked.len()) { &unit.torn } else { &unit.whole };
-        for look in looks {
-            picked.push(look);
-            let hash = hash.wrapping_add(look.hash);
-            self.pick(units, torn, (picked, hash), found)?;
-            picked.pop();
-        }
-        Ok(())
-    }
-
-    fn take(&self, picked: &[&UnitLook], hash: u128, found: &mut Found) -> Result<(), TooMany> {
+        let hash = picked.clone().fold(base, |hash, look| hash.wrapping_add(look.hash));
         if !found.seen.insert(hash) {
             return Ok(());
         }
         if found.seen.len() as u64 > found.limit {
             return Err(TooMany);
         }
-        let chains = || self.plan.chains.iter().zip(picked);
-        let writes = chains().flat_map(|(chain, look)| chain.nodes[..look.keep].iter().copied());
+        let tear = picked.clone().find_map(|look| look.tear);
+        let writes = self.plan.chains.iter().zip(picked);
+        let writes = writes.flat_map(|(chain, look)| chain.nodes[..look.keep].iter().copied());
         let writes = writes.filter(|&node| self.allowed[node]);
         let forced = self.plan.nodes.iter().copied().filter(|&node| self.kept[node]);
         let kept = writes.chain(forced).collect();
-        let tear = picked.iter().find_map(|look| look.tear);
         let look = Look { kept, tear, hash, data: OnceCell::new() };
         match tear {
             None => found.looks.whole.push(look),

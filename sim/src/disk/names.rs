@@ -96,8 +96,8 @@ impl DirData {
             .map(|(name, entry)| (&**name, &*entry.versions))
     }
 
-    /// Makes a name's versions up to operation `upto` durable, by a commit or by a log. Returns them,
-    /// and the inodes that lost a name by it.
+    /// Makes a name's versions up to operation `upto` durable, by a commit or by a log. Returns
+    /// them, and the inodes that lost a name by it.
     fn make_durable(
         &mut self,
         name: &str,

@@ -16,6 +16,7 @@ use crate::panics;
 use crate::sim::Sim;
 use crate::stats::FaultKind;
 use crate::testbed::{Failure, Violation, encode_ops, generate};
+use crate::world::with;
 
 /// A testbed whose cases can be explored; made from any [`Explore`] by [`explorer`].
 pub trait CaseExplorer: Send + Sync {
@@ -43,21 +44,25 @@ pub enum CaseEnd {
     Done,
     /// It was stopped.
     Stopped,
-    /// A law was broken by the image that these answers lead to.
-    Broken {
-        /// The law and how.
-        violation: Violation,
-        /// Answers that are not 0, as in a shrunk trace.
-        answers: Vec<Decision>,
-        /// What the power losses kept and lost.
-        story: Vec<Lost>,
-        /// The call that failed on the way, if one did.
-        failing: Option<Box<FailingCall>>,
-        /// The barrier that would have kept the law, if it was sought.
-        missing: Option<MissingBarrier>,
-    },
+    /// A law was broken.
+    Broken(Box<Broken>),
     /// There is no verdict, and why.
     Inconclusive(String),
+}
+
+/// A law that an image broke, and how to come to that image.
+#[derive(Debug)]
+pub struct Broken {
+    /// The law and how.
+    pub violation: Violation,
+    /// Answers that are not 0, as in a shrunk trace.
+    pub answers: Vec<Decision>,
+    /// What the power losses kept and lost.
+    pub story: Vec<Lost>,
+    /// The call that failed on the way, if one did.
+    pub failing: Option<FailingCall>,
+    /// The barrier that would have kept the law, if it was sought.
+    pub missing: Option<MissingBarrier>,
 }
 
 /// What one crash on the way to a broken law left.
@@ -131,7 +136,7 @@ impl<T: Explore> CaseExplorer for Explorer<'_, T> {
         let ended = panics::catch(|| run.explore());
         match ended {
             Ok(Ok(())) => CaseEnd::Done,
-            Ok(Err(end)) => *end,
+            Ok(Err(end)) => end,
             Err(panic) => CaseEnd::Inconclusive(format!("the testbed panicked: {panic}")),
         }
     }
@@ -206,8 +211,6 @@ pub(super) struct Told<M> {
     pub(super) fingerprints: (u64, u64),
 }
 
-pub(super) type Stop = Box<CaseEnd>;
-
 /// What a boot that worked came to.
 struct Worked {
     /// Operations.
@@ -218,7 +221,7 @@ struct Worked {
 
 impl<T: Explore> CaseRun<'_, T> {
     /// The workload once without a crash, to count its operations; then with a crash before each.
-    fn explore(&mut self) -> Result<(), Stop> {
+    fn explore(&mut self) -> Result<(), CaseEnd> {
         let Worked { ops, .. } = self.work(None)?;
         (1..=ops).try_for_each(|op| self.work(Some(op)).map(drop))?;
         if !self.case.failures {
@@ -237,7 +240,7 @@ impl<T: Explore> CaseRun<'_, T> {
 
     /// The same where a call fails, with a crash before each operation after it. False if there is
     /// no such call.
-    fn explore_failing(&mut self) -> Result<bool, Stop> {
+    fn explore_failing(&mut self) -> Result<bool, CaseEnd> {
         let Worked { ops, failed } = self.work(None)?;
         self.tally.failures += u64::from(failed);
         for op in (1..=ops).rev() {
@@ -260,7 +263,7 @@ impl<T: Explore> CaseRun<'_, T> {
 
     /// Runs the workload up to a crash before operation `at_op`, or to its end, then looks at what
     /// may be left.
-    fn work(&mut self, at_op: Option<u64>) -> Result<Worked, Stop> {
+    fn work(&mut self, at_op: Option<u64>) -> Result<Worked, CaseEnd> {
         let source = Source::Sparse(decisions(self.drawn()).into());
         let (mut sim, node) = self.world(source);
         if let Some(FailingCall { rule, .. }) = &self.failing {
@@ -289,18 +292,18 @@ impl<T: Explore> CaseRun<'_, T> {
         node: NodeId,
         mut memory: T::Memory,
         (at_op, path): (Option<u64>, &mut Vec<Step>),
-    ) -> Result<Worked, Stop> {
+    ) -> Result<Worked, CaseEnd> {
         if let Some(op) = at_op {
             sim.crash_next_boot_at(node, op);
         }
         let boot = self.testbed.boot(&mut sim, node, &mut memory, Goal::Work);
-        self.tally.omitted += sim.stats().fault(FaultKind::Omitted);
+        self.note_rules(&sim);
         match boot.map_err(|failure| self.end(failure, path))? {
             Boot::Done => sim.crash(node, CrashKind::Process),
             Boot::Crashed => {}
             Boot::Refused => {
                 let reason = "the testbed lets an engine refuse where nothing is spoiled";
-                return Err(Box::new(CaseEnd::Inconclusive(reason.to_owned())));
+                return Err(CaseEnd::Inconclusive(reason.to_owned()));
             }
         }
         let (ops, disk) = (sim.ops(node), sim.disk(node));
@@ -318,9 +321,9 @@ impl<T: Explore> CaseRun<'_, T> {
         image: &Disk,
         memory: &T::Memory,
         path: &mut Vec<Step>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), CaseEnd> {
         if !(self.go_on)() {
-            return Err(Box::new(CaseEnd::Stopped));
+            return Err(CaseEnd::Stopped);
         }
         self.tally.checked += 1;
         let deeper = (path.len() as u32) < self.depth;
@@ -331,7 +334,7 @@ impl<T: Explore> CaseRun<'_, T> {
         }
         let mut recovered = memory.clone();
         let boot = self.testbed.boot(&mut sim, node, &mut recovered, Goal::Recover);
-        self.tally.omitted += sim.stats().fault(FaultKind::Omitted);
+        self.note_rules(&sim);
         if let Err(failure) = boot {
             return Err(self.end(failure, path));
         }
@@ -362,7 +365,7 @@ impl<T: Explore> CaseRun<'_, T> {
         memory: &T::Memory,
         recovered: u64,
         path: &mut Vec<Step>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), CaseEnd> {
         let Worked { ops: last, .. } = self.work_from(image, memory, None, path)?;
         (recovered + 1..=last)
             .try_for_each(|op| self.work_from(image, memory, Some(op), path).map(drop))
@@ -375,10 +378,21 @@ impl<T: Explore> CaseRun<'_, T> {
         memory: &T::Memory,
         at_op: Option<u64>,
         path: &mut Vec<Step>,
-    ) -> Result<Worked, Stop> {
+    ) -> Result<Worked, CaseEnd> {
         let (mut sim, node) = self.world(Source::Sparse(Arc::from([])));
         sim.set_disk(node, image.clone());
         self.crash_point(sim, node, memory.clone(), (at_op, path))
+    }
+
+    /// Notes which syncs were left out or weakened in this boot.
+    fn note_rules(&mut self, sim: &Sim) {
+        self.tally.omitted += sim.stats().fault(FaultKind::Omitted);
+        let rules = self.case.rules.len().min(64);
+        with(|world| {
+            for (bit, (_, state)) in world.rules.iter().take(rules).enumerate() {
+                self.tally.rules |= u64::from(state.matched > 0) << bit;
+            }
+        });
     }
 
     /// What is known after a process crash, and after a power loss.
@@ -396,7 +410,7 @@ impl<T: Explore> CaseRun<'_, T> {
         disk: &Disk,
         told: &Told<T::Memory>,
         (at_op, path): (Option<u64>, &mut Vec<Step>),
-    ) -> Result<(), Stop> {
+    ) -> Result<(), CaseEnd> {
         self.tally.points += 1;
         self.tally.found += 1;
         let (process, power) = told.fingerprints;
@@ -420,7 +434,7 @@ impl<T: Explore> CaseRun<'_, T> {
         disk: &Disk,
         told: &Told<T::Memory>,
         path: &mut Vec<Step>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), CaseEnd> {
         let pending = disk.pending();
         let mut stop = None;
         let phase = if path.len() > 1 { Phase::Recovery } else { Phase::Work };
@@ -431,15 +445,15 @@ impl<T: Explore> CaseRun<'_, T> {
             }
             let (kept, tears) = (image.kept, image.tears);
             self.tally.coverage.note(&pending, kept, tears, phase);
-            match self.check(&image.disk(), &told.power, path).map_err(|end| *end) {
+            match self.check(&image.disk(), &told.power, path) {
                 Ok(()) => true,
-                Err(CaseEnd::Broken { violation, .. }) => {
+                Err(CaseEnd::Broken(broken)) => {
                     let left = Left { kept: kept.clone(), tears: tears.to_vec(), spoil: None };
-                    stop = Some(self.smallest(&pending, left, &violation, told, path));
+                    stop = Some(self.smallest(&pending, left, &broken.violation, told, path));
                     false
                 }
                 Err(other) => {
-                    stop = Some(Box::new(other));
+                    stop = Some(other);
                     false
                 }
             }
@@ -464,7 +478,7 @@ impl<T: Explore> CaseRun<'_, T> {
         violation: &Violation,
         told: &Told<T::Memory>,
         path: &mut Vec<Step>,
-    ) -> Stop {
+    ) -> CaseEnd {
         let again = std::mem::replace(&mut self.again, true);
         let mut broken = self.broken(pending, &left, told, path);
         // Newest first: older nodes are what newer ones need.
@@ -472,8 +486,8 @@ impl<T: Explore> CaseRun<'_, T> {
         while let Some(node) = rest.pop() {
             let Some(fuller) = left.with(pending, node) else { continue };
             let still = self.broken(pending, &fuller, told, path);
-            if let Some(CaseEnd::Broken { violation: other, .. }) = still.as_deref()
-                && other.law == violation.law
+            if let Some(CaseEnd::Broken(other)) = &still
+                && other.violation.law == violation.law
             {
                 (left, broken) = (fuller, still);
                 rest = left.lost();
@@ -482,7 +496,7 @@ impl<T: Explore> CaseRun<'_, T> {
         self.again = again;
         let Some(mut broken) = broken else {
             let reason = format!("a broken law ({}) did not show again", violation.law);
-            return Box::new(CaseEnd::Inconclusive(reason));
+            return CaseEnd::Inconclusive(reason);
         };
         if again {
             return broken;
@@ -502,7 +516,7 @@ impl<T: Explore> CaseRun<'_, T> {
         left: &Left,
         told: &Told<T::Memory>,
         path: &mut Vec<Step>,
-    ) -> Option<Stop> {
+    ) -> Option<CaseEnd> {
         if let Some(step) = path.last_mut() {
             step.loss = power_loss(pending, left, self.case.unstable);
         }
@@ -532,17 +546,17 @@ impl<T: Explore> CaseRun<'_, T> {
         new
     }
 
-    pub(super) fn end(&self, failure: Failure, path: &[Step]) -> Stop {
-        Box::new(match failure {
+    pub(super) fn end(&self, failure: Failure, path: &[Step]) -> CaseEnd {
+        match failure {
             Failure::Inconclusive(reason) => CaseEnd::Inconclusive(reason),
-            Failure::Violation(violation) => CaseEnd::Broken {
+            Failure::Violation(violation) => CaseEnd::Broken(Box::new(Broken {
                 violation,
                 answers: decisions(answers(self.drawn(), path)),
                 missing: None,
                 story: story(path),
-                failing: self.failing.clone().map(Box::new),
-            },
-        })
+                failing: self.failing.clone(),
+            })),
+        }
     }
 }
 
@@ -569,8 +583,8 @@ impl Left {
 
 /// The number of the last crash that took anything.
 pub(super) fn last_loss(end: &CaseEnd) -> Option<usize> {
-    let CaseEnd::Broken { story, .. } = end else { return None };
-    story.iter().rposition(|step| !step.lost.is_empty())
+    let CaseEnd::Broken(broken) = end else { return None };
+    broken.story.iter().rposition(|step| !step.lost.is_empty())
 }
 
 /// A power loss that leaves this image, as questions and answers; `unstable` if junk is one of the

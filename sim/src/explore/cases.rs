@@ -7,7 +7,8 @@ use seedbed_faults::{Profile, Rule};
 use seedbed_traces::Trace;
 
 use super::{
-    Case, CaseEnd, CaseExplorer, FailingCall, Lost, MissingBarrier, Sequence, Setting, Tally,
+    Broken, Case, CaseEnd, CaseExplorer, FailingCall, Lost, MissingBarrier, Sequence, Setting,
+    Tally,
 };
 use crate::choices::Source;
 use crate::disk::Bounds;
@@ -86,7 +87,7 @@ pub struct Finding {
     /// What the crashes on the way left, in order.
     pub story: Vec<Lost>,
     /// The call that failed on the way, if one did; its rule is one of the case's.
-    pub failing: Option<Box<FailingCall>>,
+    pub failing: Option<FailingCall>,
     /// The barrier that would have kept the law; `None` if no loss is to blame.
     pub missing: Option<MissingBarrier>,
     /// The run as a trace, which replays. `None` if the ordinary run does not break the same law.
@@ -111,9 +112,12 @@ pub struct Explored {
 }
 
 impl Explored {
-    /// Whether every legal image of every case was looked at.
+    /// Whether every legal image of every case was looked at. Not if there are no cases, nor if a
+    /// law was broken: that ends its case.
     pub fn is_exhaustive(&self) -> bool {
-        self.tally.unexhausted == 0 && self.done == self.cases && self.inconclusive.is_empty()
+        let is_whole = self.cases > 0 && self.done == self.cases;
+        let is_settled = self.inconclusive.is_empty() && self.found.is_empty();
+        is_whole && is_settled && self.tally.unexhausted == 0
     }
 }
 
@@ -264,7 +268,7 @@ impl Shared<'_> {
             progress.checked.fetch_add(tally.checked, Ordering::Relaxed);
             match end {
                 CaseEnd::Stopped => return,
-                CaseEnd::Broken { .. } => {
+                CaseEnd::Broken(_) => {
                     let found = 1 + progress.violations.fetch_add(1, Ordering::Relaxed);
                     let max = self.what.violations_max as u64;
                     if max > 0 && found >= max {
@@ -303,7 +307,8 @@ impl Shared<'_> {
             match end {
                 CaseEnd::Done | CaseEnd::Stopped => {}
                 CaseEnd::Inconclusive(reason) => explored.inconclusive.push((number, reason)),
-                CaseEnd::Broken { violation, answers, story, failing, missing } => {
+                CaseEnd::Broken(broken) => {
+                    let Broken { violation, answers, story, failing, missing } = *broken;
                     let mut case = self.space.case(number, self.what);
                     case.rules.extend(failing.iter().map(|call| call.rule.clone()));
                     let trace = self.trace_of(&case, &violation, answers);

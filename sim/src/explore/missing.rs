@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::case::{CaseRun, Left, Step, Stop, Told, last_loss};
+use super::case::{CaseRun, Left, Step, Told, last_loss};
 use super::{CaseEnd, Explore};
 use crate::disk::Pending;
 
@@ -59,14 +59,14 @@ impl<T: Explore> CaseRun<'_, T> {
     /// which something was lost last.
     pub(super) fn find_missing(
         &mut self,
-        broken: &mut CaseEnd,
+        end: &mut CaseEnd,
         (pending, left): (&Pending<'_>, &Left),
         told: &Told<T::Memory>,
         path: &mut Vec<Step>,
     ) {
-        let is_here = last_loss(broken) == Some(path.len() - 1);
-        let CaseEnd::Broken { story, missing, .. } = broken else { return };
-        let crashes = story.len() as u32;
+        let is_here = last_loss(end) == Some(path.len() - 1);
+        let CaseEnd::Broken(broken) = end else { return };
+        let crashes = broken.story.len() as u32;
         if left.spoil.is_some() || !is_here {
             return;
         }
@@ -78,7 +78,7 @@ impl<T: Explore> CaseRun<'_, T> {
             self.is_silent(&ordered, told, path)
         });
         (self.depth, self.again) = (depth, again);
-        *missing = Some(match found {
+        broken.missing = Some(match found {
             Some(candidate) => candidate.describe(pending),
             None => MissingBarrier::NotOne,
         });
@@ -95,8 +95,7 @@ impl<T: Explore> CaseRun<'_, T> {
         let mut silent = true;
         pending.images(self.case.bounds, |image| {
             if self.is_new(image.hash, told.fingerprints.1, path.len()) {
-                let end: Result<(), Stop> = self.check(&image.disk(), &told.power, path);
-                silent = end.is_ok();
+                silent = self.check(&image.disk(), &told.power, path).is_ok();
             }
             silent
         });

@@ -31,7 +31,7 @@ use crate::node::{CrashKind, NodeId};
 use crate::sim::Sim;
 use crate::testbed::{Failure, Testbed};
 
-pub use case::{CaseEnd, CaseExplorer, Lost, explorer};
+pub use case::{Broken, CaseEnd, CaseExplorer, Lost, explorer};
 pub use cases::{Exploration, ExploreProgress, Explored, Finding, explore};
 pub use coverage::{Coverage, Phase, Relaxation};
 pub use failures::FailingCall;
@@ -171,6 +171,8 @@ pub struct Tally {
     pub spoiled: u64,
     /// Syncs that were left out or weakened, as the rules say.
     pub omitted: u64,
+    /// Which of the rules matched a call: a bit for each of the first 64.
+    pub rules: u64,
     /// Runs of workloads in which a call failed.
     pub failures: u64,
     /// Crash points that were not exhausted.
@@ -188,6 +190,7 @@ impl Tally {
         self.checked += other.checked;
         self.spoiled += other.spoiled;
         self.omitted += other.omitted;
+        self.rules |= other.rules;
         self.failures += other.failures;
         self.unexhausted += other.unexhausted;
         self.coverage.add(&other.coverage);

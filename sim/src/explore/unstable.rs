@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::case::{CaseRun, Left, Step, Stop, Told};
+use super::case::{CaseRun, Left, Step, Told};
 use super::{CaseEnd, Explore, Goal};
 use crate::choices::Source;
 use crate::disk::{Disk, Pending};
@@ -20,7 +20,7 @@ impl<T: Explore> CaseRun<'_, T> {
         pending: &Pending<'_>,
         told: &Told<T::Memory>,
         path: &mut Vec<Step>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), CaseEnd> {
         let mut stop = None;
         pending.spoiled(|kept, spoil, image| {
             let key = (image.content_hash(), told.fingerprints.1);
@@ -28,13 +28,13 @@ impl<T: Explore> CaseRun<'_, T> {
             if self.seen.contains_key(&key) || !self.spoiled.insert(key) {
                 return true;
             }
-            match self.check_spoiled(image, &told.power, path).map_err(|end| *end) {
+            match self.check_spoiled(image, &told.power, path) {
                 Ok(()) => return true,
-                Err(CaseEnd::Broken { violation, .. }) => {
+                Err(CaseEnd::Broken(broken)) => {
                     let left = Left { kept: kept.clone(), tears: Vec::new(), spoil: Some(spoil) };
-                    stop = Some(self.smallest(pending, left, &violation, told, path));
+                    stop = Some(self.smallest(pending, left, &broken.violation, told, path));
                 }
-                Err(other) => stop = Some(Box::new(other)),
+                Err(other) => stop = Some(other),
             }
             false
         });
@@ -47,9 +47,9 @@ impl<T: Explore> CaseRun<'_, T> {
         image: Disk,
         memory: &T::Memory,
         path: &[Step],
-    ) -> Result<(), Stop> {
+    ) -> Result<(), CaseEnd> {
         if !(self.go_on)() {
-            return Err(Box::new(CaseEnd::Stopped));
+            return Err(CaseEnd::Stopped);
         }
         self.tally.spoiled += 1;
         let (mut sim, node) = self.world(Source::Sparse(Arc::from([])));

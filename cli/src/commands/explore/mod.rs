@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use seedbed::Scenario;
 use seedbed::disk::Bounds;
 use seedbed::explore::{Exploration, Explored, Finding};
-use seedbed::faults::{Profile, Rule};
+use seedbed::faults::{OpKind, Profile, Rule};
 
 use crate::args::{BoundArgs, ExploreArgs};
 use crate::commands::Context;
@@ -17,6 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::finding::write;
 use crate::lookup;
 use crate::settings::jobs;
+use crate::sites::{SyncSite, discover};
 use crate::tables::grouped;
 
 use report::{ExploreJson, conclude, report, tell};
@@ -57,7 +58,7 @@ pub(crate) fn explore(cx: &mut Context<'_>, args: &ExploreArgs) -> Result<Exit, 
         }
         tell(cx, &explored, wall);
     }
-    conclude(cx, &explored, &what, args);
+    conclude(cx, scenario, &explored, (&what, args));
     Ok(exit)
 }
 
@@ -135,6 +136,40 @@ fn exit_of(explored: &Explored, args: &ExploreArgs) -> Exit {
     }
 }
 
+/// The options that were to change a sync and did not, with their sites; empty if the exploration
+/// ended early, as they might have come later.
+fn unmatched<'a>(explored: &Explored, args: &'a ExploreArgs) -> Vec<(&'static str, &'a str)> {
+    if explored.done < explored.cases || !explored.found.is_empty() {
+        return Vec::new();
+    }
+    let omitted = args.target.omit_sync.iter().map(|site| ("--omit-sync", &**site));
+    let weakened = args.weaken_sync.iter().map(|site| ("--weaken-sync", &**site));
+    let sites = omitted.chain(weakened).take(64).enumerate();
+    let never = sites.filter(|(rule, _)| explored.tally.rules >> rule & 1 == 0);
+    never.map(|(_, site)| site).collect()
+}
+
+/// Why nothing came of such an option.
+fn why_unmatched(scenario: &dyn Scenario, option: &str, site: &str) -> String {
+    let Ok(rule) = Rule::omit_sync(site).compile() else { return "not a site".to_owned() };
+    let is_there = |known: &SyncSite| {
+        let op = OpKind::ALL.iter().find(|op| op.name() == known.op);
+        let place = known.site.rsplit_once(':').and_then(|(f, line)| Some((f, line.parse().ok()?)));
+        op.zip(place).is_some_and(|(op, place)| rule.matches(*op, "", place, 0, 0))
+    };
+    let known: Vec<_> = discover(scenario).into_iter().filter(is_there).collect();
+    let weakens = option == "--weaken-sync";
+    if known.is_empty() {
+        "no sync is known there, `list` shows the sync sites".to_owned()
+    } else if weakens && known.iter().all(|site| site.op == OpKind::SyncData.name()) {
+        "that is a data sync already".to_owned()
+    } else if weakens && known.iter().all(|site| site.op != OpKind::SyncAll.name()) {
+        format!("that is a {}, and only a sync_all can be weakened", known[0].op)
+    } else {
+        "these workloads do not come to that sync, or another option changes it".to_owned()
+    }
+}
+
 /// Writes a finding's trace.
 fn keep_trace(scenario: &str, finding: &Finding, folder: &Path) -> Result<PathBuf, String> {
     let Some(trace) = &finding.trace else {
@@ -149,22 +184,36 @@ fn keep_trace(scenario: &str, finding: &Finding, folder: &Path) -> Result<PathBu
 /// What an exhaustive answer is about.
 pub(crate) fn bound(what: &Exploration) -> String {
     let profiles: Vec<_> = what.profiles.iter().map(|profile| profile.name).collect();
-    let failures = match what.failures {
-        true => ", without a failing call and with each one failing",
-        false => "",
+    let settings = match what.settings.is_empty() {
+        true => "all settings".to_owned(),
+        false => format!("settings {}", what.settings.join(", ")),
     };
-    let seeds = match what.seeds.is_empty() {
-        true => String::new(),
-        false => format!(", the workloads of seeds {}..{}", what.seeds.start, what.seeds.end),
+    let failures = match what.failures {
+        true => {
+            ", without a failing call and with each one failing, where a write came to nothing, \
+             one byte, all but one byte, or everything"
+        }
+        false => "",
     };
     format!(
         "every legal set of persist nodes, with each tear of one write, before every disk \
-         operation; all sequences of up to {} operations{seeds}{failures}; {} crashes in a row up \
-         to length {}, going on with the work in between up to length {}; profiles {}",
-        what.length_max,
+         operation; {}{failures}; {} crashes in a row up to length {}, going on with the work in \
+         between up to length {}; {settings}; profiles {}",
+        workloads(what),
         what.depth,
         what.deep_length_max,
         what.work_length_max,
         profiles.join(", ")
     )
+}
+
+fn workloads(what: &Exploration) -> String {
+    let seeds = || format!("the workloads of seeds {}..{}", what.seeds.start, what.seeds.end);
+    let sequences = || format!("all sequences of up to {} operations", what.length_max);
+    match (what.length_max > 0, !what.seeds.is_empty()) {
+        (true, true) => format!("{}, {}", sequences(), seeds()),
+        (true, false) => sequences(),
+        (false, true) => seeds(),
+        (false, false) => "no workloads".to_owned(),
+    }
 }

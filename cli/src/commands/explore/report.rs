@@ -13,7 +13,7 @@ use seedbed::faults::Rule;
 use seedbed::traces::escape;
 use serde::Serialize;
 
-use super::{bound, exit_of};
+use super::{bound, exit_of, unmatched, why_unmatched};
 use crate::args::ExploreArgs;
 use crate::commands::Context;
 use crate::exit::Exit;
@@ -154,9 +154,9 @@ fn empty_cells(coverage: &Coverage) -> Vec<String> {
 
 pub(super) fn conclude(
     cx: &mut Context<'_>,
+    scenario: &dyn Scenario,
     explored: &Explored,
-    what: &Exploration,
-    args: &ExploreArgs,
+    (what, args): (&Exploration, &ExploreArgs),
 ) {
     for (case, reason) in explored.inconclusive.iter().take(5) {
         cx.err.line(paint(NOTE, format_args!("case {case} has no verdict: {}", escape(reason))));
@@ -165,13 +165,40 @@ pub(super) fn conclude(
         let (done, cases) = (grouped(explored.done), grouped(explored.cases));
         cx.err.line(paint(NOTE, format_args!("interrupted after {done} of {cases} cases")));
     }
-    if exit_of(explored, args) == Exit::NothingSelected {
-        let what = "nothing was left out or weakened: `list` shows the sync sites";
-        cx.err.line(format_args!("{} {what}", paint(NOTE, "warning:")));
+    if explored.cases == 0 {
+        let why = "there is nothing to explore: ask for a --length of 1 or more, or for --seeds";
+        cx.err.line(format_args!("{} {why}", paint(NOTE, "warning:")));
+        return;
     }
+    for (option, site) in unmatched(explored, args) {
+        let why = why_unmatched(scenario, option, site);
+        let site = escape(site);
+        let warning = paint(NOTE, "warning:");
+        cx.err.line(format_args!("{warning} {option} {site} changed nothing: {why}"));
+    }
+    if exit_of(explored, args) == Exit::NothingSelected {
+        let what = "nothing was left out or weakened: this is the engine as it is, no answer";
+        cx.out.line(paint(NOTE, what));
+        return;
+    }
+    tell_extent(cx, explored, what);
+    match explored.found.len() {
+        0 => cx.out.line(paint(GOOD, "no violation")),
+        found => {
+            let s = if found == 1 { "" } else { "s" };
+            cx.out.line(paint(BAD, format_args!("{found} violation{s}")));
+        }
+    }
+}
+
+/// Within which bound that is all, or what is missing.
+fn tell_extent(cx: &mut Context<'_>, explored: &Explored, what: &Exploration) {
     let extent = match explored.is_exhaustive() {
         true => paint(GOOD, "exhaustive"),
         false if explored.done < explored.cases => paint(NOTE, "not exhaustive: it ended early"),
+        false if !explored.found.is_empty() => {
+            paint(NOTE, "not exhaustive: a violation ends its case")
+        }
         false => paint(NOTE, "not exhaustive"),
     };
     cx.out.line(format_args!("{extent}: {}", bound(what)));
@@ -192,13 +219,6 @@ pub(super) fn conclude(
         let images = grouped(explored.tally.spoiled);
         cx.out.line(format_args!("in {images} images more an unstable write was junk"));
     }
-    match explored.found.len() {
-        0 => cx.out.line(paint(GOOD, "no violation")),
-        found => {
-            let s = if found == 1 { "" } else { "s" };
-            cx.out.line(paint(BAD, format_args!("{found} violation{s}")));
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -207,6 +227,8 @@ pub(super) struct ExploreJson<'a> {
     plant: Option<&'a str>,
     omit_sync: &'a [String],
     weaken_sync: &'a [String],
+    /// Those of these sites at which nothing was changed.
+    unmatched: Vec<&'a str>,
     profiles: Vec<&'static str>,
     cases: u64,
     done: u64,
@@ -267,6 +289,7 @@ impl<'a> ExploreJson<'a> {
             plant: args.target.plant.as_deref(),
             omit_sync: &args.target.omit_sync,
             weaken_sync: &args.weaken_sync,
+            unmatched: unmatched(explored, args).into_iter().map(|(_, site)| site).collect(),
             profiles: what.profiles.iter().map(|profile| profile.name).collect(),
             cases: explored.cases,
             done: explored.done,
@@ -275,7 +298,7 @@ impl<'a> ExploreJson<'a> {
             pruned: explored.tally.pruned,
             checked: explored.tally.checked,
             spoiled: explored.tally.spoiled,
-            exhaustive: explored.is_exhaustive(),
+            exhaustive: explored.is_exhaustive() && exit != Exit::NothingSelected,
             unexhausted: explored.tally.unexhausted,
             failures: explored.tally.failures,
             never_exercised: empty_cells(&explored.tally.coverage),

@@ -22,7 +22,7 @@ pub(super) struct Saved {
 }
 
 /// The format of state files.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Larger state files are something else.
 const STATE_BYTES_MAX: u64 = 1 << 20;
 

@@ -100,3 +100,43 @@ fn images_are_counted_once() {
     disk.remove_file("b").expect("unlink");
     assert_eq!(disk.pending().images(Bounds::default(), |_| true).visited, images);
 }
+
+/// What is durable costs no more than its hash, however long the file is.
+#[test]
+fn one_pending_byte_of_a_long_file_makes_two_images() {
+    const FAR: u64 = 200 << 20;
+    for profile in [Profile::POSIX, Profile::EXT4, Profile::RAW] {
+        let mut disk = Disk::with_profile(profile);
+        let ino = super::durable(&mut disk, "a", b"start");
+        assert_eq!(disk.write_at(ino, b"end", FAR).expect("write"), 3);
+        super::sync(&mut disk, ino);
+        for offset in [0, FAR] {
+            let mut disk = disk.clone();
+            assert_eq!(disk.write_at(ino, b"x", offset).expect("write"), 1);
+            let (seen, exhaustive) = explored(&disk, Bounds::default());
+            assert!(exhaustive && seen.len() == 2, "{profile}: {} images", seen.len());
+            assert_eq!(seen, of_all_sets(&disk), "{profile}");
+        }
+    }
+}
+
+/// Units by the thousand, each there or not, are too many images, and that is soon known.
+#[test]
+fn a_long_pending_write_has_too_many_images() {
+    let mut disk = Disk::with_profile(Profile::POSIX);
+    let ino = super::durable(&mut disk, "a", &[b'x'; 5000 * 4096]);
+    assert_eq!(disk.write_at(ino, &[b'y'; 5000 * 4096], 0).expect("write"), 5000 * 4096);
+    let bounds = Bounds { flips: 0, ..Bounds::default() };
+    let count = disk.pending().images(bounds, |_| false);
+    assert!(!count.exhaustive && count.visited == 1, "{count:?}");
+}
+
+/// Of a disk on which nothing is pending there is one image, within any bounds.
+#[test]
+fn nothing_pending_leaves_one_image() {
+    let disk = Disk::with_profile(Profile::POSIX);
+    for images in [0, 1] {
+        let (seen, exhaustive) = explored(&disk, Bounds { images, flips: 2 });
+        assert_eq!((seen.len(), exhaustive), (1, images == 1));
+    }
+}
