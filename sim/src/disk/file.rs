@@ -151,8 +151,8 @@ impl FileData {
         &self.lens
     }
 
-    /// Those without a start that grew and was cut again to what is durable: with delayed allocation
-    /// that never reached the inode.
+    /// Those without a start that grew and was cut again to what is durable: with delayed
+    /// allocation that never reached the inode.
     pub(super) fn lens_not_taken_back(&self) -> &[LenChange] {
         match self.lens.iter().position(|len| !len.grown) {
             Some(cut) if self.lens[cut].to == self.durable_len => &self.lens[cut + 1..],
@@ -435,8 +435,8 @@ impl FileData {
         self.writes.iter().any(|write| !write.failed) || self.lens.iter().any(|len| !len.failed)
     }
 
-    /// A dirty unit at the file's end is written back: the next sync covers the length again that an
-    /// earlier one failed to.
+    /// A dirty unit at the file's end is written back: the next sync covers the length again that
+    /// an earlier one failed to.
     pub(super) fn renew_len(&mut self, unit: u32) {
         let is_dirty = self.writes.iter().any(|write| write.unit == unit && !write.failed);
         let end = (self.len.saturating_sub(1) / u64::from(self.unit)) as u32;
@@ -598,8 +598,8 @@ impl FileData {
             && !self.has_durable_bytes(write.unit)
     }
 
-    /// Whether a unit still has its bytes on the device: they are durable, and no cut that is pending
-    /// took all of it away.
+    /// Whether a unit still has its bytes on the device: they are durable, and no cut that is
+    /// pending took all of it away.
     pub(super) fn has_block(&self, unit: u32) -> bool {
         let is_gone =
             |write: &UnitWrite| write.unit == unit && write.cuts && !write.is_tail(self.unit);
