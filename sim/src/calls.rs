@@ -272,7 +272,7 @@ impl World {
         Submitted { at: self.now, result: None }
     }
 
-    /// A crash point of its own: the latency of a sync is over, those whom the engine told early know
+    /// A crash point of its own: a sync's latency is over, those whom the engine told early know
     /// it, and nothing is durable by it yet. Returns whether the node crashes here.
     #[inline]
     pub(crate) fn crashes_in_barrier(&mut self, env: SimEnv) -> bool {

@@ -164,8 +164,8 @@ impl World {
         Some(until)
     }
 
-    /// Somebody has waited for a call that does not return until `at`: the node whose operation hangs
-    /// until then is reset. Those for which nobody waits any more are not asked for.
+    /// Somebody has waited for a call that does not return until `at`: the node whose operation
+    /// hangs until then is reset. Those for which nobody waits any more are not asked for.
     pub(crate) fn reset_hung(&mut self, at: u64) {
         for index in 0..self.node_count {
             let hung = &mut self.nodes[index].queue.hung;

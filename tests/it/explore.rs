@@ -33,6 +33,23 @@ fn short() -> Exploration {
     Exploration { length_max: 1, settings, jobs: 2, ..Exploration::default() }
 }
 
+/// Inside the sync the client knows already, and nothing is durable.
+#[test]
+fn an_acknowledgement_before_its_sync_is_found_under_every_profile() {
+    let store = store();
+    for profile in Profile::FIVE {
+        let what = Exploration {
+            plant: Some("ack_before_sync".to_owned()),
+            profiles: vec![profile],
+            ..short()
+        };
+        let explored = run(&*store, &what);
+        let finding = explored.found.first().unwrap_or_else(|| panic!("{profile}: nothing"));
+        assert_eq!(finding.violation.law, "acknowledged is durable", "{profile}");
+        assert!(finding.nodes() <= 3, "{profile}: {finding:?}");
+    }
+}
+
 /// The first of these profiles under which leaving a sync out breaks a law.
 fn severity(site: &str, profiles: &[Profile]) -> Option<Profile> {
     profiles.iter().copied().find(|&profile| {
