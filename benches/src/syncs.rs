@@ -74,6 +74,14 @@ impl File for ChangedFile {
         }
     }
 
+    async fn sync_range(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.file.sync_range(offset, len).await
+    }
+
+    async fn allocate(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
+        self.file.allocate(offset, len, keep_size).await
+    }
+
     async fn set_len(&self, len: u64) -> io::Result<()> {
         self.file.set_len(len).await
     }
@@ -101,6 +109,14 @@ impl Fs for Changed {
         to: Q,
     ) -> io::Result<()> {
         self.os.rename(from, to).await
+    }
+
+    async fn hard_link<P: AsRef<Path> + Send, Q: AsRef<Path> + Send>(
+        &self,
+        from: P,
+        to: Q,
+    ) -> io::Result<()> {
+        self.os.hard_link(from, to).await
     }
 
     async fn remove_file<P: AsRef<Path> + Send>(&self, path: P) -> io::Result<()> {
@@ -202,7 +218,8 @@ pub(crate) fn compare(
 
 /// The mean time of one checkpoint of a store with a few entries.
 fn checkpoint_ms(dir: &Path, changes: Changes, checkpoints: u64) -> Result<f64, String> {
-    let folder = tempfile::tempdir_in(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let folder =
+        tempfile::tempdir_in(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let env = Changed { os: OsEnv::new(folder.path()), changes };
