@@ -43,7 +43,7 @@ fn needs(bug: Plant) -> (&'static [&'static str], Profile) {
         Plant::ChecksumWithoutNumber => &[DETECTED.name, PREFIX.name, LAW_UNSTABLE.name],
         Plant::LengthTrusted => &[seedbed::LAW_NO_PANIC.name, LAW_UNSTABLE.name],
         Plant::BadRecordSkipped | Plant::LostPageSkipped => &[DETECTED.name],
-        Plant::TornTailNotTruncated => &[OPENS.name],
+        Plant::TornTailNotTruncated => &[OPENS.name, DURABLE.name],
         Plant::SequenceRestarts => &[MONOTONE.name],
         Plant::WalSwitchedBeforeSnapshotDurable => &[OPENS.name],
         // Where names become durable in another order than they were changed in: in btrfs a file
