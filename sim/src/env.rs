@@ -196,16 +196,10 @@ impl SimFile {
             world.call(call, |disk, effect| match effect {
                 _ if !self.options.write => Err(bad_handle()),
                 Effect::Omitted => Ok(buf.len()),
-                Effect::Bytes(len) => self.write_now(disk, &buf[..len], offset),
-                _ => self.write_now(disk, buf, offset),
+                Effect::Bytes(len) => disk.write_at(self.ino, &buf[..len], offset),
+                _ => disk.write_at(self.ino, buf, offset),
             })
         })
-    }
-
-    #[inline]
-    pub(crate) fn write_now(&self, disk: &mut Disk, buf: &[u8], offset: u64) -> io::Result<usize> {
-        disk.rewrite(self.ino, offset, buf.len())?;
-        disk.write_at(self.ino, buf, offset)
     }
 
     pub(crate) fn submit_sync(

@@ -90,7 +90,7 @@ impl SimFile {
                     Effect::Bytes(len) => len,
                     _ => buf.len(),
                 };
-                let written = self.write_now(disk, &buf[..len], at)?;
+                let written = disk.write_at(self.ino, &buf[..len], at)?;
                 let back = direct.then(|| disk.begin_sync_range(self.ino, at, written as u64));
                 let begun = dsync.then(|| disk.begin_sync_written(self.ino, at, written as u64));
                 let barrier = begun.and_then(|begun| barrier(disk, begun, effect));

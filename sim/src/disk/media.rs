@@ -25,6 +25,24 @@ pub struct Damage {
     pub what: String,
 }
 
+impl FileData {
+    /// A write makes pages readable again that it covers; one that it covers in part has to be read
+    /// first.
+    ///
+    /// # Errors
+    /// EIO, in that case.
+    pub(super) fn make_readable(&mut self, offset: u64, len: usize) -> std::io::Result<()> {
+        let (end, page) = (offset + len as u64, PAGE as u64);
+        let covered = (offset.div_ceil(page) as u32)..((end / page) as u32);
+        let met = (offset / page) as u32..end.div_ceil(page) as u32;
+        if self.unreadable.range(met).any(|page| !covered.contains(page)) {
+            return Err(super::os_error(os_code::EIO));
+        }
+        self.unreadable.retain(|page| !covered.contains(page));
+        Ok(())
+    }
+}
+
 /// How durable bytes change, the mildest first.
 const ROTS: u64 = 4;
 
@@ -149,26 +167,6 @@ impl Disk {
                 offset < end && met.any(|page| !self.is_dirty_page(ino, *page))
             }
         })
-    }
-
-    /// A write makes pages readable again that it covers; one that it covers in part has to be read
-    /// first.
-    ///
-    /// # Errors
-    /// EIO, in that case.
-    pub(crate) fn rewrite(&mut self, ino: Ino, offset: u64, len: usize) -> std::io::Result<()> {
-        let Ok(file) = self.file_mut(ino) else { return Ok(()) };
-        if file.unreadable.is_empty() {
-            return Ok(());
-        }
-        let (end, page) = (offset + len as u64, PAGE as u64);
-        let covered = (offset.div_ceil(page) as u32)..((end / page) as u32);
-        let met = (offset / page) as u32..end.div_ceil(page) as u32;
-        if file.unreadable.range(met).any(|page| !covered.contains(page)) {
-            return Err(super::os_error(os_code::EIO));
-        }
-        file.unreadable.retain(|page| !covered.contains(page));
-        Ok(())
     }
 
     /// Keeps what the next sync of a file replaces, for stale reads.

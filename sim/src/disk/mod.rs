@@ -375,18 +375,22 @@ impl Disk {
     /// after some.
     ///
     /// # Errors
-    /// ENOSPC if no byte fits, EFBIG beyond [`FILE_LEN_MAX`].
+    /// ENOSPC if no byte fits, EFBIG beyond [`FILE_LEN_MAX`], EIO for a part of an unreadable page.
     #[inline]
     pub fn write_at(&mut self, ino: Ino, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let end = offset.saturating_add(bytes.len() as u64);
         if end > FILE_LEN_MAX {
             return Err(os_error(os_code::EFBIG));
         }
-        let by = (self.next_seq(), self.site);
         let free = self.capacity.saturating_sub(self.used);
         let Node::File(file) = &mut self.inodes[ino as usize].node else {
             return Err(os_error(os_code::EISDIR));
         };
+        if !file.unreadable.is_empty() {
+            file.make_readable(offset, bytes.len())?;
+        }
+        self.seq += 1;
+        let by = (self.seq, self.site);
         let (written, grown) = file.write_at(bytes, offset, free, by);
         self.used += grown;
         if self.profile.growth == Growth::AtWrite {

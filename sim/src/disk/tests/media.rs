@@ -60,9 +60,9 @@ fn an_unreadable_page_can_be_read_again_once_all_of_it_is_written() {
     assert!(!disk.is_unreadable(ino, 0, PAGE), "the other page");
     assert!(disk.is_unreadable(ino, page - 1, 2));
     assert!(!disk.is_unreadable(ino, 2 * page, 1), "beyond the end nothing is read");
-    assert!(disk.rewrite(ino, page, 10).is_err(), "a part of it needs the rest");
+    assert!(disk.write_at(ino, &[0; 10], page).is_err(), "a part of it needs the rest");
     assert!(disk.is_unreadable(ino, page, 1));
-    disk.rewrite(ino, page, PAGE).expect("all of it");
+    disk.write_at(ino, &[b'b'; PAGE], page).expect("all of it");
     assert!(!disk.is_unreadable(ino, page, PAGE));
 }
 
@@ -179,7 +179,7 @@ fn what_is_cut_off_is_not_unreadable_any_more() {
     disk.set_len(ino, PAGE as u64).expect("set_len");
     disk.set_len(ino, 2 * PAGE as u64).expect("set_len");
     assert!(!disk.is_unreadable(ino, PAGE as u64, 1));
-    disk.rewrite(ino, PAGE as u64, 10).expect("there is nothing to be read first");
+    disk.write_at(ino, &[0; 10], PAGE as u64).expect("there is nothing to be read first");
 }
 
 #[test]
