@@ -376,6 +376,39 @@ impl World {
         Submitted { at, result: Some(result) }
     }
 
+    /// What a sync is told when its latency is over: that pages were refused before, perhaps in
+    /// an earlier boot, or that the file system has given up meanwhile.
+    #[inline]
+    pub(crate) fn tell_late(
+        &mut self,
+        env: SimEnv,
+        ino: Ino,
+        ended: io::Result<()>,
+    ) -> io::Result<()> {
+        if let Err(error) = &ended {
+            self.note_late(env, ino, error.raw_os_error().unwrap_or(-1));
+        }
+        ended
+    }
+
+    #[inline(never)]
+    fn note_late(&mut self, env: SimEnv, ino: Ino, code: i32) {
+        let disk = &self.nodes[env.node as usize].disk;
+        let subject = disk.name_of(ino);
+        let kind = match disk.is_shut_down() {
+            true => FaultKind::Shutdown,
+            false => FaultKind::WritebackError,
+        };
+        self.stats.count_fault(kind);
+        self.log(NodeId(env.node), || Note {
+            op: "sync_failed",
+            subject,
+            outcome: Outcome::Failed { code },
+            cause: Some(kind.name()),
+            ..Note::default()
+        });
+    }
+
     /// Keeps what a call did to the disk, if that is kept.
     #[inline]
     fn tape_call(&mut self, call: Call<'_>) {

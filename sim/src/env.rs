@@ -235,7 +235,8 @@ impl SimFile {
                     let sync = What::Sync(disk.name_of(self.ino), barrier.kind());
                     tape.push(self.env.node, sync);
                 }
-                Some(self.update_seen(|seen| disk.end_sync(barrier, seen)))
+                let ended = self.update_seen(|seen| disk.end_sync(barrier, seen));
+                Some(world.tell_late(self.env, self.ino, ended))
             }
             _ => Some(Ok(())),
         })
@@ -348,7 +349,8 @@ impl SimEnv {
                 if let Some(tape) = &mut world.tape {
                     tape.push(self.node, What::SyncDir(disk.name_of(barrier.ino())));
                 }
-                Some(disk.end_sync(barrier, &mut ErrSeq::default()))
+                let ended = disk.end_sync(barrier, &mut ErrSeq::default());
+                Some(world.tell_late(self, barrier.ino(), ended))
             }
             _ => Some(Ok(())),
         })

@@ -127,7 +127,7 @@ impl SimFile {
                 Some(barrier) => self.update_seen(|seen| disk.end_sync(barrier, seen)),
                 None => Ok(()),
             };
-            Some(ended.map(|()| written))
+            Some(world.tell_late(self.env, self.ino, ended).map(|()| written))
         })
     }
 
@@ -182,7 +182,8 @@ impl SimFile {
                     tape.push(self.env.node, What::WriteBack(path, start, len));
                 }
                 disk.end_sync_range(begun);
-                Some(self.update_seen(|seen| disk.check_errors(self.ino, seen)))
+                let ended = self.update_seen(|seen| disk.check_errors(self.ino, seen));
+                Some(world.tell_late(self.env, self.ino, ended))
             }
             _ => Some(Ok(())),
         })

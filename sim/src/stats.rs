@@ -37,7 +37,7 @@ fault_kinds! {
     ShortWrite "short_write",
     /// An operation was left out and reported as done.
     Omitted "omitted",
-    /// A page that the kernel wrote back by itself was refused.
+    /// A page that the kernel wrote back by itself was refused, or a sync was told so later.
     WritebackError "writeback_error",
     /// The cache dropped a page that was refused, and readers lost what was in it.
     Evicted "evicted",

@@ -183,3 +183,29 @@ fn a_file_system_that_has_given_up_is_mounted_again_by_a_restart() {
     let again = sim.run(env, async move { file(env, "f").await.sync_all().await });
     again.expect("it ends").expect("it works again");
 }
+
+#[test]
+fn an_error_that_a_later_boot_is_told_counts_as_a_failure_of_that_boot() {
+    let mut faults = faults();
+    faults.disk.background_probability = Ratio::ALWAYS;
+    faults.disk.writeback_error_probability = Ratio::ALWAYS;
+    let (end, mut sim) = run(faults, |env| async move {
+        let file = file(env, "f").await;
+        // The kernel acts at calls: it tries to write the page back at one of these.
+        for _ in 0..64 {
+            file.read_at(&mut [0], 0).await.expect("read");
+        }
+    });
+    end.expect("it ends");
+    let before = sim.stats().fault(FaultKind::WritebackError);
+    assert!(before > 0, "a page was refused");
+    sim.crash(NODE, CrashKind::Process);
+    sim.set_faults(self::faults());
+    let env = sim.boot(NODE);
+    let told = sim.run(env, async move {
+        let file = env.open("f", OpenOptions::read_write_create()).await.expect("open");
+        (file.sync_data().await.is_err(), file.sync_data().await.is_err())
+    });
+    assert_eq!(told.expect("it ends"), (true, false), "once");
+    assert_eq!(sim.stats().fault(FaultKind::WritebackError), before + 1);
+}
