@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seedbed_env::sync::{Either, race};
-use seedbed_env::{Env, File, Instant, JoinHandle};
+use seedbed_env::sync::{Either, race, timeout};
+use seedbed_env::{Clock, Env, File, Instant, JoinHandle};
 
 use super::checkpoint::{self, wal_path};
 use super::error::{Error, at};
@@ -37,6 +37,8 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 struct Background {
     /// What it covers.
     seq: u64,
+    /// After this it counts as stalled.
+    deadline: Instant,
     handle: JoinHandle<io::Result<()>>,
 }
 
@@ -84,6 +86,28 @@ pub(super) struct LogTask<E: Env> {
     commits_since_gc: u64,
 }
 
+/// How long the log task waits for the disk.
+struct Patience<C> {
+    clock: C,
+    limit: Duration,
+    dir: PathBuf,
+}
+
+impl<C: Clock> Patience<C> {
+    /// Does one piece of work, or gives it up when the disk has not answered for too long. What was
+    /// begun may still happen.
+    async fn wait_for(&self, work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+        let ended = timeout(&self.clock, self.limit, work).await;
+        ended.unwrap_or_else(|| Err(at(&self.dir, "go on")(stalled(self.limit))))
+    }
+}
+
+/// The error of a disk that does not answer.
+fn stalled(limit: Duration) -> io::Error {
+    let reason = format!("the disk has not answered for {limit:?}");
+    io::Error::new(io::ErrorKind::TimedOut, reason)
+}
+
 impl<E: Env> Drop for LogTask<E> {
     /// However the task ends, also by a failed assertion or with its runtime: nobody waits for it
     /// any more, and nothing is accepted.
@@ -103,7 +127,7 @@ impl<E: Env> LogTask<E> {
     pub(super) fn new(
         env: E,
         dir: PathBuf,
-        options: Options,
+        mut options: Options,
         recovered: Recovered<E::File>,
     ) -> Self {
         let Recovered { shared, log, kernel, .. } = recovered;
@@ -112,6 +136,9 @@ impl<E: Env> LogTask<E> {
             kernel.seq() == shared.visible().seq || options.planted(Plant::SequenceRestarts),
             "what is recovered is visible"
         );
+        if options.planted(Plant::StallsForEver) {
+            options.stall_limit = Duration::MAX;
+        }
         Self {
             env,
             dir,
@@ -138,23 +165,31 @@ impl<E: Env> LogTask<E> {
     }
 
     async fn serve(&mut self) -> Result<(), Error> {
+        let patience = Patience {
+            clock: self.env.clone(),
+            limit: self.options.stall_limit,
+            dir: self.dir.clone(),
+        };
         loop {
             assert!(self.group.is_empty(), "a group is answered before the next one");
             match self.next_work().await {
-                Work::Group => self.commit_group().await?,
+                Work::Group => {
+                    self.wait_for_company().await;
+                    patience.wait_for(self.commit_group()).await?;
+                }
                 Work::Synced(result) => self.background_done(result)?,
                 Work::SyncDue => self.start_background(),
                 Work::Abandoned => return self.flush().await,
                 Work::Control(Control::Flush(reply)) => {
-                    let result = self.flush().await;
+                    let result = patience.wait_for(self.flush()).await;
                     self.answer(reply, result)?;
                 }
                 Work::Control(Control::Checkpoint(reply)) => {
-                    let result = self.checkpoint().await;
+                    let result = patience.wait_for(self.checkpoint()).await;
                     self.answer(reply, result)?;
                 }
                 Work::Control(Control::Close(reply)) => {
-                    let result = self.flush().await;
+                    let result = patience.wait_for(self.flush()).await;
                     return self.answer(reply, result);
                 }
             }
@@ -186,12 +221,18 @@ impl<E: Env> LogTask<E> {
                     joined.unwrap_or_else(|stopped| Err(io::Error::other(stopped))),
                 );
             }
-            let due = self.sync_due.filter(|_| self.background.is_none());
+            let due = match &self.background {
+                Some(sync) => Some(sync.deadline),
+                None => self.sync_due,
+            };
             let now = due.map(|_| self.env.now());
             if let (Some(due), Some(now)) = (due, now)
                 && now >= due
             {
-                return Work::SyncDue;
+                return match &self.background {
+                    Some(_) => Work::Synced(Err(stalled(self.options.stall_limit))),
+                    None => Work::SyncDue,
+                };
             }
             match self.front() {
                 Front::Commits => return Work::Group,
@@ -246,7 +287,6 @@ impl<E: Env> LogTask<E> {
 
     /// One group of commits, from the queue to its acknowledgement.
     async fn commit_group(&mut self) -> Result<(), Error> {
-        self.wait_for_company().await;
         self.before_planted_group().await?;
         self.stage_group();
         assert!(!self.group.is_empty(), "there was a commit at the front");
@@ -443,7 +483,8 @@ impl<E: Env> LogTask<E> {
         }
         let file = Arc::clone(self.log.file());
         let handle = self.env.spawn(async move { file.sync_data().await });
-        self.background = Some(Background { seq: self.kernel.seq(), handle });
+        let deadline = self.env.now() + self.options.stall_limit;
+        self.background = Some(Background { seq: self.kernel.seq(), deadline, handle });
     }
 
     fn background_done(&mut self, result: io::Result<()>) -> Result<(), Error> {

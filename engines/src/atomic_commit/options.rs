@@ -68,6 +68,11 @@ pub struct Options {
     /// The most bytes of batches that wait; more are [`Error::Busy`], except that one batch can
     /// always wait. Default: 256 MiB.
     pub queue_bytes_max: usize,
+    /// The longest that one piece of work may wait for the disk: a group of commits, a flush, a
+    /// checkpoint, a sync in the background. Then the store stops, as after an error, and answers
+    /// everybody: a disk that hangs does not hang its users. Opening is not limited: dropping its
+    /// future ends it. Default: 60 s; `Duration::MAX` waits for ever.
+    pub stall_limit: Duration,
     /// The deliberate bug to have, if any.
     #[cfg(feature = "plants")]
     pub plant: Option<Plant>,
@@ -81,6 +86,7 @@ impl Default for Options {
             gc_every_commits: 100,
             queue_max: 1 << 16,
             queue_bytes_max: 256 << 20,
+            stall_limit: Duration::from_secs(60),
             #[cfg(feature = "plants")]
             plant: None,
         }
@@ -101,10 +107,11 @@ impl Options {
             _ if self.queue_max == 0 => Some("queue_max"),
             _ if self.gc_every_commits == 0 => Some("gc_every_commits"),
             _ if self.checkpoint_every_bytes == 0 => Some("checkpoint_every_bytes"),
+            _ if self.stall_limit.is_zero() => Some("stall_limit"),
             _ => None,
         };
         match zero {
-            Some(name) => Err(Error::Invalid { reason: format!("{name} must be at least 1") }),
+            Some(name) => Err(Error::Invalid { reason: format!("{name} must be more than 0") }),
             None => Ok(()),
         }
     }

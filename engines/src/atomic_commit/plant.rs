@@ -58,6 +58,9 @@ plants! {
         met: "PostgreSQL before 2018 (\"fsyncgate\")";
     bug SlowSyncCounts, "slow_sync_counts",
         "A sync of the log that takes longer than half a second counts as done.";
+    bug StallsForEver, "stalls_for_ever",
+        "The store waits for a disk that hangs for as long as it hangs, and its clients with it.",
+        met: "gray failures (Huang et al., HotOS 2017)";
     bug FailedCommitStays, "failed_commit_stays",
         "A commit whose sync failed is reported as not done although its record is in the log.",
         met: "several stores (Rebello et al., ATC 2020)";

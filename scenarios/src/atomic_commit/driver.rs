@@ -9,6 +9,7 @@ use seedbed::seam::{Clock, Env, OsEnv};
 use seedbed::{CrashKind, Failure, FaultKind, NodeId, Sim, SimEnv, Stats, Stop, Violation};
 use seedbed_engines::atomic_commit::{Durability, Error, Options, Plant, Store, Ticket};
 
+use super::answers::Answers;
 use super::oracle::{LifeEnded, Oracle};
 use super::workload::{CLIENTS, Op, Write};
 use super::{DETECTED, OPENS, WORKS};
@@ -17,6 +18,8 @@ use super::{DETECTED, OPENS, WORKS};
 const DIR: &str = "store";
 /// How often a boot tries to open before the driver heals the disk.
 const OPEN_TRIES: usize = 3;
+/// What the store waits for a disk, besides what this world's takes in good times.
+const STALL_LIMIT: Duration = Duration::from_secs(30);
 /// Boots after which a run must be over: more than any plan's crashes and their repairs.
 const BOOTS_MAX: u64 = 10_000;
 
@@ -25,12 +28,15 @@ const BOOTS_MAX: u64 = 10_000;
 pub(super) struct Bench {
     queues: Vec<VecDeque<Op>>,
     oracle: Oracle,
+    answers: Answers,
     /// The store of this boot stopped after a failure.
     poisoned: bool,
     /// Injected failures of disk operations up to the last boot's end.
     failures_before: u64,
     /// Pauses of the node, and stalls of its disk, up to then.
     delays_before: u64,
+    /// Stalls of the disk up to then: what can make a store give up without a failure.
+    stalls_before: u64,
     /// Bits and bytes that had rotted up to then.
     bits_before: u64,
     /// Misread pages up to then.
@@ -44,13 +50,13 @@ fn disk_failures(sim: &Sim) -> u64 {
     sim.stats().faults_of(&FaultKind::FAILURES)
 }
 
-/// Whether the device has done anything to bytes behind the file system's back that may show in
-/// this boot.
-fn is_damaged(sim: &Sim, bench: &Bench) -> bool {
-    let stats = sim.stats();
-    let passing = stats.faults_of(&MISREADS);
-    let misread = bench.oracle.misread || passing > bench.misreads_before;
-    stats.faults_of(&FaultKind::MEDIA) > passing || misread
+fn stalls(stats: &Stats) -> u64 {
+    stats.faults_of(&[FaultKind::Stall, FaultKind::SlowSync])
+}
+
+/// Whether the disk gave the store of the last boot a reason to stop.
+fn is_provoked(sim: &Sim, bench: &Bench) -> bool {
+    disk_failures(sim) > bench.failures_before || stalls(&sim.stats()) > bench.stalls_before
 }
 
 /// What an explorer clones: the clients, and how their store is set up.
@@ -71,7 +77,7 @@ impl Bench {
         let bits = stats.fault(FaultKind::BitRot) - self.bits_before;
         let passing = stats.faults_of(&MISREADS);
         let lasting = stats.faults_of(&FaultKind::MEDIA) - passing;
-        self.oracle.damaged(bits, lasting > stats.fault(FaultKind::BitRot));
+        self.oracle.damaged(bits, lasting, lasting - stats.fault(FaultKind::BitRot));
         self.oracle.misread |= passing > self.misreads_before;
     }
 }
@@ -112,9 +118,9 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
                 }
             }
             Ok(LifeEnd::Poisoned) => {
-                if disk_failures(sim) == memory.bench.failures_before
-                    && !is_damaged(sim, &memory.bench)
-                {
+                memory.bench.note_losses(&sim.stats());
+                let damaged = memory.bench.oracle.is_damaged();
+                if !is_provoked(sim, &memory.bench) && !damaged {
                     return Err(unprovoked("it stopped").into());
                 }
                 restart(sim, node, &mut memory.bench);
@@ -123,7 +129,8 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
                 if refuses(&error) && sim.has_unstable_junk() {
                     return Ok(());
                 }
-                let damaged = is_damaged(sim, &memory.bench);
+                memory.bench.note_losses(&sim.stats());
+                let damaged = memory.bench.oracle.is_damaged();
                 if disk_failures(sim) == memory.bench.failures_before
                     && matches!(error, Error::Io { .. })
                     && !damaged
@@ -146,7 +153,13 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
 pub(super) fn begin(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Memory {
     let options = draw_options(sim, plant);
     let oracle = Oracle::new(options.durability, flush_ns_max(sim));
-    Memory { options, bench: bench(ops, oracle) }
+    let own = match options.durability {
+        Durability::Group { max_delay, .. } => max_delay,
+        Durability::WriteBehind { interval } => interval,
+        _ => Duration::ZERO,
+    };
+    let answers = Answers::new(options.stall_limit + own);
+    Memory { bench: Bench { answers, ..bench(ops, oracle) }, options }
 }
 
 /// One boot. The outer error is a broken law.
@@ -156,6 +169,10 @@ fn boot(
     memory: &mut Memory,
     goal: Goal,
 ) -> Result<Result<LifeEnd, Stop>, Violation> {
+    // The end of the boot before may have shown that a law was broken.
+    if let Some(violation) = memory.bench.oracle.violation.take() {
+        return Err(violation);
+    }
     let env = sim.boot(node);
     let shared = Arc::new(Mutex::new(std::mem::take(&mut memory.bench)));
     let end = sim.run(env, life(env, memory.options.clone(), Arc::clone(&shared), goal));
@@ -249,6 +266,10 @@ fn after_crash(sim: &Sim, kind: CrashKind, bench: &mut Bench) {
     let disk_failed = failures > bench.failures_before || delays > bench.delays_before;
     bench.failures_before = failures;
     bench.delays_before = delays;
+    bench.stalls_before = stalls(&stats);
+    if let Some(violation) = bench.answers.ended(sim.now_ns()) {
+        bench.oracle.violation.get_or_insert(violation);
+    }
     // What went wrong during a boot may show only now: what its recovery was told does not count.
     bench.note_losses(&stats);
     bench.bits_before = stats.fault(FaultKind::BitRot);
@@ -274,6 +295,7 @@ fn draw_options(sim: &mut Sim, plant: Option<Plant>) -> Options {
     options.checkpoint_every_bytes =
         [64 << 20, 400, 2000, 8000][sim.choose("store.wal", 4) as usize];
     options.gc_every_commits = [100, 1, 3][sim.choose("store.gc", 3) as usize];
+    options.stall_limit = STALL_LIMIT + Duration::from_nanos(flush_ns_max(sim));
     options.plant = plant;
     options
 }
@@ -473,6 +495,17 @@ impl<E: Witness> Client<E> {
         bench.queues[self.id as usize].pop_front()
     }
 
+    /// Waits for an answer of the store, and notes for how long.
+    async fn answer<T>(&self, request: impl Future<Output = T>) -> T {
+        let question = lock(&self.bench).answers.asked(self.env.ns());
+        let answer = request.await;
+        let late = lock(&self.bench).answers.answered(question, self.env.ns());
+        if let Some(violation) = late {
+            lock(&self.bench).oracle.violation.get_or_insert(violation);
+        }
+        answer
+    }
+
     async fn perform(&mut self, op: Op) {
         match op {
             Op::Commit { writes, .. } => {
@@ -504,7 +537,7 @@ impl<E: Witness> Client<E> {
             Op::Flush { .. } => self.flush().await,
             Op::Checkpoint { .. } => {
                 let before = self.store.seq();
-                let result = self.store.checkpoint().await;
+                let result = self.answer(self.store.checkpoint()).await;
                 self.made_durable(before, result);
             }
             Op::Wait { us, .. } => self.env.sleep(Duration::from_micros(us.into())).await,
@@ -536,7 +569,7 @@ impl<E: Witness> Client<E> {
 
     async fn acknowledge(&self, mut ticket: Ticket) {
         let seq = ticket.seq();
-        let answer = ticket.acknowledged().await;
+        let answer = self.answer(ticket.acknowledged()).await;
         let mut bench = lock(&self.bench);
         match answer {
             Ok(commit) => {
@@ -559,7 +592,7 @@ impl<E: Witness> Client<E> {
     /// Where the mode syncs by itself, waits for that: it must come. Elsewhere asks for it.
     async fn await_durable(&self, mut ticket: Ticket) {
         let by_itself = !matches!(self.mode, Durability::Batch(_) | Durability::None);
-        let durable = if by_itself { Some(ticket.durable().await) } else { None };
+        let durable = if by_itself { Some(self.answer(ticket.durable()).await) } else { None };
         let seq = ticket.seq();
         self.acknowledge(ticket).await;
         match durable {
@@ -577,7 +610,7 @@ impl<E: Witness> Client<E> {
 
     async fn flush(&self) {
         let before = self.store.seq();
-        let result = self.store.flush().await;
+        let result = self.answer(self.store.flush()).await;
         self.made_durable(before, result);
     }
 

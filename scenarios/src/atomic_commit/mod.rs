@@ -6,6 +6,7 @@
 //!
 //! Acknowledgements are noted where the client receives them, never by the engine.
 
+mod answers;
 mod driver;
 mod oracle;
 mod plants;
@@ -94,8 +95,15 @@ pub(crate) const WORKS: Law = Law {
                 stop",
 };
 
+pub(crate) const ANSWERED: Law = Law {
+    name: "answered in time",
+    statement: "every request is answered, done or not, also when the disk hangs: in twice the \
+                stall limit for each request before it, for its own work and for the store's",
+};
+
 const LAWS: &[Law] = &[
     OPENS, DURABLE, PREFIX, IN_DOUBT, OBSERVED, IDEMPOTENT, ROOT, READS, MONOTONE, DETECTED, WORKS,
+    ANSWERED,
 ];
 
 impl Testbed for AtomicCommit {

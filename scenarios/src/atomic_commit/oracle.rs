@@ -91,12 +91,8 @@ pub(crate) struct Oracle {
     disk_failed: bool,
     /// When the last boot that recovered ended.
     stopped_ns: Option<u64>,
-    /// There was damage to the media.
-    damaged: bool,
-    /// Bits and bytes that rotted since the last verified recovery.
-    damages: u64,
-    /// There was other damage, which may hit any number of records, and show at any power loss.
-    damaged_much: bool,
+    /// Damage to the media that lasts.
+    damage: Damage,
     /// Since the last verified recovery the store was given other bytes than the medium has.
     pub misread: bool,
     pub violation: Option<Violation>,
@@ -109,6 +105,40 @@ pub(crate) struct LifeEnded {
     pub now_ns: u64,
     /// A disk operation of this boot failed, or the node stood still for a while.
     pub disk_failed: bool,
+}
+
+/// Damage to the media, by what may still come of it. What a cache hides shows after a power loss,
+/// when a recovery reads the media: what it then served was judged, and the damage is done with.
+#[derive(Clone, Copy, Debug, Default, Hash)]
+struct Damage {
+    /// Bits and bytes that rotted since the last verified recovery.
+    bits: u64,
+    /// All faults so far, and those of them that may have hit any number of records.
+    all: u64,
+    wide: u64,
+    /// The same at the last power loss since the last verified recovery, if there was one.
+    at_power_loss: Option<(u64, u64)>,
+    /// The same, of what is done with.
+    done: (u64, u64),
+}
+
+impl Damage {
+    fn is_open(&self) -> bool {
+        self.all > self.done.0
+    }
+
+    /// Whether records that vouch for others can be relied on. The budget is one damage between
+    /// recoveries: a second one can hit the very record that proves the first to be damage and not
+    /// a torn tail.
+    fn is_narrow(&self) -> bool {
+        self.bits <= 1 && self.wide == self.done.1
+    }
+
+    /// A recovery was verified.
+    fn recovered(&mut self) {
+        self.done = self.at_power_loss.take().unwrap_or(self.done);
+        self.bits = 0;
+    }
 }
 
 /// The least that the next recovery must bring, and by which law.
@@ -133,7 +163,7 @@ impl Oracle {
         // What a power loss on top of it would leave to be expected.
         let stopped_ns = self.stopped_ns.unwrap_or(0);
         self.floor_after(true, self.disk_failed, stopped_ns).hash(&mut hash);
-        (self.damaged, self.damages, self.damaged_much, self.misread).hash(&mut hash);
+        (self.damage, self.misread).hash(&mut hash);
         hash.finish()
     }
 
@@ -286,7 +316,10 @@ impl Oracle {
     /// The node ended: what must the next recovery bring?
     pub(crate) fn crashed(&mut self, end: &LifeEnded) {
         // What a process crash left in the cache, a power loss before the next recovery can take.
-        self.power_lost |= end.kind == CrashKind::PowerLoss;
+        if end.kind == CrashKind::PowerLoss {
+            self.power_lost = true;
+            self.damage.at_power_loss = Some((self.damage.all, self.damage.wide));
+        }
         self.stopped_ns.get_or_insert(end.now_ns);
         self.disk_failed |= end.disk_failed;
         self.set_floor();
@@ -334,25 +367,28 @@ impl Oracle {
         stopped_ns.saturating_sub(interval.saturating_add(self.flush_ns_max))
     }
 
-    /// So many more bits or bytes have rotted, and whether there was worse.
-    pub(crate) fn damaged(&mut self, bits: u64, worse: bool) {
-        self.damaged |= bits > 0 || worse;
-        self.damages += bits;
-        self.damaged_much |= worse;
+    /// So many bits or bytes have rotted since the last verified recovery; so many faults of the
+    /// media that last there have been, and so many of them that may have hit much.
+    pub(crate) fn damaged(&mut self, bits: u64, all: u64, wide: u64) {
+        self.damage.bits += bits;
+        (self.damage.all, self.damage.wide) = (all, wide);
+    }
+
+    /// Whether the store may find bytes that it did not write.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damage.is_open() || self.misread
     }
 
     /// A recovery served this. The central check.
     pub(crate) fn recovered(&mut self, snapshot: &Snapshot) {
         let k = snapshot.seq;
-        let damaged = self.damaged || self.misread;
+        let damaged = self.is_damaged();
         if !damaged && self.last_issued() == self.recovered && k != self.recovered {
             let expected = format!("{}: commit {}", IDEMPOTENT.statement, self.recovered);
             self.violated(Violation::new(IDEMPOTENT.name, expected, format!("commit {k}")));
         }
         if damaged {
-            // The budget is one damage between recoveries: a second one can hit the very record
-            // that proves the first to be damage and not a torn tail.
-            let proven = self.damages <= 1 && !self.damaged_much && !self.misread;
+            let proven = self.damage.is_narrow() && !self.misread;
             let floor = if proven { self.confirmed() } else { 0 };
             self.check_floor(k, floor, &DETECTED);
         } else {
@@ -399,7 +435,7 @@ impl Oracle {
         self.power_lost = false;
         self.disk_failed = false;
         self.stopped_ns = None;
-        self.damages = 0;
+        self.damage.recovered();
         self.misread = false;
     }
 }
@@ -437,4 +473,25 @@ fn shown(value: Option<&[u8]>) -> String {
 
 fn hex(hash: &Hash) -> String {
     hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Damage;
+
+    #[test]
+    fn damage_excuses_until_a_recovery_after_a_power_loss_was_verified() {
+        let mut damage = Damage { bits: 1, all: 1, ..Damage::default() };
+        assert!(damage.is_open() && damage.is_narrow());
+        damage.recovered();
+        assert!(damage.is_open(), "the cache may have hidden it");
+        damage.at_power_loss = Some((damage.all, damage.wide));
+        damage.all += 1;
+        damage.wide += 1;
+        damage.recovered();
+        assert!(damage.is_open() && !damage.is_narrow(), "the second came after the power loss");
+        damage.at_power_loss = Some((damage.all, damage.wide));
+        damage.recovered();
+        assert!(!damage.is_open() && damage.is_narrow(), "durability is judged again");
+    }
 }

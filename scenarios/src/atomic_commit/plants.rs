@@ -6,7 +6,8 @@ use seedbed::{LAW_UNSTABLE, PlantInfo, SyncInfo};
 use seedbed_engines::atomic_commit::Plant;
 
 use super::{
-    DETECTED, DURABLE, IDEMPOTENT, IN_DOUBT, MONOTONE, OBSERVED, OPENS, PREFIX, READS, ROOT, WORKS,
+    ANSWERED, DETECTED, DURABLE, IDEMPOTENT, IN_DOUBT, MONOTONE, OBSERVED, OPENS, PREFIX, READS,
+    ROOT, WORKS,
 };
 
 /// Every plant of the engine.
@@ -22,7 +23,7 @@ fn info(plant: Plant) -> PlantInfo {
     let bug = PlantInfo::bug(plant.name(), plant.about()).met(plant.met());
     let bug = bug.breaks(breaks).shows_on(severity);
     match plant {
-        Plant::SlowSyncCounts => bug.under("slow_disk"),
+        Plant::SlowSyncCounts | Plant::StallsForEver => bug.under("slow_disk"),
         Plant::ChecksumWithoutNumber => bug.under("bit_rot"),
         Plant::LostPageSkipped => bug.under("media"),
         _ => bug,
@@ -55,6 +56,7 @@ fn needs(bug: Plant) -> (&'static [&'static str], Profile) {
         Plant::VisibleBeforeDurable => &[OBSERVED.name],
         Plant::AckBeforeVisible => &[READS.name],
         Plant::BackgroundSyncMissing => &[seedbed::LAW_LIVE.name],
+        Plant::StallsForEver => &[ANSWERED.name],
         Plant::StopsByItself => &[WORKS.name],
         Plant::TailAlwaysTorn => &[DETECTED.name],
         Plant::StaleRootOnDelete => &[ROOT.name, OPENS.name],
