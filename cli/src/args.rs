@@ -202,6 +202,9 @@ pub(crate) struct BoundArgs {
     #[arg(long, default_value_t = 1 << 20, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub images: u64,
+    /// Look at each image, also where it differs from another only in bytes that nobody reads.
+    #[arg(long)]
+    pub unread: bool,
     /// Threads [default: one per core].
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX as i64))]
@@ -229,11 +232,13 @@ whether that was exhaustive. A violation is minimal: of what it lists as lost no
 back. It is written as a trace, which replays and shrinks like any other.
 
 JSON: {scenario, plant, omit_sync, weaken_sync, unmatched (sites at which nothing was changed),
-profiles, cases, done, points, images, pruned, checked, spoiled (images with junk), exhaustive,
+profiles, cases, done, points, images, pruned, unread (of these: alike but for unread bytes), checked,
+spoiled (images with junk), exhaustive,
 unexhausted (crash points), failures (runs with a failing call), never_exercised, wall_ms,
 violations: [{case, profile, setting, law, expected, got, ordering, missing,
 failing (its rule), crashes: [{at_op, power, lost: [[what, torn]], kept, junk}], trace}],
-inconclusive: [[case, reason]], interrupted, exit_code}.")]
+inconclusive: [[case, reason]], broken_before: [[case, law]] (in a run that this one goes on from),
+interrupted, exit_code}.")]
 pub(crate) struct ExploreArgs {
     /// The scenario; `list` names them.
     pub scenario: String,

@@ -167,6 +167,10 @@ impl SimFile {
     ) -> Submitted<usize> {
         let call = self.call(OpKind::Read, buf.len(), offset, site);
         with(|world| {
+            let node = &mut world.nodes[self.env.node as usize];
+            if let Some(reads) = &mut node.reads {
+                reads.note(&node.disk, self.ino, offset, buf.len());
+            }
             world.call(call, |disk, effect| match effect {
                 _ if !self.options.read => Err(bad_handle()),
                 _ if self.options.direct => self.read_direct(disk, effect, buf, offset),

@@ -4,7 +4,7 @@ use seedbed_faults::{ClockFaults, Profile};
 
 use crate::choices::Choices;
 use crate::device::Queue;
-use crate::disk::Disk;
+use crate::disk::{Disk, Reads};
 
 /// Identifies a node of a world, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +55,8 @@ pub(crate) struct Node {
     /// The disk before every operation of this boot that found it changed; see
     /// [`Sim::film`](crate::Sim::film).
     pub film: Option<Vec<(u64, Disk)>>,
+    /// What was read since this was asked for; see [`Sim::note_reads`](crate::Sim::note_reads).
+    pub reads: Option<Reads>,
     /// The operation of this boot at which the node pauses or its clock steps, if it does.
     pub disturb_at: Option<u64>,
     /// World time before which none of its tasks runs.
@@ -77,6 +79,7 @@ impl Node {
             crash_at: None,
             crash_next_boot_at: None,
             film: None,
+            reads: None,
             disturb_at: None,
             paused_until: 0,
             queue: Queue::default(),
@@ -105,6 +108,7 @@ impl Node {
         self.crash_at = None;
         self.crash_next_boot_at = None;
         self.film = None;
+        self.reads = None;
         self.disturb_at = None;
         self.paused_until = 0;
         self.queue = Queue::default();

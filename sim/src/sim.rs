@@ -17,7 +17,7 @@ use seedbed_faults::{Faults, Plan, Rule, Then};
 use seedbed_traces::{Decision, Digest, Event};
 
 use crate::choices::{Divergence, Source};
-use crate::disk::Disk;
+use crate::disk::{Disk, Reads};
 use crate::env::SimEnv;
 use crate::executor::TaskFuture;
 use crate::node::{CrashKind, DOWN, NodeId};
@@ -268,6 +268,16 @@ impl Sim {
     /// What was kept: the number of each operation of the boot and the disk before it.
     pub(crate) fn take_film(&mut self, node: NodeId) -> Vec<(u64, Disk)> {
         with(|world| world.nodes[node.0 as usize].film.take().unwrap_or_default())
+    }
+
+    /// From now on notes what is read of the node's disk.
+    pub(crate) fn note_reads(&mut self, node: NodeId) {
+        with(|world| world.nodes[node.0 as usize].reads = Some(Reads::default()));
+    }
+
+    /// What was noted.
+    pub(crate) fn take_reads(&mut self, node: NodeId) -> Reads {
+        with(|world| world.nodes[node.0 as usize].reads.take().unwrap_or_default())
     }
 
     /// How many calls the last rule has matched; 0 without rules.

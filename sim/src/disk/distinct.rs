@@ -16,15 +16,15 @@
 //!
 //! Invariant: the images are exactly those of all legal sets, each with all tears of one write.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use seedbed_env::map::{FxHashMap, FxHashSet};
 
-use super::content::{Names, ROOT_SLOT, in_place, slot};
+use super::content::{Names, ROOT_SLOT, in_place, mix, slot};
 use super::looks::{FilePlan, Look, Looks};
 use super::pending::{Atom, Kind};
-use super::{Disk, Ino, Kept, Node, Pending, ROOT, Tear};
+use super::{Disk, Ino, Kept, Node, Pending, ROOT, Reads, Tear};
 
 /// One image that a power loss can leave.
 #[derive(Debug)]
@@ -44,17 +44,25 @@ pub struct CrashImage<'a> {
 pub(super) struct Parts<'a> {
     spine: &'a Spine,
     /// Of each of its files one.
-    looks: &'a [&'a Look],
+    picked: &'a [Picked<'a>],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Picked<'a> {
+    look: &'a Look,
+    /// Where it stands among the whole, or the torn ones.
+    at: usize,
+    torn: bool,
 }
 
 impl CrashImage<'_> {
     /// The image itself.
     pub fn disk(&self) -> Disk {
-        let Some(Parts { spine, looks }) = self.parts else {
+        let Some(Parts { spine, picked }) = self.parts else {
             return self.pending.image(self.kept, self.tears);
         };
         let mut image = spine.base.get_or_init(|| self.pending.names_of(self.kept)).clone();
-        for (file, look) in spine.files.iter().zip(looks) {
+        for (file, Picked { look, .. }) in spine.files.iter().zip(picked) {
             let made = || self.pending.file_of(file.ino, self.kept, self.tears);
             let data = match file.looks.are_few() {
                 true => look.data.get_or_init(made).clone(),
@@ -64,6 +72,33 @@ impl CrashImage<'_> {
             image.inodes[file.ino as usize].node = Node::File(data);
         }
         image
+    }
+
+    /// A hash of what `reads` can tell of it: images with the same one differ at most in units
+    /// that are not among these. `None` if it was not put together from parts.
+    pub fn hash_for(&self, reads: &Reads) -> Option<u128> {
+        let Parts { spine, picked } = self.parts?;
+        let files = spine.files.iter().zip(picked);
+        let hashes = files.map(|(file, picked)| file.hash_for(picked, reads));
+        Some(hashes.fold(spine.names, u128::wrapping_add))
+    }
+}
+
+impl NamedFile {
+    /// What one of its looks adds to the hash of what `reads` can tell. That a name is this very
+    /// file's is part of it: reads are noted by file, not by name.
+    fn hash_for(&self, picked: &Picked<'_>, reads: &Reads) -> u128 {
+        let mut known = self.known.borrow_mut();
+        if known.reads != reads.len() {
+            let hash = |look: &Look| {
+                in_place(&self.slots, mix(look.hash_for(self.ino, reads), u128::from(self.ino)))
+            };
+            known.reads = reads.len();
+            known.whole = self.looks.whole.iter().map(hash).collect();
+            known.torn = self.looks.torn.iter().map(hash).collect();
+        }
+        let hashes = if picked.torn { &known.torn } else { &known.whole };
+        hashes[picked.at]
     }
 }
 
@@ -95,9 +130,25 @@ struct Spine {
 struct NamedFile {
     ino: Ino,
     looks: Rc<Looks>,
+    /// All places where it stands.
+    slots: Vec<u128>,
     /// What each of them adds to the hash: whole ones, torn ones.
     whole: Vec<u128>,
     torn: Vec<u128>,
+    known: RefCell<Known>,
+}
+
+/// What each of a file's looks adds to the hash of what some reads can tell.
+#[derive(Debug)]
+struct Known {
+    /// How many units these reads have.
+    reads: usize,
+    whole: Vec<u128>,
+    torn: Vec<u128>,
+}
+
+impl Known {
+    const NOTHING: Self = Self { reads: usize::MAX, whole: Vec::new(), torn: Vec::new() };
 }
 
 /// What all ways to keep the spine have in common.
@@ -178,7 +229,7 @@ struct Product<'s, V> {
     spine: &'s Spine,
     kept: Kept,
     tears: Vec<Tear>,
-    picked: Vec<&'s Look>,
+    picked: Vec<Picked<'s>>,
     visit: &'s mut V,
 }
 
@@ -188,17 +239,18 @@ impl<V: FnMut(&CrashImage<'_>) -> bool> Product<'_, V> {
     fn all(&mut self, torn: Option<usize>, file: usize, hash: u128) -> bool {
         let Some(named) = self.spine.files.get(file) else {
             let Self { pending, spine, kept, tears, picked, visit } = self;
-            let parts = Some(Parts { spine, looks: picked });
+            let parts = Some(Parts { spine, picked });
             return visit(&CrashImage { pending, kept, tears, hash, parts });
         };
-        let (looks, hashes) = match torn == Some(file) {
+        let torn_here = torn == Some(file);
+        let (looks, hashes) = match torn_here {
             true => (&named.looks.torn, &named.torn),
             false => (&named.looks.whole, &named.whole),
         };
-        for (look, more) in looks.iter().zip(hashes) {
+        for (at, (look, more)) in looks.iter().zip(hashes).enumerate() {
             look.kept.iter().for_each(|&node| self.kept[node] = true);
             self.tears.extend(look.tear);
-            self.picked.push(look);
+            self.picked.push(Picked { look, at, torn: torn_here });
             let goes_on = self.all(torn, file + 1, hash.wrapping_add(*more));
             self.picked.pop();
             look.kept.iter().for_each(|&node| self.kept[node] = self.spine.forced[node]);
@@ -276,7 +328,8 @@ impl<'a> Plan<'a> {
             let looks = self.looks(*ino, &forced, &allowed)?;
             let hashes = |looks: &[Look]| looks.iter().map(|l| in_place(slots, l.hash)).collect();
             let (whole, torn) = (hashes(&looks.whole), hashes(&looks.torn));
-            files.push(NamedFile { ino: *ino, looks, whole, torn });
+            let (slots, known) = (slots.clone(), RefCell::new(Known::NOTHING));
+            files.push(NamedFile { ino: *ino, looks, slots, whole, torn, known });
         }
         Ok(Some(Spine { forced, names: names.sum, files, base: OnceCell::new() }))
     }

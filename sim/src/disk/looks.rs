@@ -11,7 +11,7 @@ use super::content::{len_hash, sector_hash};
 use super::distinct::TooMany;
 use super::file::{FileData, LenChange};
 use super::pending::{Atom, Kind};
-use super::{Ino, Kept, Node, PAGE, Pending, SECTOR, Tear};
+use super::{Ino, Kept, Node, PAGE, Pending, Reads, SECTOR, Tear};
 
 /// All that one file can look like under one spine.
 #[derive(Debug, Default)]
@@ -26,8 +26,31 @@ pub(super) struct Look {
     pub(super) kept: Vec<usize>,
     pub(super) tear: Option<Tear>,
     pub(super) hash: u128,
+    /// What that is put together from; none if nothing of the file is pending.
+    sum: Option<Sum>,
     /// The file, once it was needed.
     pub(super) data: OnceCell<FileData>,
+}
+
+/// A look's hash as a sum over its units.
+#[derive(Debug)]
+struct Sum {
+    ways: Rc<Ways>,
+    /// Of each unit which way.
+    picked: Box<[u32]>,
+    /// The unit of which it is one of the torn ways.
+    torn: Option<usize>,
+}
+
+impl Look {
+    /// The hash of what `reads` can tell of it.
+    pub(super) fn hash_for(&self, ino: Ino, reads: &Reads) -> u128 {
+        let Some(Sum { ways, picked, torn }) = &self.sum else { return self.hash };
+        let units = ways.units.iter().zip(picked).enumerate();
+        let read = units.filter(|(_, (unit, _))| reads.contains(ino, unit.number));
+        let hashes = read.map(|(at, (unit, way))| unit.ways(*torn == Some(at))[*way as usize].hash);
+        hashes.fold(ways.base, u128::wrapping_add)
+    }
 }
 
 impl Looks {
@@ -135,7 +158,8 @@ impl<'a> FilePlan<'a> {
     ) -> Result<Looks, TooMany> {
         if self.nodes.is_empty() {
             let hash = self.data.content_hash();
-            let look = Look { kept: Vec::new(), tear: None, hash, data: OnceCell::new() };
+            let data = OnceCell::new();
+            let look = Look { kept: Vec::new(), tear: None, hash, sum: None, data };
             return Ok(Looks { whole: vec![look], torn: Vec::new() });
         }
         let free = |wanted: bool| {
@@ -159,15 +183,16 @@ impl<'a> FilePlan<'a> {
                     continue;
                 }
                 let with_len = WithLen { pending, plan: self, len, ranges, kept, allowed };
-                let units = with_len.units();
-                with_len.add(&units, None, &mut found)?;
-                torn.push((with_len, units));
+                let ways = Rc::new(with_len.ways());
+                with_len.add(&ways, None, &mut found)?;
+                torn.push((with_len, ways));
             }
         }
         // What a tear leaves may be a whole version of another length.
-        for (with_len, units) in &torn {
+        for (with_len, ways) in &torn {
+            let units = &ways.units;
             for unit in (0..units.len()).filter(|&unit| !units[unit].torn.is_empty()) {
-                with_len.add(units, Some(unit), &mut found)?;
+                with_len.add(ways, Some(unit), &mut found)?;
             }
         }
         Ok(found.looks)
@@ -253,13 +278,30 @@ struct WithLen<'p, 'a> {
     allowed: &'p Kept,
 }
 
+/// What a file of one length can look like.
+#[derive(Debug)]
+struct Ways {
+    /// What its length and all that is not pending add to its hash.
+    base: u128,
+    units: Vec<Unit>,
+}
+
 /// What a unit can look like: whole, and torn.
-#[derive(Default)]
+#[derive(Debug)]
 struct Unit {
+    /// Its number in the file.
+    number: u32,
     whole: Vec<UnitLook>,
     torn: Vec<UnitLook>,
 }
 
+impl Unit {
+    fn ways(&self, torn: bool) -> &[UnitLook] {
+        if torn { &self.torn } else { &self.whole }
+    }
+}
+
+#[derive(Debug)]
 struct UnitLook {
     /// So many of its writes stay.
     keep: usize,
@@ -268,6 +310,11 @@ struct UnitLook {
 }
 
 impl WithLen<'_, '_> {
+    fn ways(&self) -> Ways {
+        let clean = self.plan.clean.hash(self.plan.data, self.len);
+        Ways { base: len_hash(self.len).wrapping_add(clean), units: self.units() }
+    }
+
     /// What each unit can look like below the length.
     fn units(&self) -> Vec<Unit> {
         let size = u64::from(self.plan.data.unit());
@@ -275,7 +322,7 @@ impl WithLen<'_, '_> {
         let unit = |(chain, range): (&Chain, &(usize, usize))| {
             let start = u64::from(chain.unit) * size;
             let below = self.len.saturating_sub(start).min(size) as usize;
-            let mut unit = Unit::default();
+            let mut unit = Unit { number: chain.unit, whole: Vec::new(), torn: Vec::new() };
             let mut seen = FxHashSet::default();
             let place = (start, below);
             for keep in (range.0..=range.1).rev() {
@@ -312,24 +359,21 @@ impl WithLen<'_, '_> {
     }
 
     /// Adds all combinations of what units look like, with unit number `torn` torn.
-    fn add(&self, units: &[Unit], torn: Option<usize>, found: &mut Found) -> Result<(), TooMany> {
-        let ways = units.iter().zip(0..).map(|(unit, at)| match torn == Some(at) {
-            true => &unit.torn[..],
-            false => &unit.whole[..],
-        });
-        let ways: Vec<&[UnitLook]> = ways.collect();
+    fn add(&self, ways: &Rc<Ways>, torn: Option<usize>, found: &mut Found) -> Result<(), TooMany> {
+        let units = ways.units.iter().zip(0..).map(|(unit, at)| unit.ways(torn == Some(at)));
+        let units: Vec<&[UnitLook]> = units.collect();
         // No two combinations look the same.
-        let count = ways.iter().map(|looks| looks.len() as u64).fold(1, u64::saturating_mul);
+        let count = units.iter().map(|looks| looks.len() as u64).fold(1, u64::saturating_mul);
         if count > found.limit {
             return Err(TooMany);
         }
-        let base = len_hash(self.len).wrapping_add(self.plan.clean.hash(self.plan.data, self.len));
-        let mut picked = vec![0; ways.len()];
+        let mut picked = vec![0_u32; units.len()];
         loop {
-            let looks = ways.iter().zip(&picked).map(|(looks, at)| &looks[*at]);
-            self.take(looks, base, found)?;
-            let next = (0..ways.len()).rfind(|&unit| picked[unit] + 1 < ways[unit].len());
-            let Some(unit) = next else { return Ok(()) };
+            let looks = units.iter().zip(&picked).map(|(looks, at)| &looks[*at as usize]);
+            let sum = || Sum { ways: Rc::clone(ways), picked: picked.clone().into(), torn };
+            self.take(looks, (ways.base, &sum), found)?;
+            let more = |unit: &usize| picked[*unit] as usize + 1 < units[*unit].len();
+            let Some(unit) = (0..units.len()).rfind(more) else { return Ok(()) };
             picked[unit] += 1;
             picked[unit + 1..].fill(0);
         }
@@ -339,7 +383,7 @@ impl WithLen<'_, '_> {
     fn take<'u>(
         &self,
         picked: impl Iterator<Item = &'u UnitLook> + Clone,
-        base: u128,
+        (base, sum): (u128, &dyn Fn() -> Sum),
         found: &mut Found,
     ) -> Result<(), TooMany> {
         let hash = picked.clone().fold(base, |hash, look| hash.wrapping_add(look.hash));
@@ -355,7 +399,7 @@ impl WithLen<'_, '_> {
         let writes = writes.filter(|&node| self.allowed[node]);
         let forced = self.plan.nodes.iter().copied().filter(|&node| self.kept[node]);
         let kept = writes.chain(forced).collect();
-        let look = Look { kept, tear, hash, data: OnceCell::new() };
+        let look = Look { kept, tear, hash, sum: Some(sum()), data: OnceCell::new() };
         match tear {
             None => found.looks.whole.push(look),
             Some(_) => found.looks.torn.push(look),

@@ -40,6 +40,7 @@ mod names;
 mod pages;
 mod pending;
 mod reach;
+mod reads;
 #[cfg(test)]
 mod tests;
 mod unstable;
@@ -64,6 +65,7 @@ pub use loss::{Chooser, Lost};
 pub use media::Damage;
 pub use pending::{Kept, NodeOp, Pending, PersistNode};
 pub use reach::Witness;
+pub use reads::Reads;
 pub use unstable::{Junk, Spoil};
 
 /// Where in the engine's source a change came from, if that is known.

@@ -8,6 +8,7 @@ use seedbed_faults::{Faults, Plan};
 use seedbed_traces::{Decision, OpText};
 
 use super::failures::{FailingCall, ways};
+use super::unread::Unread;
 use super::{Boot, Case, Explore, Goal, MissingBarrier, Phase, Sequence, Setting, Tally};
 use crate::choices::Source;
 use crate::disk::{Disk, Kept, Pending, Spoil, Tear};
@@ -130,6 +131,7 @@ impl<T: Explore> CaseExplorer for Explorer<'_, T> {
             faults,
             failing,
             seen,
+            unread: Unread::default(),
             tally,
             go_on,
         };
@@ -200,6 +202,8 @@ pub(super) struct CaseRun<'a, T: Explore> {
     failing: Option<FailingCall>,
     /// Images and other states seen, with what was known of them: after how many crashes at least.
     pub(super) seen: FxHashMap<(u128, u64), usize>,
+    /// Images that differ only in what nobody reads.
+    unread: Unread,
     pub(super) tally: &'a mut Tally,
     pub(super) go_on: &'a dyn Fn() -> bool,
 }
@@ -296,8 +300,15 @@ impl<T: Explore> CaseRun<'_, T> {
         if let Some(op) = at_op {
             sim.crash_next_boot_at(node, op);
         }
+        let from_image = !path.is_empty();
+        if from_image {
+            sim.note_reads(node);
+        }
         let boot = self.testbed.boot(&mut sim, node, &mut memory, Goal::Work);
         self.note_rules(&sim);
+        if from_image {
+            self.unread.add(&sim.take_reads(node));
+        }
         match boot.map_err(|failure| self.end(failure, path))? {
             Boot::Done => sim.crash(node, CrashKind::Process),
             Boot::Crashed => {}
@@ -329,12 +340,14 @@ impl<T: Explore> CaseRun<'_, T> {
         let deeper = (path.len() as u32) < self.depth;
         let (mut sim, node) = self.world(Source::Sparse(Arc::from([])));
         sim.set_disk(node, image.clone());
+        sim.note_reads(node);
         if deeper {
             sim.film(node);
         }
         let mut recovered = memory.clone();
         let boot = self.testbed.boot(&mut sim, node, &mut recovered, Goal::Recover);
         self.note_rules(&sim);
+        self.unread.add(&sim.take_reads(node));
         if let Err(failure) = boot {
             return Err(self.end(failure, path));
         }
@@ -445,8 +458,17 @@ impl<T: Explore> CaseRun<'_, T> {
             }
             let (kept, tears) = (image.kept, image.tears);
             self.tally.coverage.note(&pending, kept, tears, phase);
+            let (fingerprint, depth) = (told.fingerprints.1, path.len());
+            if self.case.unread && self.unread.is_known(image, fingerprint, depth) {
+                self.tally.pruned += 1;
+                self.tally.unread += 1;
+                return true;
+            }
             match self.check(&image.disk(), &told.power, path) {
-                Ok(()) => true,
+                Ok(()) => {
+                    self.unread.looked_at(image, fingerprint, depth);
+                    true
+                }
                 Err(CaseEnd::Broken(broken)) => {
                     let left = Left { kept: kept.clone(), tears: tears.to_vec(), spoil: None };
                     stop = Some(self.smallest(&pending, left, &broken.violation, told, path));
@@ -533,6 +555,7 @@ impl<T: Explore> CaseRun<'_, T> {
     /// All images are new again.
     pub(super) fn forget(&mut self) {
         self.seen.clear();
+        self.unread.forget();
         self.spoiled.clear();
     }
 

@@ -44,6 +44,8 @@ pub struct Exploration {
     pub failures: bool,
     /// Junk is put in the place of unstable writes, where the testbed judges that.
     pub unstable: bool,
+    /// Images that differ only in bytes that nobody reads are looked at once.
+    pub unread: bool,
     /// Stop after this many violations; 0 = never.
     pub violations_max: usize,
     /// Cases before this one are done already.
@@ -68,6 +70,7 @@ impl Default for Exploration {
             rules: Vec::new(),
             failures: false,
             unstable: true,
+            unread: true,
             violations_max: 1,
             first_case: 0,
             cases_max: u64::MAX,
@@ -237,6 +240,7 @@ impl Space {
             rules: what.rules.clone(),
             failures: what.failures,
             unstable: self.unstable,
+            unread: what.unread,
         }
     }
 }

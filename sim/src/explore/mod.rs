@@ -22,6 +22,7 @@ mod cases;
 mod coverage;
 mod failures;
 mod missing;
+mod unread;
 mod unstable;
 
 use seedbed_faults::{Profile, Rule};
@@ -154,6 +155,9 @@ pub struct Case {
     pub failures: bool,
     /// Junk is put in the place of each write that nothing has made durable, one in an image.
     pub unstable: bool,
+    /// Images that differ only in bytes that nobody reads are looked at once. Right as long as the
+    /// testbed itself judges by what its engine serves, not by the bytes of its disk.
+    pub unread: bool,
 }
 
 /// Counts of an exploration.
@@ -165,6 +169,9 @@ pub struct Tally {
     pub found: u64,
     /// Of these, images that had been looked at before.
     pub pruned: u64,
+    /// Of the pruned ones, images that differ from one that was looked at only in bytes that
+    /// nobody reads.
+    pub unread: u64,
     /// Of these, images that were recovered and judged.
     pub checked: u64,
     /// Images with junk in the place of a write that were recovered and judged; not among `found`.
@@ -187,6 +194,7 @@ impl Tally {
         self.points += other.points;
         self.found += other.found;
         self.pruned += other.pruned;
+        self.unread += other.unread;
         self.checked += other.checked;
         self.spoiled += other.spoiled;
         self.omitted += other.omitted;

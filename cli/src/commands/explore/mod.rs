@@ -37,15 +37,17 @@ pub(crate) fn explore(cx: &mut Context<'_>, args: &ExploreArgs) -> Result<Exit, 
     };
     let first_case = saved.done;
     let (mut explored, wall) = run(cx, scenario, &what, &mut saved, args)?;
+    let before = saved.broken;
     explored.tally = saved.tally;
     let traces: Vec<_> = explored
         .found
         .iter()
         .map(|finding| keep_trace(scenario.name(), finding, &args.traces))
         .collect();
-    let exit = exit_of(&explored, args);
+    let exit = exit_of(&explored, &before, args);
     if args.bounds.json {
-        let json = ExploreJson::new(scenario, args, &what, (&explored, &traces, wall), exit);
+        let json =
+            ExploreJson::new(scenario, args, &what, (&explored, &traces, wall), &before, exit);
         cx.out.json(&json);
         return Ok(exit);
     }
@@ -58,7 +60,7 @@ pub(crate) fn explore(cx: &mut Context<'_>, args: &ExploreArgs) -> Result<Exit, 
         }
         tell(cx, &explored, wall);
     }
-    conclude(cx, scenario, &explored, (&what, args));
+    conclude(cx, scenario, (&explored, &before), (&what, args));
     Ok(exit)
 }
 
@@ -118,14 +120,16 @@ pub(crate) fn bounded(
         deep_length_max: args.deep_length,
         work_length_max: args.work_length,
         bounds: Bounds { images: args.images, ..Bounds::default() },
+        unread: !args.unread,
         jobs: jobs(args.jobs)?,
         ..Exploration::default()
     })
 }
 
-fn exit_of(explored: &Explored, args: &ExploreArgs) -> Exit {
+/// `before` are cases that broke a law in a run that this one goes on from.
+fn exit_of(explored: &Explored, before: &[(u64, String)], args: &ExploreArgs) -> Exit {
     let changed = !args.target.omit_sync.is_empty() || !args.weaken_sync.is_empty();
-    if !explored.found.is_empty() {
+    if !explored.found.is_empty() || !before.is_empty() {
         Exit::Violation
     } else if explored.interrupted || !explored.inconclusive.is_empty() {
         Exit::Inconclusive

@@ -93,12 +93,13 @@ fn workload(scenario: &dyn Scenario, sequence: &Sequence) -> String {
 }
 
 pub(super) fn tell(cx: &mut Context<'_>, explored: &Explored, wall: Duration) {
-    let Tally { points, found, pruned, checked, .. } = explored.tally;
+    let Tally { points, found, pruned, unread, checked, .. } = explored.tally;
     let mut rows = table(&[
         "cases",
         "crash points",
         "images",
         "seen before",
+        "differ unread",
         "recovered",
         "wall",
         "images/s",
@@ -108,7 +109,8 @@ pub(super) fn tell(cx: &mut Context<'_>, explored: &Explored, wall: Duration) {
         format!("{} of {}", grouped(explored.done), grouped(explored.cases)),
         grouped(points),
         grouped(found),
-        grouped(pruned),
+        grouped(pruned - unread),
+        grouped(unread),
         grouped(checked),
         duration(wall),
         grouped(per_second(found, wall)),
@@ -155,9 +157,13 @@ fn empty_cells(coverage: &Coverage) -> Vec<String> {
 pub(super) fn conclude(
     cx: &mut Context<'_>,
     scenario: &dyn Scenario,
-    explored: &Explored,
+    (explored, before): (&Explored, &[(u64, String)]),
     (what, args): (&Exploration, &ExploreArgs),
 ) {
+    for (case, law) in before.iter().take(5) {
+        let message = format!("case {case} broke a law before: {}", escape(law));
+        cx.out.line(paint(BAD, message));
+    }
     for (case, reason) in explored.inconclusive.iter().take(5) {
         cx.err.line(paint(NOTE, format_args!("case {case} has no verdict: {}", escape(reason))));
     }
@@ -176,13 +182,13 @@ pub(super) fn conclude(
         let warning = paint(NOTE, "warning:");
         cx.err.line(format_args!("{warning} {option} {site} changed nothing: {why}"));
     }
-    if exit_of(explored, args) == Exit::NothingSelected {
+    if exit_of(explored, before, args) == Exit::NothingSelected {
         let what = "nothing was left out or weakened: this is the engine as it is, no answer";
         cx.out.line(paint(NOTE, what));
         return;
     }
-    tell_extent(cx, explored, what);
-    match explored.found.len() {
+    tell_extent(cx, (explored, before), what);
+    match explored.found.len() + before.len() {
         0 => cx.out.line(paint(GOOD, "no violation")),
         found => {
             let s = if found == 1 { "" } else { "s" };
@@ -192,11 +198,15 @@ pub(super) fn conclude(
 }
 
 /// Within which bound that is all, or what is missing.
-fn tell_extent(cx: &mut Context<'_>, explored: &Explored, what: &Exploration) {
-    let extent = match explored.is_exhaustive() {
+fn tell_extent(
+    cx: &mut Context<'_>,
+    (explored, before): (&Explored, &[(u64, String)]),
+    what: &Exploration,
+) {
+    let extent = match explored.is_exhaustive() && before.is_empty() {
         true => paint(GOOD, "exhaustive"),
         false if explored.done < explored.cases => paint(NOTE, "not exhaustive: it ended early"),
-        false if !explored.found.is_empty() => {
+        false if !explored.found.is_empty() || !before.is_empty() => {
             paint(NOTE, "not exhaustive: a violation ends its case")
         }
         false => paint(NOTE, "not exhaustive"),
@@ -235,6 +245,7 @@ pub(super) struct ExploreJson<'a> {
     points: u64,
     images: u64,
     pruned: u64,
+    unread: u64,
     checked: u64,
     spoiled: u64,
     exhaustive: bool,
@@ -244,6 +255,7 @@ pub(super) struct ExploreJson<'a> {
     wall_ms: u64,
     violations: Vec<FoundJson<'a>>,
     inconclusive: &'a [(u64, String)],
+    broken_before: &'a [(u64, String)],
     interrupted: bool,
     exit_code: u8,
 }
@@ -269,6 +281,7 @@ impl<'a> ExploreJson<'a> {
         args: &'a ExploreArgs,
         what: &Exploration,
         (explored, traces, wall): (&'a Explored, &[Result<PathBuf, String>], Duration),
+        before: &'a [(u64, String)],
         exit: Exit,
     ) -> Self {
         let found = |(finding, trace): (&'a Finding, &Result<PathBuf, String>)| FoundJson {
@@ -296,15 +309,19 @@ impl<'a> ExploreJson<'a> {
             points: explored.tally.points,
             images: explored.tally.found,
             pruned: explored.tally.pruned,
+            unread: explored.tally.unread,
             checked: explored.tally.checked,
             spoiled: explored.tally.spoiled,
-            exhaustive: explored.is_exhaustive() && exit != Exit::NothingSelected,
+            exhaustive: explored.is_exhaustive()
+                && before.is_empty()
+                && exit != Exit::NothingSelected,
             unexhausted: explored.tally.unexhausted,
             failures: explored.tally.failures,
             never_exercised: empty_cells(&explored.tally.coverage),
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
             violations: explored.found.iter().zip(traces).map(found).collect(),
             inconclusive: &explored.inconclusive,
+            broken_before: before,
             interrupted: explored.interrupted,
             exit_code: exit.code(),
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use seedbed::Scenario;
-use seedbed::explore::{Exploration, ExploreProgress, Explored, Tally, explore as go};
+use seedbed::explore::{Exploration, ExploreProgress, Explored, Finding, Tally, explore as go};
 
 use super::state::Saved;
 use crate::args::ExploreArgs;
@@ -24,6 +24,7 @@ pub(super) fn run(
     saved: &mut Saved,
     args: &ExploreArgs,
 ) -> Result<(Explored, Duration), Failure> {
+    let before = std::mem::take(&mut saved.broken);
     let (mut all, mut wall) = (Explored::default(), Duration::ZERO);
     loop {
         let piece = Exploration {
@@ -31,23 +32,29 @@ pub(super) fn run(
             cases_max: if args.state.is_some() { CASES_PER_STATE } else { u64::MAX },
             ..what.clone()
         };
-        let before = saved.tally;
-        let (explored, took) = explore_piece(cx, scenario, &piece, &before, args.bounds.quiet);
+        let tally = saved.tally;
+        let (explored, took) = explore_piece(cx, scenario, &piece, &tally, args.bounds.quiet);
         wall += took;
         saved.done = explored.done;
         saved.tally.add(&explored.tally);
         let broken = what.violations_max > 0 && !explored.found.is_empty();
         let over = explored.done >= explored.cases || explored.interrupted || broken;
+        saved.inconclusive.extend(explored.inconclusive);
         all.found.extend(explored.found);
-        all.inconclusive.extend(explored.inconclusive);
         (all.cases, all.done, all.interrupted) =
             (explored.cases, explored.done, explored.interrupted);
         if let Some(path) = &args.state {
-            // The case of a violation is looked at again.
+            // The case of a violation that ends it is looked at again.
             saved.done -= u64::from(broken);
+            let law = |found: &Finding| (found.number, found.violation.law.clone());
+            let found = all.found.iter().filter(|found| found.number < saved.done).map(law);
+            let broken = before.iter().cloned().chain(found).collect();
+            saved.broken = broken;
             saved.store(path)?;
         }
         if over {
+            all.inconclusive.clone_from(&saved.inconclusive);
+            saved.broken = before;
             return Ok((all, wall));
         }
     }

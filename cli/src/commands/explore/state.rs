@@ -19,23 +19,34 @@ pub(super) struct Saved {
     /// All cases before this one are done.
     pub(super) done: u64,
     pub(super) tally: Tally,
+    /// Of the cases that are done, those that broke a law, with the law.
+    pub(super) broken: Vec<(u64, String)>,
+    /// And those without a verdict, with the reason.
+    pub(super) inconclusive: Vec<(u64, String)>,
 }
 
 /// The format of state files.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// Larger state files are something else.
 const STATE_BYTES_MAX: u64 = 1 << 20;
 
 impl Saved {
     pub(super) fn new(scenario: &str, what: &Exploration) -> Self {
-        let Exploration { settings, plant, rules, bounds, .. } = what;
+        let Exploration { settings, plant, rules, bounds, unread, .. } = what;
         let what = format!(
             "{} {scenario}; {}; settings {settings:?}; plant {plant:?}; rules {rules:?}; \
-             {bounds:?}",
+             {bounds:?}; unread {unread}",
             env!("CARGO_PKG_VERSION"),
             bound(what)
         );
-        Self { version: VERSION, what, done: 0, tally: Tally::default() }
+        Self {
+            version: VERSION,
+            what,
+            done: 0,
+            tally: Tally::default(),
+            broken: Vec::new(),
+            inconclusive: Vec::new(),
+        }
     }
 
     pub(super) fn load(path: &Path, scenario: &str, what: &Exploration) -> Result<Self, Failure> {
