@@ -10,4 +10,5 @@ mod patterns;
 mod ranges;
 mod real_folder;
 mod tidy;
+mod unread;
 mod zoo;
