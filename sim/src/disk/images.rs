@@ -1,8 +1,6 @@
 //! Crash images: what a disk is left with when a legal set of its persist nodes stays, and how to
 //! go through all of them.
 
-use seedbed_env::map::FxHashSet;
-
 use super::distinct::{CrashImage, Images};
 use super::file::{FileData, FileLoss};
 use super::pending::{Atom, Kind};
@@ -24,7 +22,7 @@ const SECTORS_EXHAUSTED: u32 = 3;
 /// How far [`Pending::images`] goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// More images than this are not all visited.
+    /// More images than this are not all visited. Those of prefixes always are.
     pub images: u64,
     /// Then: how many nodes may differ from a prefix of the program order.
     pub flips: u32,
@@ -158,8 +156,9 @@ impl Pending<'_> {
     }
 
     /// Visits distinct images until `visit` returns false: those of all legal sets if these are at
-    /// most `bounds.images`; else those of prefixes of the program order with at most
-    /// `bounds.flips` nodes more or less. In each image no write or one is torn.
+    /// most `bounds.images`; else those near prefixes of the program order, with at most
+    /// `bounds.flips` nodes more or less (see the module `near`). In each image no write or one is
+    /// torn.
     pub fn images(
         &self,
         bounds: Bounds,
@@ -173,21 +172,9 @@ impl Pending<'_> {
         let all = Images::find(self, bounds.images);
         match &all {
             Ok(images) => images.visit(&mut each),
-            Err(_) => self.images_near_prefixes(bounds.flips, &mut each),
+            Err(_) => self.images_near_prefixes(bounds, &mut each),
         }
         ImageCount { visited, exhaustive: all.is_ok() }
-    }
-
-    fn images_near_prefixes(&self, flips: u32, visit: &mut impl FnMut(&CrashImage<'_>) -> bool) {
-        let mut seen = FxHashSet::default();
-        self.near_prefixes(flips, &mut |kept: &Kept| {
-            !self.is_legal(kept)
-                || self.tears(kept, |tears| {
-                    let hash = self.image(kept, tears).content_hash();
-                    !seen.insert(hash)
-                        || visit(&CrashImage { pending: self, kept, tears, hash, parts: None })
-                })
-        });
     }
 
     /// The ways to tear a write. A short one in all ways; of a longer one some sectors at one end
@@ -205,12 +192,18 @@ impl Pending<'_> {
         fronts.flat_map(|front: u64| [front, full & !front]).collect()
     }
 
-    /// Visits the image without a tear, then with each tear of one write.
-    pub(super) fn tears(&self, kept: &Kept, mut visit: impl FnMut(&[Tear]) -> bool) -> bool {
+    /// Visits the image without a tear, then with each tear of one of these writes.
+    pub(super) fn tear_each(
+        &self,
+        kept: &Kept,
+        torn: &[usize],
+        mut visit: impl FnMut(&[Tear]) -> bool,
+    ) -> bool {
+        assert!(torn.iter().all(|&node| !kept[node]), "what stays is whole");
         if !visit(&[]) {
             return false;
         }
-        for node in self.first_lost(kept) {
+        for &node in torn {
             for sectors in self.ways_to_tear(node) {
                 if !visit(&[Tear { node, sectors }]) {
                     return false;
@@ -218,45 +211,6 @@ impl Pending<'_> {
             }
         }
         true
-    }
-
-    /// Visits the prefixes of the program order, and those with up to `flips` nodes flipped (with
-    /// what they need, or what needs them).
-    fn near_prefixes(&self, flips: u32, visit: &mut impl FnMut(&Kept) -> bool) {
-        let mut seen = FxHashSet::<Kept>::default();
-        let mut front: Vec<Kept> = Vec::new();
-        for len in (0..=self.len()).rev() {
-            front.push((0..self.len()).map(|node| node < len).collect());
-        }
-        // The two ends are on every list of images that must be looked at.
-        if !self.is_empty() {
-            front.swap(1, self.len());
-        }
-        for flip in 0..=flips {
-            let mut next = Vec::new();
-            for kept in front {
-                if !seen.insert(kept.clone()) {
-                    continue;
-                }
-                if !visit(&kept) {
-                    return;
-                }
-                if flip < flips {
-                    next.extend((0..self.len()).map(|node| self.flipped(&kept, node)));
-                }
-            }
-            front = next;
-        }
-    }
-
-    fn flipped(&self, kept: &Kept, node: usize) -> Kept {
-        let mut kept = kept.clone();
-        kept[node] = !kept[node];
-        match kept[node] {
-            true => self.close_up(&mut kept),
-            false => self.close_down(&mut kept),
-        }
-        kept
     }
 }
 

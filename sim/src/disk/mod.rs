@@ -37,6 +37,7 @@ mod looks;
 mod loss;
 mod media;
 mod names;
+mod near;
 mod pages;
 mod pending;
 mod reach;

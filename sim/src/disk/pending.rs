@@ -54,7 +54,7 @@ pub struct PersistNode {
 }
 
 /// Which operation made a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NodeOp {
     /// Bytes of a file.
     Write,
