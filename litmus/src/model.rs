@@ -189,12 +189,16 @@ impl Model {
 
     fn write(&mut self, open: &Open, offset: u64, len: u64, byte: u8) -> io::Result<()> {
         let bytes = vec![byte; len as usize];
-        match open.flags.contains(&Flag::Direct) {
+        let is_direct = open.flags.contains(&Flag::Direct);
+        match is_direct {
             true => self.disk.write_direct(open.ino, &bytes, offset)?,
             false => self.disk.write_at(open.ino, &bytes, offset)?,
         };
         if open.flags.contains(&Flag::Dsync) {
-            let barrier = self.disk.begin_sync_written(open.ino, offset, len);
+            let barrier = match is_direct {
+                true => self.disk.begin_sync_written_direct(open.ino, offset, len),
+                false => self.disk.begin_sync_written(open.ino, offset, len),
+            };
             self.disk.complete(barrier);
         }
         Ok(())

@@ -92,7 +92,12 @@ impl SimFile {
                 };
                 let written = disk.write_at(self.ino, &buf[..len], at)?;
                 let back = direct.then(|| disk.begin_sync_range(self.ino, at, written as u64));
-                let begun = dsync.then(|| disk.begin_sync_written(self.ino, at, written as u64));
+                let len = written as u64;
+                let begun = match (dsync, direct) {
+                    (false, _) => None,
+                    (true, false) => Some(disk.begin_sync_written(self.ino, at, len)),
+                    (true, true) => Some(disk.begin_sync_written_direct(self.ino, at, len)),
+                };
                 let barrier = begun.and_then(|begun| barrier(disk, begun, effect));
                 Ok(Through { written, at, back, barrier })
             })

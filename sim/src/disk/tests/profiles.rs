@@ -403,6 +403,38 @@ fn a_write_through_o_dsync_syncs_its_own_range() {
     }
 }
 
+/// What of two files may be lost whose bytes were overwritten past the page cache, one without and
+/// then one with `O_DSYNC`; `direct` says whether the second one is past the cache as well.
+fn lost_behind_a_written_sync(profile: Profile, direct: bool) -> BTreeSet<String> {
+    let mut disk = base(profile);
+    disk.set_device(Device::default());
+    let [cached, synced] = ["tgt", "db"].map(|path| open(&mut disk, path));
+    disk.write_direct(cached, &[b'n'; PAGE], 0).expect("write");
+    let at = PAGE as u64;
+    let barrier = if direct {
+        disk.write_direct(synced, &[b's'; PAGE], at).expect("write");
+        disk.begin_sync_written_direct(synced, at, at)
+    } else {
+        disk.write_at(synced, &[b's'; PAGE], at).expect("write");
+        disk.begin_sync_written(synced, at, at)
+    };
+    disk.complete(barrier);
+    let first =
+        |disk: &Disk, path: &str, at: usize| content(disk, path).expect("there")[at] as char;
+    images(&disk, |d| format!("{}{}", first(d, "tgt", 0), first(d, "db", PAGE)))
+}
+
+#[test]
+fn an_overwrite_through_o_direct_and_o_dsync_flushes_nothing_but_itself() {
+    for profile in [Profile::EXT4, Profile::XFS, Profile::POSIX, Profile::RAW] {
+        assert!(Device::default().volatile_cache, "what a flush is for");
+        let with_fua = lost_behind_a_written_sync(profile, true);
+        assert_eq!(with_fua, set(&["os", "ns"]), "{profile}");
+        let with_flush = lost_behind_a_written_sync(profile, false);
+        assert_eq!(with_flush, set(&["ns"]), "{profile}");
+    }
+}
+
 #[test]
 fn what_was_cut_off_comes_back_except_on_ext4_with_ordered_data() {
     for profile in [Profile::EXT4, Profile::EXT4_WRITEBACK, Profile::XFS, Profile::BTRFS] {
