@@ -25,9 +25,11 @@ const STEPS_MIN: u64 = 3;
 /// Most of them.
 const STEPS_MAX: u64 = 10;
 /// Names that files may get.
-const NAMES: [&str; 5] = ["A/a", "A/c", "B/b", "B/d", "C/e"];
+const NAMES: [&str; 6] = ["A/a", "A/c", "B/b", "B/d", "C/e", "D/f"];
 /// A directory that workloads may make.
 const NEW_DIR: &str = "C";
+/// All that directories may be called.
+const DIRS: [&str; 4] = ["A", "B", "C", "D"];
 /// Pages of the largest file.
 const PAGES_MAX: u64 = 6;
 
@@ -61,6 +63,7 @@ enum Kind {
     Create,
     FsyncDir,
     Dir,
+    RenameDir,
     Rename,
     Link,
     Unlink,
@@ -70,7 +73,7 @@ enum Kind {
 }
 
 /// How often each kind is drawn.
-const WEIGHTS: [(Kind, u64); 18] = [
+const WEIGHTS: [(Kind, u64); 19] = [
     (Kind::Write, 22),
     (Kind::Append, 14),
     (Kind::SetLen, 6),
@@ -83,6 +86,7 @@ const WEIGHTS: [(Kind, u64); 18] = [
     (Kind::Create, 8),
     (Kind::FsyncDir, 6),
     (Kind::Dir, 5),
+    (Kind::RenameDir, 3),
     (Kind::Rename, 12),
     (Kind::Link, 3),
     (Kind::Unlink, 4),
@@ -168,6 +172,7 @@ impl Generator {
             Kind::Close => self.close(),
             Kind::Create => self.create(),
             Kind::Dir => self.dir(),
+            Kind::RenameDir => self.rename_dir(),
             Kind::Rename | Kind::Link => self.name(*kind),
             Kind::Unlink => self.unlink(),
             Kind::FsyncDir => {
@@ -336,8 +341,8 @@ impl Generator {
         self.append();
     }
 
-    /// Makes a file under a free name. There is one: names in `A` and `B` are more than files that
-    /// workloads without one make.
+    /// Makes a file under a free name. There is one: it is asked for where there are fewer files
+    /// than names, and there is always a directory.
     fn create_file(&mut self) {
         let name = self.pick(&self.free_names());
         self.open(name, [Flag::Create, Flag::Exclusive].into());
@@ -355,6 +360,27 @@ impl Generator {
         } else {
             self.steps.push(Step::FsyncDir(NEW_DIR.to_owned()));
         }
+    }
+
+    /// Renames a directory, with all that is in it, to a name that is free or an empty directory's.
+    fn rename_dir(&mut self) {
+        let dirs: Vec<_> = self.dirs.iter().cloned().collect();
+        let from = self.pick(&dirs);
+        let is_empty = |dir: &str| !self.names.keys().any(|name| &name[..1] == dir);
+        let is_target = |dir: &&str| **dir != *from && is_empty(dir);
+        let targets: Vec<_> = DIRS.into_iter().filter(is_target).collect();
+        if targets.is_empty() {
+            return self.steps.push(Step::FsyncDir(from));
+        }
+        let to = self.pick(&targets).to_owned();
+        self.dirs.remove(&from);
+        self.dirs.insert(to.clone());
+        let moved = |(name, file): (String, usize)| match &name[..1] == from {
+            true => (format!("{to}{}", &name[1..]), file),
+            false => (name, file),
+        };
+        self.names = std::mem::take(&mut self.names).into_iter().map(moved).collect();
+        self.steps.push(Step::Rename(from, to));
     }
 
     /// Renames a file to any name of another file or of none, or links it to a free name.

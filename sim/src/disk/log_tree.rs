@@ -47,17 +47,20 @@ impl Disk {
         self.used += file.page_bytes();
     }
 
-    /// The directories that an inode was or is in may be in the log as well, with all their names.
+    /// The directories that an inode was or is in may be in the log as well, with all their names
+    /// and where they are now.
     fn loosen_around(&mut self, ino: Ino, upto: u64) {
-        let mut pairs = Vec::new();
-        for (_, inode) in &mut self.inodes {
+        let (mut dirs, mut pairs) = (Vec::new(), Vec::new());
+        for (at, inode) in &mut self.inodes {
             if let Node::Dir(dir) = &mut inode.node
                 && dir.mentions(ino)
             {
+                dirs.push(at as Ino);
                 pairs.extend(dir.loosen(|_, _, version| version.op <= upto));
             }
         }
         self.loosen_pairs(&pairs);
+        dirs.into_iter().for_each(|dir| self.loosen_names_of(dir, upto));
     }
 
     /// The other names of an inode may be in the log as well, and that it has lost some.
@@ -138,6 +141,8 @@ impl Disk {
             let named = data_of(self, dir).and_then(|data| data.get(&place.name));
             self.log_place(place, upto);
             if let Some(ino) = named {
+                // The log has the inode as well.
+                self.inodes[ino as usize].logged = true;
                 self.log_len(ino);
                 self.loosen_names_of(ino, upto);
             }
@@ -169,8 +174,13 @@ impl Disk {
         for (place, op) in present {
             let dir = place.dir;
             self.log_place(place, op);
-            if dir != super::ROOT {
-                self.log_names(dir, upto);
+            if dir == super::ROOT {
+                continue;
+            }
+            match self.has_durable_name(dir) {
+                // That a directory above was renamed is not in the log: it has its old name there.
+                true => self.inodes[dir as usize].logged = true,
+                false => self.log_names(dir, upto),
             }
         }
         for (place, op, is_missed) in left {

@@ -2,6 +2,7 @@
 
 mod distinct;
 mod errors;
+mod log_tree;
 mod media;
 mod posix;
 mod profiles;

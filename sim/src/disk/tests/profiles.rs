@@ -24,17 +24,17 @@ fn base(profile: Profile) -> Disk {
     disk
 }
 
-fn open(disk: &mut Disk, path: &str) -> crate::disk::Ino {
+pub(super) fn open(disk: &mut Disk, path: &str) -> crate::disk::Ino {
     disk.open(path, RWC).expect("open")
 }
 
-fn write(disk: &mut Disk, path: &str, bytes: &[u8], offset: u64) {
+pub(super) fn write(disk: &mut Disk, path: &str, bytes: &[u8], offset: u64) {
     let ino = open(disk, path);
     assert_eq!(disk.write_at(ino, bytes, offset).expect("write"), bytes.len());
     disk.close(ino);
 }
 
-fn fsync(disk: &mut Disk, path: &str) {
+pub(super) fn fsync(disk: &mut Disk, path: &str) {
     let ino = open(disk, path);
     sync(disk, ino);
     disk.close(ino);
@@ -298,7 +298,7 @@ fn durable_in(disk: &mut Disk, path: &str) -> crate::disk::Ino {
 }
 
 /// As [`base`], with directories `a`, that holds `a/f` of one byte, and `b`.
-fn base_with_dirs(profile: Profile) -> Disk {
+pub(super) fn base_with_dirs(profile: Profile) -> Disk {
     let mut disk = base(profile);
     disk.create_dir("a").expect("mkdir");
     disk.create_dir("b").expect("mkdir");
@@ -307,7 +307,7 @@ fn base_with_dirs(profile: Profile) -> Disk {
     disk
 }
 
-fn shapes(disk: &Disk, paths: &[&str]) -> BTreeSet<String> {
+pub(super) fn shapes(disk: &Disk, paths: &[&str]) -> BTreeSet<String> {
     images(disk, |d| paths.iter().map(|path| shape(d, path)).collect::<Vec<_>>().join(" "))
 }
 
