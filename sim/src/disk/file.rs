@@ -348,22 +348,29 @@ impl FileData {
         durable
     }
 
-    /// Takes back what was durable: that is `committed` now, and all that readers see besides is
-    /// pending, in no order.
+    /// Takes back what was durable: that is `committed` now. What was durable so far and what
+    /// readers see is pending, in no order, as if two operations from `seq` on had written it.
     pub(super) fn revert(&mut self, committed: &Self, (seq, site): (u64, Site)) {
+        let logged = self.durable_part();
         let shown = std::mem::replace(self, committed.clone());
-        for unit in 0..self.len.max(shown.len).div_ceil(u64::from(self.unit)) as u32 {
-            let wanted = shown.versions(unit).pop().expect("there is a version");
-            if self.versions(unit)[0] != wanted {
+        self.become_like(&logged, (seq, site));
+        self.become_like(&shown, (seq + 1, site));
+        self.loosen(seq + 1);
+    }
+
+    /// Writes what another file shows.
+    fn become_like(&mut self, other: &Self, (seq, site): (u64, Site)) {
+        for unit in 0..self.len.max(other.len).div_ceil(u64::from(self.unit)) as u32 {
+            let wanted = other.versions(unit).pop().expect("there is a version");
+            if self.versions(unit).last() != Some(&wanted) {
                 self.write_unit((unit * self.unit) as usize, &wanted, (seq, site), false);
             }
         }
-        if self.len != shown.len {
-            self.len = shown.len;
-            let to = shown.len;
+        if self.len != other.len {
+            let to = other.len;
+            self.len = to;
             self.lens.push(LenChange { seq, site, to, grown: false, free: true, failed: false });
         }
-        self.loosen(seq);
     }
 
     /// Makes exactly some changes durable. A write takes the earlier ones of its unit with it, a

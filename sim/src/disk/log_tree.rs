@@ -4,7 +4,7 @@
 //! What a sync makes durable for sure is little: the file, where it is now and that it is no longer
 //! where it was; of a directory its names. What a log takes along besides may persist, or not.
 
-use super::names::Place;
+use super::names::{NameVersion, Place};
 use super::{Disk, Ino, Node};
 
 impl Disk {
@@ -24,12 +24,55 @@ impl Disk {
         is_logged(dir) || ino.is_some_and(is_logged) || data.get(name).is_some_and(is_logged)
     }
 
+    /// Gives a name a new version, and lets go what the log may hold of it no more, or not yet.
+    pub(super) fn bind_in_log(&mut self, dir: Ino, name: &str, mut version: NameVersion) {
+        version.free |= self.joins_log(dir, name, version.ino);
+        let (is_free, ino) = (version.free, version.ino);
+        if is_free {
+            // The log holds what the name stands for now, without what it stood for before.
+            self.dir_mut(dir).loosen(|other, _, _| other == name);
+            // And the directory, with where it is now.
+            self.loosen_names_of(dir, version.op);
+            self.inodes[dir as usize].logged |= dir != super::ROOT;
+        }
+        // A new one that the log has as well comes with its name.
+        let is_new_logged = ino.is_some_and(|ino| self.inodes[ino as usize].logged);
+        let replaced = self.dir_mut(dir).get(name).filter(|&old| {
+            is_free && ino.is_some() && !is_new_logged && self.inodes[old as usize].logged
+        });
+        let first = self.seq + 1;
+        let unsettled = match version.ino.is_none() && version.pair.is_some() {
+            true => {
+                self.seq += 2;
+                self.dir_mut(dir).push(name, version);
+                self.dir_mut(dir).unsettle_moved(name, first)
+            }
+            false => {
+                let unsettled = self.dir_mut(dir).unsettle(name, &version);
+                self.dir_mut(dir).push(name, version);
+                unsettled
+            }
+        };
+        if let Some(committed) = unsettled {
+            self.inodes[committed as usize].links += 1;
+        }
+        if let Some(old) = replaced {
+            // The log holds that the old one is gone, and not yet what took its place.
+            self.dir_mut(dir).interrupt(old);
+        }
+        if is_free && let Some(ino) = ino {
+            self.log_len(ino);
+        }
+    }
+
     /// A sync of a file without a name, whose names may still come back. The log may hold that it
     /// is gone, even where another file has replaced it, and its directories with it; or nothing of
     /// it any more, so that a name that comes back has what the last commit has. None of it for
     /// sure.
     pub(super) fn log_nameless(&mut self, ino: Ino, upto: u64) {
         let by = (self.next_seq(), self.site);
+        // What it held of the file is an operation of its own.
+        self.next_seq();
         self.loosen_around(ino, upto);
         for (_, inode) in &mut self.inodes {
             match &mut inode.node {
@@ -47,24 +90,28 @@ impl Disk {
         self.used += file.page_bytes();
     }
 
-    /// The directories that an inode was or is in may be in the log as well, with all their names
-    /// and where they are now.
+    /// The directories that an inode was or is in may be in the log as well, with all their names,
+    /// where they are now, and other names of what is in them.
     fn loosen_around(&mut self, ino: Ino, upto: u64) {
-        let (mut dirs, mut pairs) = (Vec::new(), Vec::new());
+        let (mut around, mut pairs) = (Vec::new(), Vec::new());
         for (at, inode) in &mut self.inodes {
             if let Node::Dir(dir) = &mut inode.node
                 && dir.mentions(ino)
             {
-                dirs.push(at as Ino);
+                around.push(at as Ino);
+                let pending = dir.pending().flat_map(|(_, versions)| versions);
+                around.extend(pending.filter_map(|version| version.ino));
                 pairs.extend(dir.loosen(|_, _, version| version.op <= upto));
             }
         }
         self.loosen_pairs(&pairs);
-        dirs.into_iter().for_each(|dir| self.loosen_names_of(dir, upto));
+        around.sort_unstable();
+        around.dedup();
+        around.into_iter().for_each(|ino| self.loosen_names_of(ino, upto));
     }
 
     /// The other names of an inode may be in the log as well, and that it has lost some.
-    fn loosen_names_of(&mut self, ino: Ino, upto: u64) {
+    pub(super) fn loosen_names_of(&mut self, ino: Ino, upto: u64) {
         let mut pairs = Vec::new();
         for (_, inode) in &mut self.inodes {
             if let Node::Dir(dir) = &mut inode.node {
@@ -144,13 +191,17 @@ impl Disk {
                 // The log has the inode as well.
                 self.inodes[ino as usize].logged = true;
                 self.log_len(ino);
-                self.loosen_names_of(ino, upto);
+                self.loosen_around(ino, upto);
             }
         }
     }
 
     /// Makes durable where an inode is, and that it is not where it durably was.
     fn log_names(&mut self, ino: Ino, upto: u64) {
+        if self.is_replaced(ino) && self.is_in_new_dir(ino) {
+            // What took its name is looked at instead, and not the directory that it moved to.
+            return self.loosen_around(ino, upto);
+        }
         let Some(inode) = self.inodes.get_mut(ino as usize) else { return };
         let was_logged = std::mem::replace(&mut inode.logged, true);
         let (mut present, mut left) = (Vec::new(), Vec::new());
@@ -210,9 +261,22 @@ impl Disk {
                 // Nor does it look for a file that was moved into a directory it has not.
                 return self.loosen_names_of(ino, u64::MAX);
             }
+            self.loosen_around(ino, u64::MAX);
             self.log_names(ino, u64::MAX);
             self.log_len(ino);
         }
+    }
+
+    /// Whether a rename has put another inode in the place of one, where it durably is.
+    fn is_replaced(&self, ino: Ino) -> bool {
+        let replaces = |(_, durable, versions): (_, Option<Ino>, &[NameVersion])| {
+            let moved = |version: &NameVersion| version.ino.is_some() && version.pair.is_some();
+            durable == Some(ino) && versions.iter().any(moved)
+        };
+        self.inodes.iter().any(|(_, inode)| match &inode.node {
+            Node::Dir(dir) => dir.all().any(replaces),
+            Node::File(_) => false,
+        })
     }
 
     /// Whether all that stands for an inode is in directories that are not durable.

@@ -615,6 +615,10 @@ impl Disk {
 
     /// A version of a name made by the next operation.
     fn version(&mut self) -> NameVersion {
+        if self.profile.names == NameOrder::LogTree {
+            // What a log may hold in between has numbers of its own.
+            self.seq += 3;
+        }
         NameVersion {
             op: self.next_seq(),
             ino: None,
@@ -667,36 +671,20 @@ impl Disk {
         let old = NameVersion { pair: place(to), needs_pair: old_needs_pair, ..version.clone() };
         let new =
             NameVersion { ino: Some(ino), pair: place(from), needs_pair, replaces, ..version };
-        let joins_log = new.free;
         self.bind(to.0, to.1, new);
         self.bind(from.0, from.1, old);
-        if joins_log {
-            self.log_len(ino);
-        }
         self.settle_immediate(&[to.0, from.0]);
     }
 
     /// Gives a name a new version.
-    fn bind(&mut self, dir: Ino, name: &str, mut version: NameVersion) {
-        version.free |= self.joins_log(dir, name, version.ino);
+    fn bind(&mut self, dir: Ino, name: &str, version: NameVersion) {
         if let Some(ino) = version.ino {
             self.inodes[ino as usize].links += 1;
         }
         self.journal_end = version.op;
-        let is_free = version.free;
-        if is_free {
-            // The log holds what the name stands for now, without what it stood for before.
-            self.dir_mut(dir).loosen(|other, _, _| other == name);
-        }
-        let replaced = self.dir_mut(dir).get(name).filter(|_| version.ino.is_some());
-        // A new one that the log has as well comes with its name.
-        let is_new_logged = version.ino.is_some_and(|ino| self.inodes[ino as usize].logged);
-        let replaced =
-            replaced.filter(|&old| is_free && !is_new_logged && self.inodes[old as usize].logged);
-        self.dir_mut(dir).push(name, version);
-        if let Some(old) = replaced {
-            // The log holds that the old one is gone, and not yet what took its place.
-            self.dir_mut(dir).interrupt(old);
+        match self.profile.names {
+            NameOrder::LogTree => self.bind_in_log(dir, name, version),
+            _ => self.dir_mut(dir).push(name, version),
         }
     }
 

@@ -21,6 +21,8 @@ struct Name {
     durable: Option<Ino>,
     /// What the last commit has here, where a log tree has displaced it since.
     committed: Option<Ino>,
+    /// A log tree made durable what it stands for.
+    logged: bool,
     versions: Vec<NameVersion>,
 }
 
@@ -41,6 +43,23 @@ pub(super) struct NameVersion {
     /// It may persist out of the order of names: a log tree may hold it.
     pub free: bool,
     pub site: Site,
+}
+
+impl NameVersion {
+    /// What a log may hold of a name just before the operation that made version `by`, which leaves
+    /// three numbers for that: see [`Disk::version`].
+    fn before(ino: Option<Ino>, by: &Self) -> Self {
+        Self {
+            op: by.op - 1,
+            ino,
+            pair: None,
+            needs_pair: false,
+            creates: false,
+            replaces: false,
+            free: true,
+            site: by.site,
+        }
+    }
 }
 
 /// A name in a directory.
@@ -115,8 +134,34 @@ impl DirData {
                 displaced => released.extend(displaced),
             }
         }
+        entry.logged |= by_log && covered > 0;
         self.tidy(name, covered > 0);
         (versions, released)
+    }
+
+    /// A name that a log holds gets a new version: until that is in the log as well, it may hold
+    /// that the name is gone, or nothing of it, which leaves what the last commit has. Returns what
+    /// that is, if a version names it now.
+    pub(super) fn unsettle(&mut self, name: &str, by: &NameVersion) -> Option<Ino> {
+        let entry = self.names.get_mut(name).filter(|entry| entry.logged)?;
+        self.pending += usize::from(entry.versions.is_empty());
+        let committed = entry.committed;
+        let commit = NameVersion { op: by.op - 2, ..NameVersion::before(committed, by) };
+        entry.versions.extend(committed.map(|_| commit));
+        entry.versions.push(NameVersion::before(None, by));
+        committed
+    }
+
+    /// The same where a rename has just taken what the name stood for elsewhere: nothing of it is
+    /// gone before the new name is there. Two more operations, from `op` on.
+    pub(super) fn unsettle_moved(&mut self, name: &str, op: u64) -> Option<Ino> {
+        let entry = self.names.get_mut(name).filter(|entry| entry.logged)?;
+        let committed = entry.committed?;
+        let by = entry.versions.last().expect("the rename").clone();
+        let commit = NameVersion { op, ..NameVersion::before(Some(committed), &by) };
+        entry.versions.push(commit);
+        entry.versions.push(NameVersion { op: op + 1, ..NameVersion::before(None, &by) });
+        Some(committed)
     }
 
     /// The inode that a name stood for is elsewhere, and a log holds where: it does not hold any
@@ -133,6 +178,7 @@ impl DirData {
 
     /// A commit: what it has is what is durable. Returns what was displaced.
     pub(super) fn forget_committed(&mut self) -> Vec<Ino> {
+        self.names.values_mut().for_each(|entry| entry.logged = false);
         let taken: Vec<Ino> =
             self.names.values_mut().filter_map(|entry| entry.committed.take()).collect();
         if !taken.is_empty() {
@@ -155,18 +201,7 @@ impl DirData {
                 known == Some(ino) && version.ino.is_some() && version.ino != Some(ino)
             });
             if let Some(at) = replaced {
-                let by = &entry.versions[at];
-                // Just before it: operations are numbered one by one.
-                let gone = NameVersion {
-                    op: by.op - 1,
-                    ino: None,
-                    pair: None,
-                    needs_pair: false,
-                    creates: false,
-                    replaces: false,
-                    free: true,
-                    site: by.site,
-                };
+                let gone = NameVersion::before(None, &entry.versions[at]);
                 entry.versions.insert(at, gone);
             }
         }
@@ -239,9 +274,9 @@ impl DirData {
     /// `first` on.
     pub(super) fn hash_state(&self, first: u64, hash: &mut Xxh3Default) {
         let number = |ino: Option<Ino>| ino.map_or(u64::MAX, u64::from).to_le_bytes();
-        for (name, Name { durable, committed, versions }) in &self.names {
+        for (name, Name { durable, committed, logged, versions }) in &self.names {
             hash.update(name.as_bytes());
-            hash.update(&[0, 4]);
+            hash.update(&[0, 4, u8::from(*logged)]);
             hash.update(&number(*durable));
             hash.update(&number(*committed));
             for version in versions {

@@ -50,3 +50,37 @@ fn a_name_that_a_directory_sync_logged_may_be_gone_before_what_replaces_it() {
     let seen = shapes(&disk, &["a/f", "b/new"]);
     assert!(seen.contains("1x -") && seen.contains("- 1x"), "{seen:?}");
 }
+
+#[test]
+fn a_name_in_the_log_that_is_changed_again_may_be_what_the_last_commit_has_or_gone() {
+    let mut disk = base_with_dirs(Profile::BTRFS);
+    let new = open(&mut disk, "b/new");
+    disk.rename("b/new", "a/f").expect("rename");
+    sync(&mut disk, new);
+    let seen = shapes(&disk, &["a/f", "b/g"]);
+    assert_eq!(seen, set(&["0 -"]), "the log has it in the other's place");
+    disk.rename("a/f", "b/g").expect("rename");
+    let seen = shapes(&disk, &["a/f", "b/g"]);
+    assert_eq!(seen, set(&["0 -", "0 0", "1x 0", "- 0"]), "never in neither place");
+    let mut unlinked = disk.clone();
+    disk.commit();
+    assert_eq!(shapes(&disk, &["a/f", "b/g"]), set(&["- 0"]));
+    sync(&mut unlinked, new);
+    unlinked.remove_file("b/g").expect("unlink");
+    assert!(shapes(&unlinked, &["a/f", "b/g"]).contains("1x -"), "unlinked it may be");
+}
+
+#[test]
+fn a_synced_file_that_was_replaced_and_is_in_a_new_directory_may_be_lost() {
+    let mut disk = base_with_dirs(Profile::BTRFS);
+    write(&mut disk, "b/other", b"o", 0);
+    disk.sync_all();
+    let file = open(&mut disk, "a/f");
+    disk.create_dir("c").expect("create");
+    disk.hard_link("a/f", "c/g").expect("link");
+    assert!(shapes(&disk, &["a/f", "c/g"]).iter().all(|seen| seen.starts_with("1x")));
+    disk.rename("b/other", "a/f").expect("rename");
+    sync(&mut disk, file);
+    let seen = shapes(&disk, &["a/f", "c/g"]);
+    assert!(seen.contains("1o -"), "it is nowhere: {seen:?}");
+}
