@@ -40,21 +40,18 @@ impl Disk {
         let replaced = self.dir_mut(dir).get(name).filter(|&old| {
             is_free && ino.is_some() && !is_new_logged && self.inodes[old as usize].logged
         });
-        let first = self.seq + 1;
-        let unsettled = match version.ino.is_none() && version.pair.is_some() {
-            true => {
-                self.seq += 2;
-                self.dir_mut(dir).push(name, version);
-                self.dir_mut(dir).unsettle_moved(name, first)
-            }
-            false => {
+        if version.ino.is_none() && version.pair.is_some() {
+            let first = self.seq + 1;
+            self.seq += 2;
+            self.dir_mut(dir).push(name, version);
+            let unsettled = self.dir_mut(dir).unsettle_moved(name, first);
+            self.link(unsettled);
+        } else {
+            if !is_new_logged {
                 let unsettled = self.dir_mut(dir).unsettle(name, &version);
-                self.dir_mut(dir).push(name, version);
-                unsettled
+                self.link(unsettled);
             }
-        };
-        if let Some(committed) = unsettled {
-            self.inodes[committed as usize].links += 1;
+            self.dir_mut(dir).push(name, version);
         }
         if let Some(old) = replaced {
             // The log holds that the old one is gone, and not yet what took its place.

@@ -678,9 +678,7 @@ impl Disk {
 
     /// Gives a name a new version.
     fn bind(&mut self, dir: Ino, name: &str, version: NameVersion) {
-        if let Some(ino) = version.ino {
-            self.inodes[ino as usize].links += 1;
-        }
+        self.link(version.ino);
         self.journal_end = version.op;
         match self.profile.names {
             NameOrder::LogTree => self.bind_in_log(dir, name, version),
@@ -692,6 +690,13 @@ impl Disk {
     fn settle_immediate(&mut self, dirs: &[Ino]) {
         if self.profile.names == NameOrder::Immediate {
             dirs.iter().for_each(|&dir| self.make_names_durable(dir, u64::MAX));
+        }
+    }
+
+    /// An inode gets one more version of a name.
+    fn link(&mut self, ino: Option<Ino>) {
+        if let Some(ino) = ino {
+            self.inodes[ino as usize].links += 1;
         }
     }
 

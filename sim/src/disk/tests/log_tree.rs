@@ -84,3 +84,19 @@ fn a_synced_file_that_was_replaced_and_is_in_a_new_directory_may_be_lost() {
     let seen = shapes(&disk, &["a/f", "c/g"]);
     assert!(seen.contains("1o -"), "it is nowhere: {seen:?}");
 }
+
+/// What stores rely on when they replace a file twice between two commits.
+#[test]
+fn a_synced_file_replaces_a_name_in_the_log_as_one() {
+    let mut disk = base_with_dirs(Profile::BTRFS);
+    for generation in [b"1", b"2"] {
+        write(&mut disk, "a/tmp", generation, 0);
+        fsync(&mut disk, "a/tmp");
+        disk.rename("a/tmp", "a/now").expect("rename");
+        if generation == b"1" {
+            sync_dir(&mut disk, "a");
+        }
+    }
+    let seen = shapes(&disk, &["a/now"]);
+    assert_eq!(seen, set(&["11", "12"]), "the old one or the new one");
+}
