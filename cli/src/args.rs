@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use seedbed::faults::{Profile, Seeds};
 
+/// Random workloads of one run of `litmus`, at most.
+const RANDOM_MAX: u64 = 1_000_000;
+
 const EXAMPLES: &str = "\
 Examples:
   seedbed                                      sweep all scenarios (half a minute on two idle cores)
@@ -202,9 +205,9 @@ pub(crate) struct BoundArgs {
     #[arg(long, default_value_t = 1 << 20, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub images: u64,
-    /// Look at each image, also where it differs from another only in bytes that nobody reads.
+    /// Look at images also where they differ from others only in bytes that nobody reads.
     #[arg(long)]
-    pub unread: bool,
+    pub no_unread_pruning: bool,
     /// Threads [default: one per core].
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX as i64))]
@@ -484,10 +487,11 @@ pub(crate) struct LitmusArgs {
     pub row: Option<String>,
     /// Run so many random workloads instead of the table, with a crash at every step, on each file
     /// system without options or on those of --fs.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=RANDOM_MAX))]
     pub random: Option<u64>,
     /// Seed of the first of them; the others follow.
     #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=u64::MAX - RANDOM_MAX))]
     pub seed: u64,
     /// Threads; most of a run is waiting [default: three per core].
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]

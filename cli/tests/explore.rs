@@ -94,6 +94,8 @@ fn what_does_not_exist_is_refused_with_what_there_is() {
     expect("explore atomic_commit --plant nothing", Exit::Usage, &["ack_before_sync"]);
     expect("explore atomic_commit --depth 0", Exit::Usage, &["--depth"]);
     expect("explore atomic_commit --images 0", Exit::Usage, &["--images"]);
+    expect("litmus --random 0", Exit::Usage, &["--random"]);
+    expect("litmus --random 2 --seed 18446744073709551615", Exit::Usage, &["--seed"]);
     let out = expect("explore atomic_commit --length 0", Exit::NothingSelected, &["--seeds"]);
     assert!(!out.contains("exhaustive") && !out.contains("no violation"), "{out}");
     expect("audit atomic_commit --profile ext5", Exit::Usage, &["ext4_nodelalloc"]);
@@ -145,16 +147,49 @@ fn a_state_file_is_gone_on_from_and_a_strange_one_is_refused() {
     let again = expect(&line, Exit::Fine, &["continued after case 14"]);
     let images = |out: &str| out.lines().find(|line| line.contains("14 of 14")).map(counts);
     assert_eq!(images(&whole), images(&again));
+    let saved = std::fs::read_to_string(&state).unwrap();
     let other = format!("{line} --depth 1");
     expect(&other, Exit::Usage, &["another exploration", "remove it"]);
     for text in ["", "{", "[1]", "{\"version\": 2}", "\u{0}\u{0}"] {
         std::fs::write(&state, text).unwrap();
         expect(&line, Exit::Usage, &["not the state of an exploration", "--state"]);
     }
+    let mut ahead: Value = serde_json::from_str(&saved).unwrap();
+    ahead["done"] = 15.into();
+    std::fs::write(&state, ahead.to_string()).unwrap();
+    expect(&line, Exit::Usage, &["another exploration, or to another build"]);
     let folder = format!("{SHORT} --state {}", dir.path().display());
     expect(&folder, Exit::Usage, &["not the state of an exploration"]);
     let nowhere = Path::new("no/such/folder/state.json");
     expect(&format!("{SHORT} --state {}", nowhere.display()), Exit::Usage, &["--state"]);
+}
+
+/// A run that goes on does not forget what was found, nor count it twice.
+#[test]
+fn what_was_broken_before_stays_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, traces) = (dir.path().join("state.json"), dir.path().display());
+    let line = format!("{SHORT} --plant length_trusted --traces {traces} --json");
+    let run_json = |line: &str| -> Value {
+        let (exit, out, err) = run(line);
+        assert_eq!(exit, Exit::Violation, "{err}");
+        serde_json::from_str(&out).unwrap()
+    };
+    let line = format!("{line} --state {}", state.display());
+    let first = run_json(&line);
+    assert_eq!((&first["violations"][0]["case"], &first["done"]), (&0.into(), &1.into()));
+    let second = run_json(&line);
+    assert_eq!(second["broken_before"][0][0], 0, "{second}");
+    assert_eq!(second["violations"][0]["case"], 1, "it goes on behind it: {second}");
+    let all = run_json(&format!("{line} --max-violations 0"));
+    assert_eq!((&all["done"], &all["exhaustive"]), (&14.into(), &false.into()));
+    let again = run_json(&line);
+    assert_eq!(again["violations"].as_array().unwrap().len(), 0, "{again}");
+    let broken = |json: &Value, key: &str| json[key].as_array().unwrap().len();
+    let (new, old) = (broken(&all, "violations"), broken(&all, "broken_before"));
+    assert!(new > 0 && old == 2, "{all}");
+    assert_eq!(broken(&again, "broken_before"), new + old, "{again}");
+    assert_eq!(again["images"], all["images"]);
 }
 
 /// The counts of a table's row, without times and rates.

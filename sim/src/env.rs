@@ -159,6 +159,17 @@ impl SimFile {
         self.writes_otherwise
     }
 
+    /// What follows from this call may depend on these bytes.
+    #[inline]
+    pub(crate) fn note_read(&self, world: &mut World, at: u64, len: u64) {
+        let node = &mut world.nodes[self.env.node as usize];
+        if let Some(reads) = &mut node.reads
+            && self.env.life == node.life
+        {
+            reads.note(&node.disk, self.ino, at, len);
+        }
+    }
+
     pub(crate) fn submit_read(
         &self,
         buf: &mut [u8],
@@ -167,10 +178,7 @@ impl SimFile {
     ) -> Submitted<usize> {
         let call = self.call(OpKind::Read, buf.len(), offset, site);
         with(|world| {
-            let node = &mut world.nodes[self.env.node as usize];
-            if let Some(reads) = &mut node.reads {
-                reads.note(&node.disk, self.ino, offset, buf.len());
-            }
+            self.note_read(world, offset, buf.len() as u64);
             world.call(call, |disk, effect| match effect {
                 _ if !self.options.read => Err(bad_handle()),
                 _ if self.options.direct => self.read_direct(disk, effect, buf, offset),
@@ -193,6 +201,7 @@ impl SimFile {
     ) -> Submitted<usize> {
         let mut call = self.call(OpKind::Write, buf.len(), offset, site);
         with(|world| {
+            self.note_read(world, offset, buf.len() as u64);
             world.digest.bytes(buf);
             if world.events.is_some() {
                 call.sum = checksum(buf);
@@ -260,6 +269,7 @@ impl SimFile {
     ) -> Submitted<()> {
         let call = self.call(OpKind::SetLen, 0, len, site);
         with(|world| {
+            self.note_read(world, len, u64::MAX);
             world.call(call, |disk, effect| {
                 if !self.options.write {
                     return Err(io::Error::from_raw_os_error(crate::disk::os_code::EINVAL));

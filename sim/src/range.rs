@@ -68,6 +68,7 @@ impl SimFile {
                 true => world.nodes[self.env.node as usize].disk.len(self.ino),
                 false => offset,
             };
+            self.note_read(world, at, buf.len() as u64);
             let how = How { direct, dsync, keep_size: false };
             let mut call = Call { how, ..self.call(OpKind::Write, buf.len(), at, site) };
             world.digest.bytes(buf);
@@ -204,6 +205,7 @@ impl SimFile {
         let how = How { keep_size, ..How::default() };
         let call = Call { how, ..self.call(OpKind::Allocate, len as usize, offset, site) };
         with(|world| {
+            self.note_read(world, offset, len);
             world.call(call, |disk, effect| {
                 if !self.options.write {
                     return Err(bad_handle());

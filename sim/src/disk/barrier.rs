@@ -70,14 +70,13 @@ impl Disk {
 
     /// The same for a write through `O_DIRECT` as well. Bytes that are overwritten in place, in a
     /// file without a new length, take a write with FUA and no flush: what else is in the device's
-    /// cache stays there (Linux: `IOMAP_DIO_WRITE_THROUGH` in fs/iomap/direct-io.c).
+    /// cache stays there (Linux: `IOMAP_DIO_WRITE_THROUGH` in fs/iomap/direct-io.c). Where there may
+    /// be a hole, which takes a flush, it is taken for the same: that makes less durable.
     pub fn begin_sync_written_direct(&self, ino: Ino, at: u64, len: u64) -> Barrier {
         let barrier = self.begin_sync_written(ino, at, len);
-        let size = u64::from(self.profile.unit);
-        let mut units = at / size..at.saturating_add(len).div_ceil(size);
         let is_fua = match self.inodes.get(ino as usize).map(|inode| &inode.node) {
             Some(Node::File(file)) if !self.profile.copy_on_write => {
-                file.lens().is_empty() && units.all(|unit| file.is_in_place(unit as u32))
+                file.lens().is_empty() && at.saturating_add(len) <= file.durable_len()
             }
             _ => false,
         };
@@ -114,7 +113,8 @@ impl Disk {
         self.settle(barrier);
     }
 
-    /// Makes durable what one write with FUA covers.
+    /// Makes durable what one write with FUA covers, with what is older in the same units: versions
+    /// of a unit stay in order.
     fn settle_written(&mut self, Barrier { ino, upto, extent, .. }: Barrier) {
         let file = self.inodes.get_mut(ino as usize).map(|inode| &mut inode.node);
         if let (Some(Node::File(file)), Some(extent)) = (file, extent) {

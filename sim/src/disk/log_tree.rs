@@ -33,6 +33,7 @@ impl Disk {
             self.dir_mut(dir).loosen(|other, _, _| other == name);
             // And the directory, with where it is now.
             self.loosen_names_of(dir, version.op);
+            self.loosen_moved_dirs(version.op);
             self.inodes[dir as usize].logged |= dir != super::ROOT;
         }
         // A new one that the log has as well comes with its name.
@@ -90,11 +91,13 @@ impl Disk {
     /// The directories that an inode was or is in may be in the log as well, with all their names,
     /// where they are now, and other names of what is in them.
     fn loosen_around(&mut self, ino: Ino, upto: u64) {
+        self.loosen_moved_dirs(upto);
         let (mut around, mut pairs) = (Vec::new(), Vec::new());
         for (at, inode) in &mut self.inodes {
             if let Node::Dir(dir) = &mut inode.node
                 && dir.mentions(ino)
             {
+                inode.logged |= at as Ino != super::ROOT;
                 around.push(at as Ino);
                 let pending = dir.pending().flat_map(|(_, versions)| versions);
                 around.extend(pending.filter_map(|version| version.ino));
@@ -105,6 +108,24 @@ impl Disk {
         around.sort_unstable();
         around.dedup();
         around.into_iter().for_each(|ino| self.loosen_names_of(ino, upto));
+    }
+
+    /// Which renames of directories a log takes along is nothing to rely on.
+    fn loosen_moved_dirs(&mut self, upto: u64) {
+        let is_dir = |inode: &super::Inode| matches!(inode.node, Node::Dir(_));
+        let dirs: Vec<Ino> =
+            self.inodes.iter().filter(|(_, i)| is_dir(i)).map(|(at, _)| at as Ino).collect();
+        let mut pairs = Vec::new();
+        for &at in &dirs {
+            if let Node::Dir(dir) = &mut self.inodes[at as usize].node {
+                pairs.extend(dir.loosen(|_, _, version| {
+                    let moves = version.pair.is_some()
+                        && version.ino.is_some_and(|ino| dirs.contains(&ino));
+                    moves && version.op <= upto
+                }));
+            }
+        }
+        self.loosen_pairs(&pairs);
     }
 
     /// The other names of an inode may be in the log as well, and that it has lost some.
@@ -213,8 +234,9 @@ impl Disk {
                     && data.durable(name) == Some(ino)
                     && first.ino.is_none()
                 {
-                    // That a file which the log had already was unlinked, it may not notice.
-                    let is_missed = was_logged && first.pair.is_none();
+                    // That a file was unlinked which the log had already, or whose directory it
+                    // had, it may not notice.
+                    let is_missed = (was_logged || inode.logged) && first.pair.is_none();
                     left.push((place, first.op, is_missed));
                 }
             }

@@ -469,7 +469,7 @@ impl<'a> Builder<'a> {
             Atom::Len { ino, len, .. } if len.grown => self.edges_of_growth(*ino, len, key),
             Atom::Len { len, .. } if len.is_bare() => (key, false),
             Atom::Len { ino, len, .. } => self.edges_of_set_len(*ino, len, key),
-            Atom::Name { version, .. } => {
+            Atom::Name { dir, version, .. } => {
                 if self.has_journal() && !version.free {
                     // One before it may be out of the order.
                     for atom in atoms {
@@ -487,16 +487,16 @@ impl<'a> Builder<'a> {
                     self.pending.after.extend(self.last.get(&key));
                 }
                 self.edges_of_old_name(version);
-                self.edges_of_dir_rename(version);
+                self.edges_of_dir_rename(*dir, version);
                 (key, false)
             }
         }
     }
 
-    /// Renames of directories persist in order everywhere: out of it they could put two into each
-    /// other, and lose both.
-    fn edges_of_dir_rename(&mut self, version: &NameVersion) {
-        let moves = version.pair.is_some();
+    /// Moves of directories into others persist in order everywhere: out of it they could put two
+    /// into each other, and lose both.
+    fn edges_of_dir_rename(&mut self, dir: Ino, version: &NameVersion) {
+        let moves = version.pair.as_ref().is_some_and(|from| from.dir != dir);
         if moves && version.ino.is_some_and(|ino| self.pending.disk.is_dir(ino)) {
             self.pending.after.extend(self.dir_rename.replace(self.pending.nodes.len() as u32));
         }

@@ -1,7 +1,8 @@
 //! Which bytes of a disk were read: what an engine cannot tell apart, it treats alike.
 //!
 //! Whoever looks at many crash images may skip one that differs from another only in what nobody
-//! reads, in its recovery and in all that follows from it. (For memory instead of files this is what
+//! reads, in its recovery and in all that follows from it. Units that are written without being
+//! read count as well: what a power loss may leave of a write depends on whether there were bytes. (For memory instead of files this is what
 //! Jaaru does: Gorjiara, Xu and Demsky, ASPLOS 2021.) Names and lengths count as read always.
 
 use seedbed_env::map::FxHashSet;
@@ -30,13 +31,14 @@ impl Reads {
         self.units.is_empty()
     }
 
-    /// `len` bytes at `at` of a file are read.
-    pub(crate) fn note(&mut self, disk: &Disk, ino: Ino, at: u64, len: usize) {
-        let end = at.saturating_add(len as u64).min(disk.len(ino));
+    /// `len` bytes at `at` of a file are read, written or cut off; what is beyond its end is not.
+    pub(crate) fn note(&mut self, disk: &Disk, ino: Ino, at: u64, len: u64) {
+        let size = u64::from(disk.profile.unit);
+        // All of the last unit: a later write may make it longer.
+        let end = at.saturating_add(len).min(disk.len(ino).next_multiple_of(size));
         if at >= end {
             return;
         }
-        let size = u64::from(disk.profile.unit);
         let units = at / size..=(end - 1) / size;
         self.units.extend(units.map(|unit| (ino, unit as u32)));
     }

@@ -203,7 +203,7 @@ pub(super) struct CaseRun<'a, T: Explore> {
     /// Images and other states seen, with what was known of them: after how many crashes at least.
     pub(super) seen: FxHashMap<(u128, u64), usize>,
     /// Images that differ only in what nobody reads.
-    unread: Unread,
+    pub(super) unread: Unread,
     pub(super) tally: &'a mut Tally,
     pub(super) go_on: &'a dyn Fn() -> bool,
 }
@@ -427,10 +427,12 @@ impl<T: Explore> CaseRun<'_, T> {
         self.tally.points += 1;
         self.tally.found += 1;
         let (process, power) = told.fingerprints;
+        let state = (disk.state_hash(), process ^ power.rotate_left(1));
         // Where nothing changed since an earlier crash point, nothing new can be left.
-        if !self.is_new(disk.state_hash(), process ^ power.rotate_left(1), path.len() + 1) {
+        if !self.is_new(state, path.len() + 1) {
             return Ok(());
         }
+        self.unread.begin(state);
         path.push(Step { at_op, loss: Loss::Process });
         // Power losses first: what they break is shorter told than what a crash in between does.
         let result = self.images(disk, told, path);
@@ -439,6 +441,7 @@ impl<T: Explore> CaseRun<'_, T> {
         }
         let result = result.and_then(|()| self.check(disk, &told.process, path));
         path.pop();
+        self.unread.end();
         result
     }
 
@@ -451,22 +454,30 @@ impl<T: Explore> CaseRun<'_, T> {
         let pending = disk.pending();
         let mut stop = None;
         let phase = if path.len() > 1 { Phase::Recovery } else { Phase::Work };
+        // Images are given with the fullest set that leaves them, so this one is not among them by
+        // itself.
+        self.tally.coverage.note(&pending, &vec![false; pending.len()], &[], phase);
         let count = pending.images(self.case.bounds, |image| {
             self.tally.found += 1;
-            if !self.is_new(image.hash, told.fingerprints.1, path.len()) {
-                return true;
-            }
             let (kept, tears) = (image.kept, image.tears);
             self.tally.coverage.note(&pending, kept, tears, phase);
-            let (fingerprint, depth) = (told.fingerprints.1, path.len());
-            if self.case.unread && self.unread.is_known(image, fingerprint, depth) {
+            let (seen, depth) = ((image.hash, told.fingerprints.1), path.len());
+            if !self.is_new(seen, depth) {
+                return true;
+            }
+            if self.case.unread && self.unread.is_known(image, seen.1, depth) {
                 self.tally.pruned += 1;
                 self.tally.unread += 1;
                 return true;
             }
-            match self.check(&image.disk(), &told.power, path) {
+            self.unread.begin(seen);
+            let checked = self.check(&image.disk(), &told.power, path);
+            let is_known = self.unread.end();
+            match checked {
                 Ok(()) => {
-                    self.unread.looked_at(image, fingerprint, depth);
+                    if is_known {
+                        self.unread.looked_at(image, seen.1, depth);
+                    }
                     true
                 }
                 Err(CaseEnd::Broken(broken)) => {
@@ -561,11 +572,14 @@ impl<T: Explore> CaseRun<'_, T> {
 
     /// Whether this was not looked at yet with clients that were told the same, after as many
     /// crashes or fewer: fewer leave more to come.
-    pub(super) fn is_new(&mut self, hash: u128, told: u64, depth: usize) -> bool {
-        let before = self.seen.entry((hash, told)).or_insert(usize::MAX);
+    pub(super) fn is_new(&mut self, seen: (u128, u64), depth: usize) -> bool {
+        let before = self.seen.entry(seen).or_insert(usize::MAX);
         let new = depth < *before;
         *before = depth.min(*before);
         self.tally.pruned += u64::from(!new);
+        if !new {
+            self.unread.leans_on(seen);
+        }
         new
     }
 

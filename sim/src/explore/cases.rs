@@ -187,9 +187,16 @@ pub fn explore(
     Some(shared.into_explored())
 }
 
+/// How many cases an exploration has; `None` if the scenario cannot be explored.
+pub fn case_count(scenario: &dyn Scenario, what: &Exploration) -> Option<u64> {
+    scenario.explorer().map(|explorer| Space::new(&*explorer, what).len())
+}
+
 /// All cases in order: shortest sequences first, then by setting, then by profile.
 struct Space {
-    sequences: Vec<Sequence>,
+    letters: u64,
+    length_max: u32,
+    seeds: std::ops::Range<u64>,
     settings: Vec<Setting>,
     profiles: Vec<Profile>,
     unstable: bool,
@@ -197,41 +204,55 @@ struct Space {
 
 impl Space {
     fn new(explorer: &dyn CaseExplorer, what: &Exploration) -> Self {
-        let mut sequences = Vec::new();
-        for length in 1..=what.length_max {
-            let letters = explorer.letters();
-            let mut word = vec![0; length as usize];
-            loop {
-                sequences.push(Sequence::Letters(word.clone()));
-                let Some(at) = word.iter().rposition(|letter| letter + 1 < letters) else { break };
-                word[at] += 1;
-                word[at + 1..].fill(0);
-            }
-        }
-        sequences.extend(what.seeds.clone().map(Sequence::Seed));
         let wanted = |setting: &Setting| {
             what.settings.is_empty() || what.settings.iter().any(|name| name == setting.name)
         };
-        let settings = explorer.settings().into_iter().filter(wanted).collect();
-        let unstable = what.unstable && explorer.judges_unstable();
-        Self { sequences, settings, profiles: what.profiles.clone(), unstable }
+        Self {
+            letters: explorer.letters() as u64,
+            length_max: what.length_max,
+            seeds: what.seeds.clone(),
+            settings: explorer.settings().into_iter().filter(wanted).collect(),
+            profiles: what.profiles.clone(),
+            unstable: what.unstable && explorer.judges_unstable(),
+        }
     }
 
+    /// Saturates where nobody will ever come.
     fn len(&self) -> u64 {
-        (self.sequences.len() * self.settings.len() * self.profiles.len()) as u64
+        let words = (1..=self.length_max).map(|length| self.words(length));
+        let seeds = self.seeds.end.saturating_sub(self.seeds.start);
+        let sequences = words.fold(seeds, u64::saturating_add);
+        sequences.saturating_mul((self.settings.len() * self.profiles.len()) as u64)
+    }
+
+    /// Sequences of so many operations.
+    fn words(&self, length: u32) -> u64 {
+        self.letters.saturating_pow(length)
+    }
+
+    /// Sequence number `nth`: the shortest first, by their letters; then those of seeds.
+    fn sequence(&self, mut nth: u64) -> Sequence {
+        for length in 1..=self.length_max {
+            if nth < self.words(length) {
+                let places = (0..length).rev().map(|place| self.letters.pow(place));
+                let letter = |worth: u64| (nth / worth % self.letters) as usize;
+                return Sequence::Letters(places.map(letter).collect());
+            }
+            nth -= self.words(length);
+        }
+        Sequence::Seed(self.seeds.start + nth)
     }
 
     fn case(&self, number: u64, what: &Exploration) -> Case {
-        let (profiles, settings) = (self.profiles.len(), self.settings.len());
-        let number = number as usize;
-        let sequence = self.sequences[number / (profiles * settings)].clone();
+        let (profiles, settings) = (self.profiles.len() as u64, self.settings.len() as u64);
+        let sequence = self.sequence(number / (profiles * settings));
         let length = match &sequence {
             Sequence::Letters(letters) => letters.len() as u32,
             Sequence::Seed(_) => u32::MAX,
         };
         Case {
-            setting: self.settings[number / profiles % settings].clone(),
-            profile: self.profiles[number % profiles],
+            setting: self.settings[(number / profiles % settings) as usize].clone(),
+            profile: self.profiles[(number % profiles) as usize],
             sequence,
             depth: if length <= what.deep_length_max { what.depth.max(1) } else { 1 },
             goes_on: length <= what.work_length_max,

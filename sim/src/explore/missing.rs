@@ -94,7 +94,7 @@ impl<T: Explore> CaseRun<'_, T> {
         self.forget();
         let mut silent = true;
         pending.images(self.case.bounds, |image| {
-            if self.is_new(image.hash, told.fingerprints.1, path.len()) {
+            if self.is_new((image.hash, told.fingerprints.1), path.len()) {
                 silent = self.check(&image.disk(), &told.power, path).is_ok();
             }
             silent

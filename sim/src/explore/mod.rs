@@ -33,7 +33,7 @@ use crate::sim::Sim;
 use crate::testbed::{Failure, Testbed};
 
 pub use case::{Broken, CaseEnd, CaseExplorer, Lost, explorer};
-pub use cases::{Exploration, ExploreProgress, Explored, Finding, explore};
+pub use cases::{Exploration, ExploreProgress, Explored, Finding, case_count, explore};
 pub use coverage::{Coverage, Phase, Relaxation};
 pub use failures::FailingCall;
 pub use missing::MissingBarrier;

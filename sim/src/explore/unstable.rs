@@ -55,8 +55,10 @@ impl<T: Explore> CaseRun<'_, T> {
         let (mut sim, node) = self.world(Source::Sparse(Arc::from([])));
         sim.set_disk(node, image);
         sim.note_unstable_junk();
+        sim.note_reads(node);
         let mut recovered = memory.clone();
         let boot = self.testbed.boot(&mut sim, node, &mut recovered, Goal::Recover);
+        self.unread.add(&sim.take_reads(node));
         boot.map(drop).map_err(|failure| self.end(unverified(failure), path))
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use seedbed::Scenario;
 use seedbed::disk::Bounds;
-use seedbed::explore::{Exploration, Explored, Finding};
+use seedbed::explore::{Exploration, Explored, Finding, case_count};
 use seedbed::faults::{OpKind, Profile, Rule};
 
 use crate::args::{BoundArgs, ExploreArgs};
@@ -32,7 +32,10 @@ pub(crate) fn explore(cx: &mut Context<'_>, args: &ExploreArgs) -> Result<Exit, 
     let scenario = lookup::scenario(cx.scenarios, &args.scenario)?;
     let what = exploration(scenario, args)?;
     let mut saved = match &args.state {
-        Some(path) => Saved::load(path, scenario.name(), &what)?,
+        Some(path) => {
+            let cases = case_count(scenario, &what).unwrap_or(0);
+            Saved::load(path, scenario.name(), &what, cases)?
+        }
         None => Saved::new(scenario.name(), &what),
     };
     let first_case = saved.done;
@@ -120,7 +123,7 @@ pub(crate) fn bounded(
         deep_length_max: args.deep_length,
         work_length_max: args.work_length,
         bounds: Bounds { images: args.images, ..Bounds::default() },
-        unread: !args.unread,
+        unread: !args.no_unread_pruning,
         jobs: jobs(args.jobs)?,
         ..Exploration::default()
     })

@@ -44,12 +44,8 @@ pub(super) fn run(
         (all.cases, all.done, all.interrupted) =
             (explored.cases, explored.done, explored.interrupted);
         if let Some(path) = &args.state {
-            // The case of a violation that ends it is looked at again.
-            saved.done -= u64::from(broken);
             let law = |found: &Finding| (found.number, found.violation.law.clone());
-            let found = all.found.iter().filter(|found| found.number < saved.done).map(law);
-            let broken = before.iter().cloned().chain(found).collect();
-            saved.broken = broken;
+            saved.broken = before.iter().cloned().chain(all.found.iter().map(law)).collect();
             saved.store(path)?;
         }
         if over {

@@ -30,13 +30,21 @@ const VERSION: u32 = 5;
 /// Larger state files are something else.
 const STATE_BYTES_MAX: u64 = 1 << 20;
 
+/// A hash of this program: what was explored with another build of the engine says nothing about
+/// this one. Where the program cannot be read, a word that no hash is.
+fn own_hash() -> String {
+    let bytes = std::env::current_exe().and_then(fs::read);
+    bytes.map_or("unknown".to_owned(), |bytes| blake3::hash(&bytes).to_hex().to_string())
+}
+
 impl Saved {
     pub(super) fn new(scenario: &str, what: &Exploration) -> Self {
         let Exploration { settings, plant, rules, bounds, unread, .. } = what;
         let what = format!(
-            "{} {scenario}; {}; settings {settings:?}; plant {plant:?}; rules {rules:?}; \
+            "{} {} {scenario}; {}; settings {settings:?}; plant {plant:?}; rules {rules:?}; \
              {bounds:?}; unread {unread}",
             env!("CARGO_PKG_VERSION"),
+            own_hash(),
             bound(what)
         );
         Self {
@@ -49,7 +57,13 @@ impl Saved {
         }
     }
 
-    pub(super) fn load(path: &Path, scenario: &str, what: &Exploration) -> Result<Self, Failure> {
+    /// `cases` is how many there are.
+    pub(super) fn load(
+        path: &Path,
+        scenario: &str,
+        what: &Exploration,
+        cases: u64,
+    ) -> Result<Self, Failure> {
         let fresh = Self::new(scenario, what);
         let refuse = |why: String| {
             let hint = "choose another file with --state, or remove it to start anew";
@@ -65,8 +79,9 @@ impl Saved {
         let text = fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
         let saved: Self = serde_json::from_str(&text)
             .map_err(|error| refuse(format!("not the state of an exploration: {error}")))?;
-        if saved.version != fresh.version || saved.what != fresh.what {
-            return Err(refuse("it belongs to another exploration".to_owned()));
+        if saved.version != fresh.version || saved.what != fresh.what || saved.done > cases {
+            let why = "it belongs to another exploration, or to another build of this program";
+            return Err(refuse(why.to_owned()));
         }
         Ok(saved)
     }
