@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
@@ -37,9 +37,14 @@ impl OsStream {
     }
 }
 
+/// An empty buffer is full: tokio would wait for bytes first.
+async fn read<R: AsyncRead + Unpin>(from: &mut R, buf: &mut [u8]) -> io::Result<usize> {
+    if buf.is_empty() { Ok(0) } else { from.read(buf).await }
+}
+
 impl StreamRead for OsStream {
     async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf).await
+        read(&mut self.0, buf).await
     }
 }
 
@@ -55,7 +60,7 @@ impl StreamWrite for OsStream {
 
 impl StreamRead for OsReadHalf {
     async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf).await
+        read(&mut self.0, buf).await
     }
 }
 
