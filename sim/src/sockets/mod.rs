@@ -232,11 +232,12 @@ impl SimEnv {
             }
             None => self.try_connect(call, link, addr, &mut attempt).await,
         };
-        let polled = with(|world| match world.is_in_force(self) {
-            true => complete(world, call, connected, 0, &[]),
-            false => Polled::Never,
+        // By reference: a stream must not be dropped while the world is borrowed.
+        let returns = with(|world| match self.is_alive(world) {
+            true => world.stop.is_none() && world.completes(call, &connected, 0, &[]),
+            false => true,
         });
-        ready_or_never(polled).await
+        or_never(returns.then_some(connected)).await
     }
 
     fn begin_connect(

@@ -204,7 +204,9 @@ fn a_task_goes_on_while_other_nodes_crash_and_boot() {
             let _ = stream.write_all(&[1]).await;
         }
     };
-    servers.map(|server| drop(seedbed_env::Spawn::spawn(&server, serve(server))));
+    for server in servers {
+        drop(seedbed_env::Spawn::spawn(&server, serve(server)));
+    }
     sim.crash_next_boot_at(servers[0].node(), 3);
     let main = sim.start(client, async move {
         let (mut answers, mut failures) = (0, 0);
@@ -225,19 +227,20 @@ fn a_task_goes_on_while_other_nodes_crash_and_boot() {
     let mut crashes = 0;
     wait(&mut sim, client, SECOND);
     sim.crash(servers[0].node(), CrashKind::Process);
-    let boot = |sim: &mut Sim, node| {
-        sim.crash_next_boot_at(node, 7);
+    let boot = |sim: &mut Sim, node, crashes: u64| {
+        // Before or after it accepts, before or after it answers.
+        sim.crash_next_boot_at(node, 6 + crashes % 2);
         let server = sim.boot(node);
         drop(seedbed_env::Spawn::spawn(&server, serve(server)));
     };
-    boot(&mut sim, servers[0].node());
+    boot(&mut sim, servers[0].node(), 0);
     let (answers, failures) = loop {
         match sim.go_on(&main) {
             Ok(counts) => break counts,
             Err(Stop::Crashed(node, _)) => {
                 assert_ne!(node, client.node(), "only servers crash");
                 crashes += 1;
-                boot(&mut sim, node);
+                boot(&mut sim, node, crashes);
             }
             Err(stop) => panic!("{stop}"),
         }

@@ -68,6 +68,7 @@ fn reads_and_writes_may_be_short() {
     assert_eq!(got, numbers());
     assert!(reads.0 < 250, "{reads:?}");
     assert!(sim.stats().fault(FaultKind::NetShortRead) > 10);
+    drop(sim);
     let (sim, got, reads, _) = transfer(3, |net| net.short_write_probability = half());
     assert_eq!(got, numbers());
     assert!(reads.0 < 250, "{reads:?}");
@@ -91,16 +92,19 @@ fn clogs_partitions_and_swizzles_come_by_themselves_and_pass() {
     });
     assert_eq!(got, numbers());
     assert!(sim.stats().fault(FaultKind::NetClog) > 0 && took > 900_000_000, "{took}");
+    drop(sim);
     let (sim, got, _, took) = transfer(6, |net| {
         (net.partition, net.partition_probability) = (lasting, rare);
     });
     assert_eq!(got, numbers());
     assert!(sim.stats().fault(FaultKind::NetPartition) > 0 && took > 900_000_000, "{took}");
+    drop(sim);
     let (sim, got, _, took) = transfer(7, |net| {
-        (net.swizzle, net.swizzle_probability) = (lasting, rare);
+        net.swizzle = DurationRange::new(200_000_000, 400_000_000);
+        net.swizzle_probability = half();
     });
     assert_eq!(got, numbers());
-    assert!(sim.stats().fault(FaultKind::NetSwizzle) > 0 && took > 400_000_000, "{took}");
+    assert!(sim.stats().fault(FaultKind::NetSwizzle) > 0 && took > 100_000_000, "{took}");
 }
 
 #[test]
