@@ -104,8 +104,9 @@ impl Sim {
         with(|world| world.set_faults(faults));
     }
 
-    /// From now on nothing goes wrong: no faults, no crashes. Latencies stay, and what is wrong
-    /// already: damage, and a file system that has given up, until [`Sim::restart`].
+    /// From now on nothing goes wrong: no faults, no crashes, no blocked links. Latencies stay, and
+    /// what is wrong already: damage, and a file system that has given up, until [`Sim::restart`].
+    /// Rules for packets stay as long as their guards live.
     pub fn heal(&mut self) {
         with(|world| {
             let disk = &world.faults.disk;
@@ -428,11 +429,12 @@ impl Sim {
 impl Drop for Sim {
     fn drop(&mut self) {
         // Every life is over first, so that what the tasks do when dropped is refused.
-        let tasks = with(|world| {
+        let (tasks, rules) = with(|world| {
             world.nodes.iter_mut().for_each(|node| node.life = DOWN);
-            world.exec.remove_tasks(None)
+            (world.exec.remove_tasks(None), world.net_rules.end())
         });
         drop_tasks(tasks);
+        drop(rules);
         uninstall();
     }
 }

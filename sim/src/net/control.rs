@@ -48,7 +48,9 @@ impl Sim {
     fn block_links(&mut self, op: &'static str, links: (Side, Side), how: Blocked, ns: u64) {
         with(|world| {
             let detail = format!("{:?} -> {:?}", links.0, links.1);
+            world.digest.bytes(op.as_bytes());
             world.digest.bytes(detail.as_bytes());
+            world.digest.word(ns);
             world.log(NodeId(0), || Note { op, detail, ..Note::default() });
             let (begins, ends) = (world.now, world.now.saturating_add(ns));
             let (from, to) = links;
@@ -61,7 +63,9 @@ impl Sim {
     /// force as long as their guards live.
     pub fn heal_network(&mut self) {
         with(|world| {
-            world.log(NodeId(0), || Note { op: "heal_network", ..Note::default() });
+            let op = "heal_network";
+            world.digest.bytes(op.as_bytes());
+            world.log(NodeId(0), || Note { op, ..Note::default() });
             world.change_network(|net, moment| net.heal(moment));
         });
     }

@@ -152,9 +152,13 @@ impl Network {
         let arrives = packet.arrives;
         inbox.held += packet.bytes.len();
         inbox.put(packet);
-        for receiver in inbox.receivers.clone() {
-            self.wake(arrives, receiver);
-        }
+        self.wake_receivers(arrives, id);
+    }
+
+    fn wake_receivers(&mut self, at: u64, inbox: u32) {
+        let receivers = std::mem::take(&mut self.inboxes[inbox as usize].receivers);
+        receivers.iter().for_each(|receiver| self.wake(at, receiver.clone()));
+        self.inboxes[inbox as usize].receivers = receivers;
     }
 
     /// Takes the first datagram that has arrived; what does not fit is cut off.
@@ -200,9 +204,7 @@ impl Network {
                 packet.arrives = moment.now.saturating_add(latency);
                 self.inboxes[id].put(packet);
             }
-            for receiver in self.inboxes[id].receivers.clone() {
-                self.wake(moment.now, receiver);
-            }
+            self.wake_receivers(moment.now, id as u32);
         }
     }
 }

@@ -140,13 +140,11 @@ pub(crate) fn ip_of(node: u16) -> Ipv4Addr {
 impl Network {
     /// Forgets everything but allocations.
     pub(crate) fn reset(&mut self) {
-        if !self.hosts.is_empty() {
-            self.hosts.clear();
-            self.conns = Slab::new();
-            self.listeners = Slab::new();
-            self.inboxes = Slab::new();
-            self.ports.clear();
-        }
+        self.hosts.clear();
+        self.conns.clear();
+        self.listeners.clear();
+        self.inboxes.clear();
+        self.ports.clear();
         self.weather.clear();
         self.wakes.clear();
         self.happenings.clear();

@@ -66,6 +66,7 @@ type Rule = Rc<RefCell<dyn FnMut(&Packet<'_>) -> Verdict>>;
 #[derive(Default)]
 pub(crate) struct Rules {
     rules: Vec<(u64, Rule)>,
+    /// The last number given out; never reset, so that a guard of another world ends nothing here.
     made: u64,
 }
 
@@ -73,6 +74,11 @@ impl Rules {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Takes all rules out, to be dropped while the world is not borrowed.
+    pub(crate) fn end(&mut self) -> impl Sized + use<> {
+        std::mem::take(&mut self.rules)
     }
 }
 

@@ -165,21 +165,15 @@ fn stream_verdict(
 }
 
 /// Ends the writing half of a stream.
-fn shutdown(
-    env: SimEnv,
-    id: StreamId,
-    site: &'static Location<'static>,
-) -> impl Future<Output = io::Result<()>> + Send {
-    async move {
-        let polled = with(|world| {
-            let call = stream_call(env, id, SocketOp::Shutdown, site);
-            match world.socket(call, |net, at| net.shutdown(at, id)) {
-                Polled::Ready(result) => complete(world, call, result, 0, &[]),
-                waits => waits,
-            }
-        });
-        ready_or_never(polled).await
-    }
+async fn shutdown(env: SimEnv, id: StreamId, site: &'static Location<'static>) -> io::Result<()> {
+    let polled = with(|world| {
+        let call = stream_call(env, id, SocketOp::Shutdown, site);
+        match world.socket(call, |net, at| net.shutdown(at, id)) {
+            Polled::Ready(result) => complete(world, call, result, 0, &[]),
+            waits => waits,
+        }
+    });
+    ready_or_never(polled).await
 }
 
 fn stream_call(

@@ -192,6 +192,39 @@ fn a_paused_node_answers_nobody_until_it_goes_on() {
 }
 
 #[test]
+fn nodes_have_clocks_of_their_own() {
+    let mut apart = 0;
+    for seed in 0..20 {
+        let mut sim = Sim::with_source(seed, Source::Seed, true);
+        let mut faults = sim.faults();
+        faults.clock.drift_ppm = 50_000;
+        faults.clock.offset_ns = 1_000_000_000;
+        sim.set_faults(faults);
+        let envs = [(); 2].map(|()| {
+            let node = sim.add_node("node");
+            sim.boot(node)
+        });
+        let slept = envs.map(|env| {
+            run(&mut sim, env, async move {
+                let (began, here) = (env.world_ns(), env.now());
+                env.sleep(SECOND).await;
+                assert!(env.now() - here >= SECOND, "on its own clock");
+                env.world_ns() - began
+            })
+        });
+        let walls = envs.map(|env| env.wall().as_unix_ns());
+        // A twentieth too fast or too slow, a second ahead or behind.
+        assert!(slept.iter().all(|ns| ns.abs_diff(1_000_000_000) > 40_000_000), "{slept:?}");
+        apart += u32::from(slept[0].abs_diff(slept[1]) > 80_000_000);
+        apart += u32::from(walls[0].abs_diff(walls[1]) > 1_500_000_000);
+    }
+    assert!(
+        (5..=35).contains(&apart),
+        "each clock is off in a direction of its own: {apart} of 40"
+    );
+}
+
+#[test]
 fn a_task_goes_on_while_other_nodes_crash_and_boot() {
     let (mut sim, envs) = world(10, 3);
     let (client, servers) = (envs[0], [envs[1], envs[2]]);

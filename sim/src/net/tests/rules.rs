@@ -41,6 +41,25 @@ fn a_rule_sees_every_packet_between_nodes_and_is_in_force_as_long_as_its_guard()
 }
 
 #[test]
+fn a_rule_ends_with_its_world_and_its_guard_ends_no_other() {
+    let guard = {
+        let (mut sim, _) = world(6, 1);
+        sim.net_rule(|_| Verdict::Drop)
+    };
+    let (mut sim, envs) = world(6, 2);
+    let asked = Rc::new(Cell::new(0));
+    let counts = Rc::clone(&asked);
+    let _rule = sim.net_rule(move |_| {
+        counts.set(counts.get() + 1);
+        Verdict::Pass
+    });
+    drop(guard);
+    let (stream, peer) = pair(&mut sim, envs[0], envs[1]);
+    assert_eq!(asked.get(), 1, "the rule of this world is in force, and only it");
+    drop((stream, peer));
+}
+
+#[test]
 fn a_dropped_segment_is_late_and_a_dropped_datagram_is_gone() {
     let (mut sim, envs) = world(2, 2);
     let (a, b) = (envs[0], envs[1]);
