@@ -42,7 +42,7 @@ static PRESETS: [Preset; 10] = [
     preset!("lying_disk", "crashes, and syncs that report success before anything is durable"),
     preset!(
         "net",
-        "crashes, pauses, bad clocks, and a network that loses, delays, cuts off and resets; swarmed"
+        "crashes, pauses, bad clocks, and a network that loses, delays, cuts and resets; swarmed"
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! seedbed: deterministic simulation of disks, clocks and crashes for storage engines.
+//! seedbed: deterministic simulation of disks, networks, clocks and crashes for storage engines.
 
 pub mod blocking;
 mod calls;

@@ -129,28 +129,32 @@ impl Network {
                 extra = extra.saturating_add(ns);
             }
         }
-        if verdict == Verdict::Drop || self.weather.departs(link.0, link.1, moment.now).lost {
+        if verdict == Verdict::Drop {
+            copies = 0;
+        } else if copies > 0 && self.weather.departs(link.0, link.1, moment.now).lost {
+            self.happened(FaultKind::NetDrop, link, || format!("{} B, no link", bytes.len()));
             copies = 0;
         }
         for _ in 0..copies {
             let (arrives, _) = self.transit(moment, link, false);
             let packet =
                 Packet { arrives: arrives.saturating_add(extra), from, bytes: bytes.into() };
-            self.deliver(moment.now, link.1, to.port(), packet);
+            self.deliver(moment.now, link, to.port(), packet);
         }
     }
 
-    fn deliver(&mut self, now: u64, node: u16, port: u16, packet: Packet) {
-        let id = self.inbox(node, port);
+    fn deliver(&mut self, now: u64, link: (u16, u16), port: u16, packet: Packet) {
+        let id = self.inbox(link.1, port);
         let inbox = &mut self.inboxes[id as usize];
         if inbox.bound.is_none() {
             inbox.lose_what_arrived(now);
         }
-        if inbox.held + packet.bytes.len() > INBOX_BYTES_MAX {
-            return;
+        let len = packet.bytes.len();
+        if inbox.held + len > INBOX_BYTES_MAX {
+            return self.happened(FaultKind::NetDrop, link, || format!("{len} B, no room"));
         }
         let arrives = packet.arrives;
-        inbox.held += packet.bytes.len();
+        inbox.held += len;
         inbox.put(packet);
         self.wake_receivers(arrives, id);
     }

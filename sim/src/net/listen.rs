@@ -2,8 +2,8 @@
 //!
 //! A request arrives at the other node, which takes it, refuses it, or says nothing: because it is
 //! off or paused, because nobody has that address, because too many connections wait to be
-//! accepted, or because request or answer are lost. Who hears nothing asks again, after a second and
-//! then after twice the time before (RFC 6298), until its patience is over.
+//! accepted, or because request or answer are lost. Who hears nothing asks again, after a second
+//! and then after twice the time before (RFC 6298), until its patience is over.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -8,12 +8,12 @@
 //! looks again; invariant: whatever makes a state come earlier than was said wakes who waits.
 //!
 //! Where the rules come from:
-//! * RFC 9293 (TCP): bytes in order, half-close, resets, windows; RFC 6298: requests to connect are
-//!   repeated after 1, 2, 4 ... seconds;
+//! * RFC 9293 (TCP): bytes in order, half-close, resets, windows; RFC 6298: requests to connect
+//!   are repeated after 1, 2, 4 ... seconds;
 //! * tcp(7), socket(7): closing with something unread resets, an error is told once and then reads
 //!   end and writes get EPIPE, ETIMEDOUT after about 127 s of connecting and 924 s of sending,
 //!   a zero linger time resets;
-//! * udp(7): datagrams are cut off at the buffer, dropped when there is no room, and nobody is told;
+//! * udp(7): datagrams are cut off at the buffer, lost when there is no room, and nobody is told;
 //! * FoundationDB's simulation: links that are clogged per direction, and swizzled.
 //!
 //! Streams never lose, reorder or invent bytes on a live connection: loss and blocks are delays
@@ -185,7 +185,6 @@ impl Network {
     pub(crate) fn crash(&mut self, moment: &mut Moment<'_>, node: u16, power_lost: bool) {
         let host = &mut self.hosts[node as usize];
         host.is_on &= !power_lost;
-        host.paused_until = 0;
         let listeners: Vec<u32> = self
             .listeners
             .iter()

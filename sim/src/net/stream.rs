@@ -257,11 +257,14 @@ impl Network {
     /// no news to one that is closed.
     fn answer_if_due(&mut self, moment: &mut Moment<'_>, id: StreamId) {
         let (side, peer) = sides(id);
-        let conn = &self.conns[id.conn as usize];
+        let conn = &mut self.conns[id.conn as usize];
         let state = conn.ends[peer].state;
-        if state != State::Open
-            && let Some(at) = conn.pipes[side].next_segment(state == State::Gone)
-        {
+        if state == State::Open {
+            return;
+        }
+        // What has arrived before was taken, or answered.
+        conn.pipes[side].look(moment.now.saturating_sub(1));
+        if let Some(at) = conn.pipes[side].next_segment(state == State::Gone) {
             self.answer_by_reset(moment, id, at);
         }
     }
@@ -435,13 +438,19 @@ impl Network {
         let (side, _) = sides(id);
         let link = self.conns[id.conn as usize].link(side);
         let is_on = self.hosts[link.1 as usize].is_on;
+        let slow = moment.now.saturating_add(self.faults.latency.max_ns);
+        let reset = self.conns[id.conn as usize].pipes[side].reset;
+        if !all && reset.is_some_and(|at| at > slow) {
+            // A reset is not sent again; one that is held up comes now.
+            let latency = moment.draw("net.latency", self.faults.latency);
+            self.conns[id.conn as usize].pipes[side].reset = Some(moment.now + latency);
+        }
         if self.is_over(moment.now, id) {
             return;
         }
         let nothing = Pipe::new(0);
         let mut pipe = std::mem::replace(&mut self.conns[id.conn as usize].pipes[side], nothing);
         pipe.look(moment.now);
-        let slow = moment.now.saturating_add(self.faults.latency.max_ns);
         pipe.send_again(|arrives| match is_on {
             true if all || arrives > slow => Some(self.transit(moment, link, arrives == u64::MAX)),
             true => None,

@@ -307,3 +307,21 @@ fn a_node_crashes_at_an_operation_on_a_socket_which_has_its_effect_or_not() {
     }
     assert!(arrived[0] > 5 && arrived[1] > 5, "with and without effect: {arrived:?}");
 }
+
+#[test]
+fn a_reset_that_a_clog_holds_up_comes_when_it_is_healed() {
+    let (mut sim, envs) = world(11, 2);
+    let (a, b) = (envs[0], envs[1]);
+    let (stream, mut peer) = pair(&mut sim, a, b);
+    sim.clog(a.node(), b.node(), 1000 * SECOND);
+    run(&mut sim, a, async move { stream.reset().expect("reset") });
+    let heard = run(&mut sim, b, async move {
+        let heard = timeout(&b, 100 * SECOND, peer.read(&mut [0])).await.is_some();
+        (heard, peer)
+    });
+    assert!(!heard.0, "it is held up");
+    let (healed, mut peer) = (sim.now_ns(), heard.1);
+    sim.heal_network();
+    assert_eq!(run(&mut sim, b, async move { code(peer.read(&mut [0]).await) }), ECONNRESET);
+    assert!(sim.now_ns() - healed < 1_000_000, "it waited for the end of the clog");
+}
