@@ -164,6 +164,9 @@ impl Sim {
     /// Runs a future as a task of a node's running life until it ends or something stops it.
     /// Other tasks of the world run meanwhile, and stay when it ends.
     ///
+    /// If another node crashes, the task stays as well, but its result is lost: use [`Sim::start`]
+    /// and [`Sim::go_on`] where that matters.
+    ///
     /// # Errors
     /// A [`Stop`]; after [`Stop::Crashed`] the node is down and its disk is what the crash left.
     pub fn run<F>(&mut self, env: SimEnv, future: F) -> Result<F::Output, Stop>

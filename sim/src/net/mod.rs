@@ -31,6 +31,7 @@ mod stream;
 mod tests;
 mod weather;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::Waker;
@@ -107,7 +108,7 @@ pub(crate) struct Network {
     /// Who has a port: a listener or an inbox.
     ports: FxHashMap<(u16, Protocol, u16), u32>,
     /// Whom to wake when, for the world to do.
-    pub wakes: Vec<(u64, Waker)>,
+    pub wakes: VecDeque<(u64, Waker)>,
     /// What happened by itself, for the world to tell.
     pub happenings: Vec<Happening>,
     /// What happened to calls that their own events tell of.
@@ -125,7 +126,7 @@ impl Default for Network {
             listeners: Slab::new(),
             inboxes: Slab::new(),
             ports: FxHashMap::default(),
-            wakes: Vec::new(),
+            wakes: VecDeque::new(),
             happenings: Vec::new(),
             counted: Vec::new(),
         }
@@ -165,7 +166,7 @@ impl Network {
     #[inline]
     fn wake(&mut self, at: u64, waker: Waker) {
         if at < u64::MAX {
-            self.wakes.push((at, waker));
+            self.wakes.push_back((at, waker));
         }
     }
 

@@ -166,30 +166,32 @@ impl World {
         value: u64,
         bytes: &[u8],
     ) {
-        let outcome = match result {
-            Ok(_) => Outcome::Done(value),
-            Err(error) => Outcome::Failed { code: error.raw_os_error().unwrap_or(-1) },
-        };
-        let told = match outcome {
-            Outcome::Failed { code } => u64::from(code as u32) | 1 << 63,
-            _ => value,
-        };
+        let code = result.as_ref().err().map(|error| error.raw_os_error().unwrap_or(-1));
+        let told = code.map_or(value, |code| u64::from(code as u32) | 1 << 63);
         let what = (call.op as u64) << 56 | 1 << 55 | u64::from(call.env.node) << 32;
         self.digest.pair(what, told ^ self.now.rotate_left(32));
-        if result.is_ok() && matches!(call.op, SocketOp::Send | SocketOp::SendTo) {
+        if code.is_none() && matches!(call.op, SocketOp::Send | SocketOp::SendTo) {
             self.digest.bytes(bytes);
         }
+        match self.events.is_some() {
+            true => self.log_socket(call, code, value, bytes),
+            false => self.event_count += 1,
+        }
+    }
+
+    #[inline(never)]
+    fn log_socket(&mut self, call: SocketCall, code: Option<i32>, value: u64, bytes: &[u8]) {
         let subject = self.shown(call);
         self.log(NodeId(call.env.node), || Note {
             op: call.op.name(),
             subject,
-            detail: match (result.is_ok(), bytes.is_empty()) {
+            detail: match (code.is_none(), bytes.is_empty()) {
                 (true, false) => {
                     format!("{} B #{:08x}", bytes.len(), crate::env::checksum(bytes))
                 }
                 _ => String::new(),
             },
-            outcome,
+            outcome: code.map_or(Outcome::Done(value), |code| Outcome::Failed { code }),
             site: Some(call.site),
             ..Note::default()
         });
@@ -198,7 +200,7 @@ impl World {
     /// Does what the network asks for: wakes whom it names, and tells what happened by itself.
     #[inline]
     pub(crate) fn settle_network(&mut self) {
-        for (at, waker) in self.net.wakes.drain(..) {
+        while let Some((at, waker)) = self.net.wakes.pop_front() {
             match at > self.now {
                 true => drop(self.exec.timers.add(at, &waker)),
                 false => waker.wake(),
