@@ -12,6 +12,7 @@ pub(crate) fn run(work: Work, n: u64) -> Option<u64> {
         Work::PingPong { pairs } => ping_pong(pairs, n),
         Work::Unbounded => ping_pong(1, n),
         Work::Notify => notify(n),
+        Work::NetPingPong => return None,
         Work::AppendAwaited { records } => (0..n).for_each(|_| append_in_time(records)),
         Work::AppendBlocking { records } | Work::DiskAlone { records } => {
             (0..n).for_each(|_| append(records))

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use madsim::fs::{self, File};
+use madsim::net::{TcpListener, TcpStream};
 use madsim::runtime::{Builder, Handle, Runtime};
 use madsim::task::spawn;
 use madsim::time::sleep;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 
-use crate::work::{LATENCY, RECORD, REGION, TASKS, Work, idle_of, record_of, sleep_of};
+use crate::work::{LATENCY, MESSAGE, RECORD, REGION, TASKS, Work, idle_of, record_of, sleep_of};
 
 #[cfg(not(madsim))]
 compile_error!("madsim simulates nothing without `--cfg madsim`: build from the folder benches/");
@@ -22,6 +24,7 @@ pub(crate) fn run(work: Work, n: u64) -> Option<u64> {
         Work::PingPong { pairs } => runtime().block_on(ping_pong(pairs, n)),
         Work::Unbounded => runtime().block_on(unbounded(n)),
         Work::Notify => runtime().block_on(notify(n)),
+        Work::NetPingPong => runtime().block_on(net_ping_pong(n)),
         Work::AppendAwaited { records } => {
             (0..n).for_each(|_| on_a_node(move || append(records, true)))
         }
@@ -78,6 +81,33 @@ async fn pair(n: u64) {
     }
     drop(ping);
     echo.await.expect("it ends");
+}
+
+async fn net_ping_pong(n: u64) {
+    let handle = Handle::current();
+    let server = handle.create_node().name("server").ip([10, 0, 0, 2].into()).build();
+    let client = handle.create_node().name("client").ip([10, 0, 0, 1].into()).build();
+    server.spawn(async {
+        let listener = TcpListener::bind("10.0.0.2:80").await.expect("binds");
+        let (mut stream, _) = listener.accept().await.expect("accepts");
+        let mut buf = MESSAGE;
+        while stream.read_exact(&mut buf).await.is_ok() {
+            stream.write_all(&buf).await.expect("the other end lives");
+            stream.flush().await.expect("the other end lives");
+        }
+    });
+    let client = client.spawn(async move {
+        sleep(LATENCY).await;
+        let mut stream = TcpStream::connect("10.0.0.2:80").await.expect("connects");
+        for _ in 0..n {
+            let mut buf = [0; MESSAGE.len()];
+            stream.write_all(&MESSAGE).await.expect("the other end lives");
+            stream.flush().await.expect("the other end lives");
+            stream.read_exact(&mut buf).await.expect("the other end lives");
+            assert_eq!(buf, MESSAGE);
+        }
+    });
+    client.await.expect("it ends");
 }
 
 async fn unbounded(n: u64) {

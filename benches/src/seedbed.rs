@@ -6,10 +6,12 @@ use std::time::Duration;
 use seedbed::blocking::BlockingFs;
 use seedbed::disk::{Disk, SyncKind};
 use seedbed::seam::sync::{Notify, mpsc};
-use seedbed::seam::{Clock, File, Fs, OpenOptions, Spawn};
+use seedbed::seam::{
+    Clock, File, Fs, Listener, Net, OpenOptions, Spawn, StreamRead, StreamWrite,
+};
 use seedbed::{CrashKind, Sim, SimEnv};
 
-use crate::work::{RECORD, REGION, TASKS, Work, idle_of, record_of, sleep_of};
+use crate::work::{MESSAGE, RECORD, REGION, TASKS, Work, idle_of, record_of, sleep_of};
 
 pub(crate) fn run(work: Work, n: u64) -> Option<u64> {
     match work {
@@ -17,6 +19,7 @@ pub(crate) fn run(work: Work, n: u64) -> Option<u64> {
         Work::PingPong { pairs } => ping_pong(pairs, n),
         Work::Unbounded => unbounded(n),
         Work::Notify => notify(n),
+        Work::NetPingPong => net_ping_pong(n),
         Work::AppendAwaited { records } => (0..n).for_each(|seed| append_awaited(seed, records)),
         Work::AppendBlocking { records } => (0..n).for_each(|seed| append_blocking(seed, records)),
         Work::DiskAlone { records } => (0..n).for_each(|_| append_to_disk(records)),
@@ -74,6 +77,32 @@ async fn pair(env: SimEnv, n: u64) {
     }
     drop(ping);
     echo.await.expect("it ends");
+}
+
+fn net_ping_pong(n: u64) {
+    let mut sim = Sim::new(1);
+    sim.set_poll_limit(u64::MAX);
+    let nodes = [sim.add_node("client"), sim.add_node("server")];
+    let [client, server] = nodes.map(|node| sim.boot(node));
+    let addr = (nodes[1].ip(), 80).into();
+    server.spawn(async move {
+        let listener = server.bind(addr).await.expect("binds");
+        let (mut stream, _) = listener.accept().await.expect("accepts");
+        let mut buf = MESSAGE;
+        while stream.read_exact(&mut buf).await.is_ok() {
+            stream.write_all(&buf).await.expect("the other end lives");
+        }
+    });
+    sim.run(client, async move {
+        let mut stream = client.connect(addr).await.expect("connects");
+        for _ in 0..n {
+            let mut buf = [0; MESSAGE.len()];
+            stream.write_all(&MESSAGE).await.expect("the other end lives");
+            stream.read_exact(&mut buf).await.expect("the other end lives");
+            assert_eq!(buf, MESSAGE);
+        }
+    })
+    .expect("nothing goes wrong in this world");
 }
 
 fn unbounded(n: u64) {

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 use turmoil::fs::shim::std::fs as std_fs;
 use turmoil::fs::shim::tokio::fs as tokio_fs;
+use turmoil::net::{TcpListener, TcpStream};
 use turmoil::{Builder, Sim};
 
-use crate::work::{LATENCY, RECORD, REGION, TASKS, Work, idle_of, record_of, sleep_of};
+use crate::work::{LATENCY, MESSAGE, RECORD, REGION, TASKS, Work, idle_of, record_of, sleep_of};
 
 pub(crate) fn run(work: Work, n: u64) -> Option<u64> {
     match work {
@@ -20,6 +22,7 @@ pub(crate) fn run(work: Work, n: u64) -> Option<u64> {
         Work::PingPong { pairs } => on_a_client(ping_pong(pairs, n)),
         Work::Unbounded => on_a_client(unbounded(n)),
         Work::Notify => on_a_client(notify(n)),
+        Work::NetPingPong => net_ping_pong(n),
         Work::AppendAwaited { records } => {
             (0..n).for_each(|_| on_a_client(append_awaited(records)))
         }
@@ -85,6 +88,33 @@ async fn pair(n: u64) {
     }
     drop(ping);
     echo.await.expect("it ends");
+}
+
+fn net_ping_pong(n: u64) {
+    let mut builder = Builder::new();
+    builder.rng_seed(1).enable_random_order().simulation_duration(Duration::from_secs(1 << 32));
+    builder.min_message_latency(LATENCY / 20).max_message_latency(LATENCY / 2);
+    let mut sim = builder.build();
+    sim.host("server", || async {
+        let listener = TcpListener::bind("0.0.0.0:80").await?;
+        let (mut stream, _) = listener.accept().await?;
+        let mut buf = MESSAGE;
+        while stream.read_exact(&mut buf).await.is_ok() {
+            stream.write_all(&buf).await?;
+        }
+        Ok(())
+    });
+    sim.client("client", async move {
+        let mut stream = TcpStream::connect("server:80").await?;
+        for _ in 0..n {
+            let mut buf = [0; MESSAGE.len()];
+            stream.write_all(&MESSAGE).await?;
+            stream.read_exact(&mut buf).await?;
+            assert_eq!(buf, MESSAGE);
+        }
+        Ok(())
+    });
+    sim.run().expect("nothing goes wrong in this world");
 }
 
 async fn unbounded(n: u64) {

@@ -16,6 +16,9 @@ pub(crate) const REGION: u64 = 64 * 1024;
 /// order as our defaults.
 pub(crate) const LATENCY: Duration = Duration::from_millis(1);
 
+/// What is sent over the simulated network.
+pub(crate) const MESSAGE: [u8; 16] = [7; 16];
+
 /// One piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
@@ -27,6 +30,8 @@ pub(crate) enum Work {
     Unbounded,
     /// A pair of tasks that wake each other with `Notify`: what switching costs without a channel.
     Notify,
+    /// A client and a server on two nodes that send a message back and forth over a stream.
+    NetPingPong,
     /// Append and sync, awaited, in `n` fresh files of so many records.
     AppendAwaited { records: u64 },
     /// Append and sync by synchronous calls.
@@ -64,6 +69,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("ping-pong-16", Work::PingPong { pairs: 16 }, "messages", 10e6),
     row("ping-pong-unbounded", Work::Unbounded, "messages", 0.0),
     row("notify", Work::Notify, "wakes", 0.0),
+    row("net-ping-pong", Work::NetPingPong, "round trips", 1.7e6),
     row("append-awaited-1k", Work::AppendAwaited { records: 1_000 }, "records", 5e6),
     row("append-awaited-10k", Work::AppendAwaited { records: 10_000 }, "records", 5e6),
     row("append-awaited-100k", Work::AppendAwaited { records: 100_000 }, "records", 5e6),
@@ -104,7 +110,8 @@ impl Work {
             Self::Notify | Self::Unbounded => 2 * n,
             Self::AppendAwaited { records } | Self::AppendBlocking { records } => records * n,
             Self::DiskAlone { records } => records * n,
-            Self::FreshWorld | Self::CrashReopen | Self::Idle { .. } | Self::Memory => n,
+            Self::FreshWorld | Self::CrashReopen | Self::Idle { .. } => n,
+            Self::NetPingPong | Self::Memory => n,
         }
     }
 }

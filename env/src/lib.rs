@@ -29,13 +29,14 @@ pub mod sync;
 pub use clock::{Clock, Instant, WallTime};
 pub use entropy::Entropy;
 pub use fs::{DIRECT_ALIGN, DirEntry, File, FileKind, Fs, OpenOptions};
-pub use net::{Listener, Net, Stream};
+pub use net::{Datagram, Listener, Net, Stream, StreamRead, StreamWrite};
 #[cfg(feature = "os")]
-pub use os::{OsEnv, OsFile, OsListener, OsStream};
+pub use os::{OsDatagram, OsEnv, OsFile, OsListener, OsReadHalf, OsStream, OsWriteHalf};
 pub use spawn::{JoinError, JoinHandle, Spawn, join_pair};
 
-/// Every capability of a single node's world except the network, which an engine asks for
-/// separately with [`Net`].
+/// Every capability of a single node's world but the network. An engine that talks to others asks
+/// for `Env + Net`: its signature says so, and who wraps the file system of one that does not talk
+/// need not forward sockets.
 pub trait Env: Fs + Clock + Entropy + Spawn {}
 
 impl<T: Fs + Clock + Entropy + Spawn> Env for T {}

@@ -6,6 +6,7 @@
 
 use crate::device::{DeviceFaults, DevicePlan};
 use crate::faults::{ClockFaults, DiskFaults, Faults, NodeFaults};
+use crate::net::{NetFaults, NetPlan};
 use crate::plan::{ClockPlan, DiskPlan, NodePlan, Plan};
 use crate::profile::Profile;
 use crate::range::{CountRange, DurationRange, RatioRange};
@@ -43,6 +44,7 @@ impl Plan {
             device: draw.device(&self.device),
             node: draw.node(&self.node),
             clock: draw.clock(&self.clock),
+            net: draw.net(&self.net),
             rules: self.rules.clone(),
         }
     }
@@ -129,6 +131,27 @@ impl Draw<'_> {
             step: plan.step,
             pause_probability: self.kind(labels!("pause"), plan.pause_probability),
             pause: plan.pause,
+        }
+    }
+
+    fn net(&mut self, plan: &NetPlan) -> NetFaults {
+        NetFaults {
+            drop_probability: self.kind(labels!("net_drop"), plan.drop_probability),
+            duplicate_probability: self.kind(labels!("net_duplicate"), plan.duplicate_probability),
+            reorder_probability: self.kind(labels!("net_reorder"), plan.reorder_probability),
+            clog_probability: self.kind(labels!("net_clog"), plan.clog_probability),
+            partition_probability: self.kind(labels!("net_partition"), plan.partition_probability),
+            swizzle_probability: self.kind(labels!("net_swizzle"), plan.swizzle_probability),
+            connect_failure_probability: self
+                .kind(labels!("connect_failure"), plan.connect_failure_probability),
+            connect_hang_probability: self
+                .kind(labels!("connect_hang"), plan.connect_hang_probability),
+            short_read_probability: self
+                .kind(labels!("net_short_read"), plan.short_read_probability),
+            short_write_probability: self
+                .kind(labels!("net_short_write"), plan.short_write_probability),
+            reset_probability: self.kind(labels!("net_reset"), plan.reset_probability),
+            ..NetFaults::calm(plan)
         }
     }
 

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceFaults;
+use crate::net::NetFaults;
 use crate::plan::{ClockPlan, DiskPlan, NodePlan};
 use crate::profile::Profile;
 use crate::range::{CountRange, DurationRange};
@@ -23,6 +24,8 @@ pub struct Faults {
     pub node: NodeFaults,
     /// What the clocks do.
     pub clock: ClockFaults,
+    /// What the network does.
+    pub net: NetFaults,
     /// Surgical rules, in the order of the plan; the first that fires decides.
     pub rules: Vec<Rule>,
 }
@@ -102,7 +105,7 @@ impl Faults {
     /// The names of the fault kinds that are on, as in the plan. Crashes and rules are not kinds:
     /// they are not switched by the swarm.
     pub fn kinds_on(&self) -> Vec<&'static str> {
-        let Self { disk, device, node, clock, rules: _ } = self;
+        let Self { disk, device, node, clock, net, rules: _ } = self;
         let kinds = [
             ("read_error", !disk.read_error_probability.is_never()),
             ("write_error", !disk.write_error_probability.is_never()),
@@ -124,7 +127,7 @@ impl Faults {
             ("pause", !clock.pause_probability.is_never()),
         ];
         let kinds = kinds.into_iter().filter(|(_, on)| *on).map(|(name, _)| name);
-        kinds.chain(device.kinds_on()).collect()
+        kinds.chain(device.kinds_on()).chain(net.kinds_on()).collect()
     }
 }
 

@@ -17,6 +17,7 @@ mod device;
 mod draw;
 mod errors;
 mod faults;
+mod net;
 mod plan;
 mod presets;
 mod profile;
@@ -28,6 +29,7 @@ mod run;
 pub use device::{DeviceFaults, DevicePlan, SECTOR_BYTES};
 pub use errors::{ParseError, PlanError, RuleError};
 pub use faults::{ClockFaults, DiskFaults, Faults, NodeFaults};
+pub use net::{NetFaults, NetPlan};
 pub use plan::{
     ClockPlan, DRIFT_PPM_MAX, DURATION_NS_MAX, DiskPlan, NodePlan, PLAN_BYTES_MAX, Plan, RULES_MAX,
 };

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::DevicePlan;
 use crate::errors::{PlanError, RuleError, nearest, shown};
+use crate::net::NetPlan;
 use crate::presets::presets;
 use crate::profile::Profile;
 use crate::range::{CountRange, DurationRange, RatioRange};
@@ -34,6 +35,8 @@ pub const DRIFT_PPM_MAX: u64 = 100_000;
 const QUEUE_DEPTH_MAX: u64 = 65_536;
 /// Most crashes per seed in a plan.
 const CRASH_COUNT_MAX: u64 = 1_000_000;
+/// Largest window of a stream in a plan, in bytes.
+const WINDOW_BYTES_MAX: u64 = 1 << 30;
 
 /// What may go wrong, and how often: the content of a plan file.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -53,6 +56,9 @@ pub struct Plan {
     pub node: NodePlan,
     /// What the clocks do.
     pub clock: ClockPlan,
+    /// What the network does.
+    #[serde(skip_serializing_if = "NetPlan::is_default")]
+    pub net: NetPlan,
     /// Surgical rules (`[[rule]]`); the first that fires decides.
     #[serde(rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -223,7 +229,7 @@ impl Plan {
 
     /// Refuses what a simulator could not add up.
     fn check_limits(&self, text: &str, origin: &str) -> Result<(), PlanError> {
-        let Self { disk, device, node, clock, rules, .. } = self;
+        let Self { disk, device, node, clock, net, rules, .. } = self;
         let limits = [
             ("rule", rules.len() as u64, RULES_MAX as u64, "rules"),
             ("disk.read_latency", disk.read_latency.max_ns, DURATION_NS_MAX, "ns"),
@@ -238,7 +244,10 @@ impl Plan {
             ("clock.step", clock.step.max_ns, DURATION_NS_MAX, "ns"),
             ("clock.pause", clock.pause.max_ns, DURATION_NS_MAX, "ns"),
             ("clock.drift_ppm", clock.drift_ppm.max, DRIFT_PPM_MAX, "ppm"),
+            ("net.window_bytes", net.window_bytes, WINDOW_BYTES_MAX, "bytes"),
         ];
+        let net_durations = net.durations();
+        let of_net = |(key, range): (_, DurationRange)| (key, range.max_ns, DURATION_NS_MAX, "ns");
         let stalls = rules.iter().filter_map(|rule| rule.stall);
         let stalls = stalls.map(|stall| ("rule.stall", stall.max_ns, DURATION_NS_MAX, "ns"));
         let invalid = |key: &str, message| PlanError::Invalid {
@@ -248,11 +257,17 @@ impl Plan {
             message,
             nearest: None,
         };
-        if let Some((key, found, limit, unit)) =
-            limits.into_iter().chain(stalls).find(|(_, found, limit, _)| found > limit)
+        if let Some((key, found, limit, unit)) = limits
+            .into_iter()
+            .chain(stalls)
+            .chain(net_durations.map(of_net))
+            .find(|(_, found, limit, _)| found > limit)
         {
             let message = format!("{found} {unit} is too much: at most {limit} {unit}");
             return Err(invalid(key, message));
+        }
+        if net.window_bytes == 0 {
+            return Err(invalid("net.window_bytes", "a stream takes at least 1 byte".to_owned()));
         }
         match device.atomic_write_bytes {
             512 | 4096 => Ok(()),

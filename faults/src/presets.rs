@@ -24,7 +24,7 @@ macro_rules! preset {
     };
 }
 
-static PRESETS: [Preset; 9] = [
+static PRESETS: [Preset; 10] = [
     preset!("none", "nothing goes wrong: no crashes, no faults"),
     preset!("crashes", "crashes and power losses with torn pages, no I/O errors"),
     preset!(
@@ -40,6 +40,10 @@ static PRESETS: [Preset; 9] = [
         "crashes, and media faults: rot, unreadable pages, junk, lost, misdirected and stale pages"
     ),
     preset!("lying_disk", "crashes, and syncs that report success before anything is durable"),
+    preset!(
+        "net",
+        "crashes, pauses, bad clocks, and a network that loses, delays, cuts and resets; swarmed"
+    ),
 ];
 
 /// All presets, the mildest first.

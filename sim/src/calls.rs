@@ -305,7 +305,7 @@ impl World {
     }
 
     /// The node crashes by itself, in either way.
-    fn stop_by_crash(&mut self, id: NodeId) {
+    pub(crate) fn stop_by_crash(&mut self, id: NodeId) {
         let probability = self.faults.node.power_loss_probability;
         if self.stop.is_none() {
             let power = self.choices.chance("crash.power_loss", probability);

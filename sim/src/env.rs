@@ -749,6 +749,12 @@ pub(crate) struct SleepUntil {
     timer: Option<TimerId>,
 }
 
+impl SleepUntil {
+    pub(crate) fn new(at: u64) -> Self {
+        Self { at, timer: None }
+    }
+}
+
 impl Future for SleepUntil {
     type Output = ();
 

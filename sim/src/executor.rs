@@ -97,6 +97,10 @@ impl Executor {
         }
     }
 
+    pub(crate) fn is_live(&self, token: Token) -> bool {
+        self.tasks.get(token.slot as usize).is_some_and(|task| task.number == token.number)
+    }
+
     #[inline]
     fn live(&mut self, token: Token) -> Option<&mut Task> {
         self.tasks.get_mut(token.slot as usize).filter(|task| task.number == token.number)

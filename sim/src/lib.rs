@@ -1,4 +1,4 @@
-//! seedbed: deterministic simulation of disks, clocks and crashes for storage engines.
+//! seedbed: deterministic simulation of disks, networks, clocks and crashes for storage engines.
 
 pub mod blocking;
 mod calls;
@@ -12,11 +12,13 @@ mod executor;
 pub mod explore;
 mod give_back;
 mod kernel;
+mod net;
 mod node;
 mod panics;
 mod range;
 mod shrink;
 mod sim;
+mod sockets;
 mod stats;
 mod sweep;
 pub mod tape;
@@ -30,6 +32,7 @@ pub use choices::{Divergence, Source};
 pub use crash_test::{Acks, AnyError, CrashTest, crash_test};
 pub use env::{SimEnv, SimFile};
 pub use give_back::{GivenBack, give_back};
+pub use net::{NetRule, Packet, PacketKind, Verdict};
 pub use node::{CrashKind, NodeId};
 /// Strategies for workloads: [`Testbed::workload`] gives one, of exactly this version.
 pub use proptest;
@@ -37,7 +40,8 @@ pub use seedbed_env as seam;
 pub use seedbed_faults as faults;
 pub use seedbed_traces as traces;
 pub use shrink::{ShrinkError, ShrinkLimits, Shrunk, shrink};
-pub use sim::{Finished, POLL_LIMIT, Sim};
+pub use sim::{Finished, POLL_LIMIT, Sim, Started};
+pub use sockets::{SimDatagram, SimListener, SimReadHalf, SimStream, SimWriteHalf};
 pub use stats::{FaultKind, Stats};
 pub use sweep::{Found, LAW_DETERMINISTIC, Progress, Sweep, Swept, nondeterminism, sweep};
 pub use testbed::{

@@ -39,6 +39,13 @@ pub struct Sim {
     _not_send: PhantomData<*const ()>,
 }
 
+/// A task that [`Sim::go_on`] runs to its end.
+#[derive(Debug)]
+pub struct Started<T> {
+    token: Token,
+    output: Rc<RefCell<Option<T>>>,
+}
+
 /// What a run leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
@@ -97,8 +104,9 @@ impl Sim {
         with(|world| world.set_faults(faults));
     }
 
-    /// From now on nothing goes wrong: no faults, no crashes. Latencies stay, and what is wrong
-    /// already: damage, and a file system that has given up, until [`Sim::restart`].
+    /// From now on nothing goes wrong: no faults, no crashes, no blocked links. Latencies stay, and
+    /// what is wrong already: damage, and a file system that has given up, until [`Sim::restart`].
+    /// Rules for packets stay as long as their guards live.
     pub fn heal(&mut self) {
         with(|world| {
             let disk = &world.faults.disk;
@@ -113,6 +121,7 @@ impl Sim {
             faults.disk.write_latency = disk.write_latency;
             faults.disk.sync_latency = disk.sync_latency;
             faults.disk.metadata_latency = disk.metadata_latency;
+            faults.net = world.faults.net.healed();
             world.crashes_left = 0;
             // Planted omissions are part of the engine under test, not of the weather.
             let omits = |rule: &Rule| matches!(rule.then, Then::Omit | Then::Weaken);
@@ -124,6 +133,7 @@ impl Sim {
                 node.paused_until = 0;
                 node.queue.thaw();
             }
+            world.change_network(|net, moment| net.heal(moment));
         });
     }
 
@@ -154,6 +164,9 @@ impl Sim {
     /// Runs a future as a task of a node's running life until it ends or something stops it.
     /// Other tasks of the world run meanwhile, and stay when it ends.
     ///
+    /// If another node crashes, the task stays as well, but its result is lost: use [`Sim::start`]
+    /// and [`Sim::go_on`] where that matters.
+    ///
     /// # Errors
     /// A [`Stop`]; after [`Stop::Crashed`] the node is down and its disk is what the crash left.
     pub fn run<F>(&mut self, env: SimEnv, future: F) -> Result<F::Output, Stop>
@@ -161,21 +174,47 @@ impl Sim {
         F: Future + 'static,
         F::Output: 'static,
     {
+        let main = self.start(env, future);
+        self.go_on(&main)
+    }
+
+    /// Makes a future a task of a node's running life, for [`Sim::go_on`] to run.
+    pub fn start<F>(&mut self, env: SimEnv, future: F) -> Started<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
         let output = Rc::new(RefCell::new(None));
         let slot = Rc::clone(&output);
-        let main = with(|world| {
+        let token = with(|world| {
             let task: TaskFuture = Box::pin(async move {
                 let value = future.await;
                 *slot.borrow_mut() = Some(value);
             });
             world.exec.spawn(env.node, task)
         });
-        let stopped = self.run_until_done(main);
-        if let Err(Stop::Crashed(node, kind)) = &stopped {
-            self.crash(*node, *kind);
+        Started { token, output }
+    }
+
+    /// Runs the world until a started task ends or something stops it. After the crash of another
+    /// node the task is still there: boot that node, or do not, and go on.
+    ///
+    /// # Errors
+    /// A [`Stop`]; after [`Stop::Crashed`] that node is down and its disk is what the crash left.
+    ///
+    /// # Panics
+    /// If the task's own node has crashed, or its result was taken before.
+    pub fn go_on<T>(&mut self, main: &Started<T>) -> Result<T, Stop> {
+        if main.output.borrow().is_none() {
+            let lives = with(|world| world.exec.is_live(main.token));
+            assert!(lives, "a task is over: its node has crashed, or its result was taken");
+            let stopped = self.run_until_done(main.token);
+            if let Err(Stop::Crashed(node, kind)) = &stopped {
+                self.crash(*node, *kind);
+            }
+            stopped?;
         }
-        stopped?;
-        let value = output.borrow_mut().take();
+        let value = main.output.borrow_mut().take();
         Ok(value.expect("the main task is done"))
     }
 
@@ -237,7 +276,11 @@ impl Sim {
             world.exec.remove_tasks(Some(node.0))
         });
         drop_tasks(tasks);
-        with(|world| world.crash_disk(node, kind));
+        with(|world| {
+            world.crash_disk(node, kind);
+            let power_lost = kind == CrashKind::PowerLoss;
+            world.change_network(|net, moment| net.crash(moment, node.0, power_lost));
+        });
     }
 
     /// Ends a boot that did not crash by itself: in which way is a decision. A file system that has
@@ -399,11 +442,12 @@ impl Sim {
 impl Drop for Sim {
     fn drop(&mut self) {
         // Every life is over first, so that what the tasks do when dropped is refused.
-        let tasks = with(|world| {
+        let (tasks, rules) = with(|world| {
             world.nodes.iter_mut().for_each(|node| node.life = DOWN);
-            world.exec.remove_tasks(None)
+            (world.exec.remove_tasks(None), world.net_rules.end())
         });
         drop_tasks(tasks);
+        drop(rules);
         uninstall();
     }
 }

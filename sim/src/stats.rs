@@ -75,12 +75,34 @@ fault_kinds! {
     ClockStep "clock_step",
     /// A node stood still.
     Pause "pause",
+    /// A segment of a stream, a request to connect, or a datagram was lost.
+    NetDrop "net_drop",
+    /// A datagram arrived twice.
+    NetDuplicate "net_duplicate",
+    /// A packet was held up, so that later ones overtook it.
+    NetReorder "net_reorder",
+    /// What was sent over a link had to wait.
+    NetClog "net_clog",
+    /// What was sent over a link was lost.
+    NetPartition "net_partition",
+    /// Some nodes were clogged and let go, one by one.
+    NetSwizzle "net_swizzle",
+    /// A connect failed.
+    ConnectFailure "connect_failure",
+    /// A connect got no answer.
+    ConnectHang "connect_hang",
+    /// A read of a stream returned fewer bytes than had arrived.
+    NetShortRead "net_short_read",
+    /// A write to a stream took fewer bytes than there was room for.
+    NetShortWrite "net_short_write",
+    /// A connection was reset.
+    NetReset "net_reset",
 }
 
 /// Counts over one run; [`Stats::add`] sums runs up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// Disk operations.
+    /// Operations on disks and sockets.
     pub ops: u64,
     /// Times a task was polled.
     pub polls: u64,
@@ -96,6 +118,15 @@ pub struct Stats {
     pub simulated_ns: u64,
     /// Faults by [`FaultKind`], in its order.
     pub faults: [u64; FaultKind::ALL.len()],
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        let faults = [0; FaultKind::ALL.len()];
+        let (ops, polls, crashes, power_losses) = (0, 0, 0, 0);
+        let (lost, checks, simulated_ns) = (0, 0, 0);
+        Self { ops, polls, crashes, power_losses, lost, checks, simulated_ns, faults }
+    }
 }
 
 impl FaultKind {

@@ -14,6 +14,7 @@ use crate::device::Queue;
 use crate::digest::Digest;
 use crate::disk::{Chooser, Device, Disk, Lost, PAGE, Pending};
 use crate::executor::Executor;
+use crate::net::{Network, Rules};
 use crate::node::{CrashKind, DOWN, Node, NodeClock, NodeId};
 use crate::stats::{FaultKind, Stats};
 use crate::tape::Tape;
@@ -73,6 +74,9 @@ pub(crate) struct World {
     pub event_count: u64,
     /// What the run does to its disks, if that is kept.
     pub tape: Option<Tape>,
+    pub net: Network,
+    /// The driver's rules for packets.
+    pub net_rules: Rules,
 }
 
 /// Runs `f` on this thread's world.
@@ -150,6 +154,8 @@ impl World {
             events: record.then(Vec::new),
             event_count: 0,
             tape: None,
+            net: Network::default(),
+            net_rules: Rules::default(),
         }
     }
 
@@ -174,6 +180,8 @@ impl World {
             events,
             event_count,
             tape,
+            net,
+            net_rules,
         } = self;
         *choices = Choices::new(seed, source, record);
         *digest = Digest::new();
@@ -185,6 +193,8 @@ impl World {
         *stop = None;
         *events = record.then(Vec::new);
         *tape = None;
+        net.reset();
+        assert!(net_rules.is_empty(), "rules end with their Sim");
         (*now, *node_count, *crashes_left, *current, *event_count) = (0, 0, 0, 0, 0);
     }
 
@@ -209,6 +219,7 @@ impl World {
             .iter()
             .all(|probability| probability.is_never());
         self.nodes.iter_mut().for_each(|node| set_limits(&mut node.disk, &faults));
+        self.net.set_faults(faults.net.clone());
         self.faults = faults;
     }
 
@@ -219,6 +230,7 @@ impl World {
             None => self.nodes.push(Node::new(name, self.faults.disk.profile)),
         }
         self.node_count += 1;
+        self.net.add_host();
         let node = &mut self.nodes[index];
         node.clock = NodeClock::draw(&self.faults.clock, &mut self.choices);
         set_limits(&mut node.disk, &self.faults);
@@ -242,6 +254,7 @@ impl World {
         let boot = node.boot;
         self.digest.pair(u64::from(id.0), u64::from(boot));
         self.log(id, || Note { op: "boot", ..Note::default() });
+        self.change_network(|net, moment| net.power_on(moment, id.0));
         self.lives
     }
 
@@ -294,7 +307,9 @@ impl World {
         }
         if self.choices.chance("clock.pause", clock.pause_probability) {
             let ns = clock.pause.min_ns + self.choices.choose("clock.pause_ns", clock.pause.span());
-            self.nodes[index].paused_until = self.now.saturating_add(ns);
+            let until = self.now.saturating_add(ns);
+            self.nodes[index].paused_until = until;
+            self.change_network(|net, moment| net.pause(moment, index as u16, until));
             self.stats.count_fault(FaultKind::Pause);
             self.digest.word(ns);
             self.log(NodeId(index as u16), || Note {

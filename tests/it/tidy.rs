@@ -158,6 +158,23 @@ fn every_dependency_is_pinned_and_explained() {
 }
 
 #[test]
+fn tests_that_the_network_page_names_exist() {
+    let page = fs::read_to_string(root().join("docs/network.md")).expect("UTF-8");
+    let page = page.replace("```", "");
+    let sources: String = sources().into_iter().map(|(_, text)| text).collect();
+    let words = page.split('`').skip(1).step_by(2);
+    let is_name = |word: &str| word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let is_test = |word: &&str| is_name(word) && word.matches('_').count() > 3;
+    let named: Vec<&str> = words.filter(is_test).collect();
+    assert!(named.len() > 50, "the page names only {} tests", named.len());
+    let is_there = |name: &str| {
+        sources.contains(&format!("fn {name}(")) || sources.contains(&format!("async fn {name}<"))
+    };
+    let gone = named.into_iter().filter(|name| !is_there(name));
+    check(gone.map(|name| format!("docs/network.md: there is no test {name}")));
+}
+
+#[test]
 fn documents_have_no_placeholders() {
     let mut documents = vec![root().join("README.md"), root().join("ARCHITECTURE.md")];
     let book = fs::read_dir(root().join("docs")).expect("there");

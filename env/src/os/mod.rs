@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use crate::{Clock, Entropy, Instant, JoinHandle, Spawn, WallTime, join_pair};
 
 pub use fs::OsFile;
-pub use net::{OsListener, OsStream};
+pub use net::{OsDatagram, OsListener, OsReadHalf, OsStream, OsWriteHalf};
 
 /// The real world below one folder: relative paths are resolved there, absolute ones as they
 /// are. Must be used inside a tokio runtime with I/O and time enabled.

@@ -54,6 +54,7 @@ fn everything() -> Plan {
     plan.device.hang_probability = range("1/100..1/10");
     plan.device.bytes_per_second = CountRange::new(1000, 2000);
     plan.device.queue_depth = CountRange::new(1, 4);
+    plan.net = Plan::preset("net").unwrap().net;
     plan
 }
 
@@ -93,6 +94,17 @@ fn highest_answers_switch_every_kind_on_at_its_worst() {
         "hang",
         "bytes_per_second",
         "queue_depth",
+        "net_drop",
+        "net_duplicate",
+        "net_reorder",
+        "net_clog",
+        "net_partition",
+        "net_swizzle",
+        "connect_failure",
+        "connect_hang",
+        "net_short_read",
+        "net_short_write",
+        "net_reset",
     ];
     assert_eq!(faults.kinds_on(), all);
     assert_eq!(faults.disk.read_error_probability, plan.disk.read_error_probability.max);
@@ -101,6 +113,8 @@ fn highest_answers_switch_every_kind_on_at_its_worst() {
     assert_eq!(faults.clock.drift_ppm, plan.clock.drift_ppm.max);
     assert_eq!(faults.disk.capacity_bytes, 4096);
     assert_eq!((faults.device.media_fault_max, faults.device.queue_depth), (2, 1));
+    assert_eq!(faults.net.drop_probability, plan.net.drop_probability.max);
+    assert!(!faults.net.is_quiet() && faults.net.healed().is_quiet());
 }
 
 #[test]

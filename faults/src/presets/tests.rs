@@ -23,6 +23,7 @@ fn every_preset_reads_reads_back_equal_and_says_what_the_table_says() {
         "slow_disk",
         "media",
         "lying_disk",
+        "net",
     ];
     assert_eq!(names, expected);
 }
@@ -59,6 +60,24 @@ fn presets_have_the_faults_that_their_names_promise() {
         "misdirected_read",
     ];
     assert_eq!(worst("media").kinds_on(), media);
+    let net = [
+        "offset",
+        "drift",
+        "step",
+        "pause",
+        "net_drop",
+        "net_duplicate",
+        "net_reorder",
+        "net_clog",
+        "net_partition",
+        "net_swizzle",
+        "connect_failure",
+        "connect_hang",
+        "net_short_read",
+        "net_short_write",
+        "net_reset",
+    ];
+    assert_eq!(worst("net").kinds_on(), net);
     assert_eq!(worst("slow_disk").disk.sync_latency.min_ns, 300_000_000);
     for name in presets().map(|preset| preset.name).filter(|name| *name != "none") {
         assert!(Plan::preset(name).unwrap().node.crash_count.min > 0, "{name}");

@@ -1,0 +1,189 @@
+//! Listening sockets and how a connection comes to be.
+//!
+//! A request arrives at the other node, which takes it, refuses it, or says nothing: because it is
+//! off or paused, because nobody has that address, because too many connections wait to be
+//! accepted, or because request or answer are lost. Who hears nothing asks again, after a second
+//! and then after twice the time before (RFC 6298), until its patience is over.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::task::Waker;
+
+use super::pipe::Pipe;
+use super::stream::{Conn, End};
+use super::{Moment, Network, Protocol, Step, StreamId, Verdict, errno};
+use crate::stats::FaultKind;
+
+/// Connections that wait to be accepted, at most.
+const BACKLOG_MAX: usize = 128;
+/// How long the first request waits for an answer.
+const FIRST_TRY_NS: u64 = 1_000_000_000;
+
+/// A listening socket.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub node: u16,
+    pub addr: SocketAddr,
+    /// Not accepted, with the time from which on they can be.
+    backlog: VecDeque<(u64, StreamId)>,
+    acceptors: Vec<Waker>,
+}
+
+/// What becomes of an attempt to connect, when its request arrives.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The connection is there; this end knows at this time.
+    Taken(u64, StreamId, SocketAddr),
+    /// It is refused, which is known at this time.
+    Refused(u64),
+    /// Nothing comes back.
+    Silence,
+}
+
+/// An attempt to connect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    /// When it is given up.
+    pub deadline: u64,
+    /// It fails with this code, at this time.
+    pub fails: Option<(u64, i32)>,
+    /// Requests so far.
+    tries: u32,
+    hangs: bool,
+}
+
+impl Network {
+    /// Binds a listening socket.
+    pub(crate) fn listen(&mut self, node: u16, addr: SocketAddr) -> Result<(u32, SocketAddr), i32> {
+        let addr = self.claim(node, addr, Protocol::Stream)?;
+        let listening = Listening { node, addr, backlog: VecDeque::new(), acceptors: Vec::new() };
+        let id = self.listeners.insert(listening) as u32;
+        self.ports.insert((node, Protocol::Stream, addr.port()), id);
+        Ok((id, addr))
+    }
+
+    /// Takes the first connection that is complete.
+    pub(crate) fn accept(
+        &mut self,
+        moment: &Moment<'_>,
+        listener: u32,
+        waker: &Waker,
+    ) -> Step<(StreamId, SocketAddr, SocketAddr)> {
+        let listening = &mut self.listeners[listener as usize];
+        let next = listening.backlog.iter().map(|(ready, _)| *ready).min().unwrap_or(u64::MAX);
+        if next > moment.now {
+            if !listening.acceptors.iter().any(|acceptor| acceptor.will_wake(waker)) {
+                listening.acceptors.push(waker.clone());
+            }
+            return Step::Wait(next);
+        }
+        listening.acceptors.retain(|acceptor| !acceptor.will_wake(waker));
+        let first = listening.backlog.iter().position(|(ready, _)| *ready == next);
+        let taken = first.and_then(|first| listening.backlog.remove(first));
+        let (_, id) = taken.expect("one of them is the first");
+        let ends = &self.conns[id.conn as usize].ends;
+        let (local, peer) = (ends[id.side as usize].addr, ends[1 - id.side as usize].addr);
+        Step::Ready(Ok((id, local, peer)))
+    }
+
+    /// Closes a listening socket; what was not accepted is reset.
+    pub(crate) fn unlisten(&mut self, moment: &mut Moment<'_>, listener: u32, power_lost: bool) {
+        let listening = self.listeners.remove(listener as usize);
+        self.ports.remove(&(listening.node, Protocol::Stream, listening.addr.port()));
+        for (_, id) in listening.backlog {
+            if !power_lost {
+                self.abort(moment, id, errno::ECONNRESET);
+            }
+            self.orphan(moment, id, power_lost);
+        }
+    }
+
+    /// Begins to connect.
+    pub(crate) fn attempt(&mut self, moment: &mut Moment<'_>, link: (u16, u16)) -> Attempt {
+        let patience = moment.draw("net.connect_timeout", self.faults.connect_timeout);
+        let deadline = moment.now.saturating_add(patience.max(1));
+        let mut attempt = Attempt { deadline, fails: None, tries: 0, hangs: false };
+        if self.quiet || link.0 == link.1 {
+            return attempt;
+        }
+        let (fails, hangs) =
+            (self.faults.connect_failure_probability, self.faults.connect_hang_probability);
+        if moment.choices.chance("fault.connect_failure", fails) {
+            let codes = [errno::ECONNREFUSED, errno::EHOSTUNREACH, errno::ECONNRESET];
+            let code = codes[moment.choices.choose("net.connect_code", 3) as usize];
+            let latency = moment.draw("net.latency", self.faults.latency);
+            attempt.fails = Some((moment.now.saturating_add(latency), code));
+            self.happened(FaultKind::ConnectFailure, link, || format!("code {code}"));
+        } else if moment.choices.chance("fault.connect_hang", hangs) {
+            attempt.hangs = true;
+            self.happened(FaultKind::ConnectHang, link, || format!("for {patience} ns"));
+        }
+        attempt
+    }
+
+    /// Sends the next request: when it arrives, if it does, and when the one after it is due.
+    pub(crate) fn request(
+        &mut self,
+        moment: &mut Moment<'_>,
+        link: (u16, u16),
+        attempt: &mut Attempt,
+        verdict: Verdict,
+    ) -> (Option<u64>, u64) {
+        let wait = FIRST_TRY_NS.saturating_mul(1 << attempt.tries.min(32));
+        attempt.tries += 1;
+        let next = moment.now.saturating_add(wait).min(attempt.deadline);
+        if attempt.hangs {
+            return (None, next);
+        }
+        let (arrives, lost) = self.carry(moment, link, verdict);
+        ((!lost && arrives < u64::MAX).then_some(arrives), next)
+    }
+
+    /// A request has arrived at its address.
+    pub(crate) fn answer(
+        &mut self,
+        moment: &mut Moment<'_>,
+        (from, to): (u16, u16),
+        addr: SocketAddr,
+    ) -> Answer {
+        if !self.hosts[to as usize].is_on || self.is_paused(to, moment.now) {
+            return Answer::Silence;
+        }
+        let (back, lost) = self.carry(moment, (to, from), Verdict::Pass);
+        if lost || back == u64::MAX {
+            return Answer::Silence;
+        }
+        let listener = self.listener(to, addr);
+        let Some(listener) = listener else { return Answer::Refused(back) };
+        if self.listeners[listener as usize].backlog.len() >= BACKLOG_MAX {
+            return Answer::Silence;
+        }
+        let Ok(port) = self.free_port(from, Protocol::Stream) else { return Answer::Silence };
+        let here = match addr.ip().is_loopback() {
+            true => SocketAddr::new(addr.ip(), port),
+            false => SocketAddr::new(super::ip_of(from).into(), port),
+        };
+        let pipe = |moment: &mut Moment<'_>, faults: &seedbed_faults::NetFaults| {
+            Pipe::new(moment.draw("net.send_timeout", faults.send_timeout))
+        };
+        let pipes = [pipe(moment, &self.faults), pipe(moment, &self.faults)];
+        let conn = Conn { ends: [End::new(from, here), End::new(to, addr)], pipes };
+        let conn = self.conns.insert(conn) as u32;
+        // The third segment of the handshake makes it complete for the other side.
+        let (complete, _) = self.transit(moment, (from, to), false);
+        let complete = complete.max(back);
+        let listening = &mut self.listeners[listener as usize];
+        listening.backlog.push_back((complete, StreamId { conn, side: 1 }));
+        for acceptor in listening.acceptors.clone() {
+            self.wake(complete, acceptor);
+        }
+        Answer::Taken(back, StreamId { conn, side: 0 }, here)
+    }
+
+    /// Who listens at an address of a node.
+    fn listener(&self, node: u16, addr: SocketAddr) -> Option<u32> {
+        let id = *self.ports.get(&(node, Protocol::Stream, addr.port()))?;
+        let bound = self.listeners[id as usize].addr.ip();
+        (bound.is_unspecified() || bound == addr.ip()).then_some(id)
+    }
+}
