@@ -235,8 +235,8 @@ whether that was exhaustive. A violation is minimal: of what it lists as lost no
 back. It is written as a trace, which replays and shrinks like any other.
 
 JSON: {scenario, plant, omit_sync, weaken_sync, unmatched (sites at which nothing was changed),
-profiles, cases, done, points, images, pruned, unread (of these: alike but for unread bytes), checked,
-spoiled (images with junk), exhaustive,
+profiles, cases, done, points, images, pruned, unread (of these: alike but for unread bytes),
+checked, spoiled (images with junk), exhaustive,
 unexhausted (crash points), failures (runs with a failing call), never_exercised, wall_ms,
 violations: [{case, profile, setting, law, expected, got, ordering, missing,
 failing (its rule), crashes: [{at_op, power, lost: [[what, torn]], kept, junk}], trace}],

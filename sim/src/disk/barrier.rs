@@ -70,8 +70,8 @@ impl Disk {
 
     /// The same for a write through `O_DIRECT` as well. Bytes that are overwritten in place, in a
     /// file without a new length, take a write with FUA and no flush: what else is in the device's
-    /// cache stays there (Linux: `IOMAP_DIO_WRITE_THROUGH` in fs/iomap/direct-io.c). Where there may
-    /// be a hole, which takes a flush, it is taken for the same: that makes less durable.
+    /// cache stays there (Linux: `IOMAP_DIO_WRITE_THROUGH` in fs/iomap/direct-io.c). Where there
+    /// may be a hole, which takes a flush, it is taken for the same: that makes less durable.
     pub fn begin_sync_written_direct(&self, ino: Ino, at: u64, len: u64) -> Barrier {
         let barrier = self.begin_sync_written(ino, at, len);
         let is_fua = match self.inodes.get(ino as usize).map(|inode| &inode.node) {

@@ -1,16 +1,16 @@
 //! What is looked at where a disk has too many images: legal sets near prefixes of the program
 //! order.
 //!
-//! Most known crash bugs need one or two operations out of order (Pillai et al., OSDI 2014), so each
-//! prefix is looked at, and prefixes with a few nodes *flipped*: lost though they are older than the
-//! prefix's end, or kept though they are newer, with what they need and what needs them.
+//! Most known crash bugs need one or two operations out of order (Pillai et al., OSDI 2014), so
+//! each prefix is looked at, and prefixes with a few nodes *flipped*: lost though they are older
+//! than the prefix's end, or kept though they are newer, with what they need and what needs them.
 //!
 //! Of many nodes only *representatives* are flipped: those that the same line of the engine made in
 //! the same way are a class, and what one of them breaks, the others mostly break as well (Gu et
 //! al., OOPSLA 2025). Of each class these are the ones next to the prefix's end on either side, the
-//! first and the last; and prefixes to flip nodes of are taken where the class of the last node says
-//! something new. So the work grows with the nodes times a number that the source has, not with
-//! their cube.
+//! first and the last; and prefixes to flip nodes of are taken where the class of the last node
+//! says something new. So the work grows with the nodes times a number that the source has, not
+//! with their cube.
 
 use seedbed_env::map::{FxHashMap, FxHashSet};
 use xxhash_rust::xxh3::xxh3_128;

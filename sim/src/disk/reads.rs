@@ -2,8 +2,9 @@
 //!
 //! Whoever looks at many crash images may skip one that differs from another only in what nobody
 //! reads, in its recovery and in all that follows from it. Units that are written without being
-//! read count as well: what a power loss may leave of a write depends on whether there were bytes. (For memory instead of files this is what
-//! Jaaru does: Gorjiara, Xu and Demsky, ASPLOS 2021.) Names and lengths count as read always.
+//! read count as well: what a power loss may leave of a write depends on whether there were bytes.
+//! (For memory instead of files this is what Jaaru does: Gorjiara, Xu and Demsky, ASPLOS 2021.)
+//! Names and lengths count as read always.
 
 use seedbed_env::map::FxHashSet;
 

@@ -2,9 +2,9 @@
 //! reads is not looked at again.
 //!
 //! What counts as read is what any recovery, and the work after it, has read in this case so far.
-//! So an image is compared with those only that were looked at, crashes in their recoveries and all,
-//! without anything new being read: whatever follows from them is known to depend on nothing else.
-//! When more is read, all comparisons begin anew.
+//! So an image is compared with those only that were looked at, crashes in their recoveries and
+//! all, without anything new being read: whatever follows from them is known to depend on nothing
+//! else. When more is read, all comparisons begin anew.
 //!
 //! Not all that follows from an image may be known although it was looked at: it may lead back to
 //! one that is still being looked at. Then nothing is compared with it.
@@ -19,8 +19,8 @@ type State = (u128, u64);
 #[derive(Default)]
 pub(super) struct Unread {
     reads: Reads,
-    /// What the reads can tell of images that were looked at since they last grew, with what clients
-    /// had been told; and after how many crashes at least.
+    /// What the reads can tell of images that were looked at since they last grew, with what
+    /// clients had been told; and after how many crashes at least.
     looked_at: FxHashMap<State, usize>,
     /// What is being looked at, outermost first, and the outermost of these that it leads to.
     open: Vec<(State, Option<usize>)>,
