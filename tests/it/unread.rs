@@ -175,6 +175,7 @@ fn pruning_what_nobody_reads_changes_no_verdict() {
         for plant in plants.chain([None]) {
             let what = |unread| Exploration {
                 length_max: if is_store { 1 } else { 2 },
+                work_length_max: u32::from(!is_store),
                 settings: settings.clone(),
                 profiles: vec![Profile::EXT4, Profile::BTRFS],
                 plant: plant.clone(),
