@@ -13,12 +13,13 @@
 //! none. [`File::read_exact_at`] and [`File::write_all_at`] are one call each, because only the
 //! world can say their caller's line for each of their parts.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::path::Path;
+use std::pin::pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use seedbed_env::sync::timeout;
 use seedbed_env::{
     Clock, DirEntry, Entropy, Env, File, Fs, Instant, JoinHandle, OpenOptions, Spawn, WallTime,
 };
@@ -44,15 +45,23 @@ impl<E: Env> Patient<E> {
         Self { env, limit }
     }
 
-    /// Waits for a call, but not for longer than the limit.
+    /// Waits for a call, but not for longer than the limit. One future instead of a race in a
+    /// timeout: each that is nested is one more copy of the call.
     async fn wait_for<T>(&self, call: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        if self.limit == Duration::MAX {
-            return call.await;
-        }
-        timeout(&self.env, self.limit, call).await.unwrap_or_else(|| {
+        let mut call = pin!(call);
+        let mut limit = pin!(self.env.sleep(self.limit));
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = call.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            if self.limit == Duration::MAX {
+                return Poll::Pending;
+            }
+            ready!(limit.as_mut().poll(cx));
             let reason = format!("the disk has not answered for {:?}", self.limit);
-            Err(io::Error::new(io::ErrorKind::TimedOut, reason))
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)))
         })
+        .await
     }
 }
 

@@ -134,11 +134,7 @@ async fn ensure_dir<E: Env>(env: &E, dir: &Path) -> Result<(), Error> {
     match env.create_dir(dir).await {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        // Some worlds refuse before they see that it is there: the listing will tell. If the disk
-        // does not answer, neither will that.
-        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-            Err(at(dir, "create the folder")(error))
-        }
+        // Some worlds refuse before they see that it is there: the listing will tell.
         Err(error) => match env.read_dir(dir).await {
             Ok(_) => Ok(()),
             Err(_) => Err(at(dir, "create the folder")(error)),
