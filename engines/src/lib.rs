@@ -9,4 +9,5 @@
 
 pub mod atomic_commit;
 mod bytes;
+mod patient;
 pub mod record_log;

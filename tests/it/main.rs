@@ -9,6 +9,7 @@ mod fencing;
 mod patterns;
 mod ranges;
 mod real_folder;
+mod stalls;
 mod tidy;
 mod unread;
 mod zoo;

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use seedbed_env::Env;
 use seedbed_env::sync::oneshot;
+use seedbed_env::{Env, Spawn};
 
 use super::batch::Batch;
 use super::error::Error;
@@ -17,6 +17,7 @@ use super::options::Options;
 use super::recovery::{self, Recovery};
 use super::shared::{Control, Pending, Request, Shared, Stopped};
 use super::ticket::{Commit, Ticket};
+use crate::patient::Patient;
 
 /// A consistent view of all entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,7 @@ impl<E: Env> Store<E> {
     pub async fn open(env: E, dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         options.validate()?;
         let dir = dir.as_ref().to_path_buf();
+        let env = Patient::new(env, options.disk_limit());
         let recovered = recovery::recover(&env, &dir, &options).await?;
         let handle = Handle {
             shared: Arc::clone(&recovered.shared),

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seedbed_env::sync::{Either, race, timeout};
-use seedbed_env::{Clock, Env, File, Instant, JoinHandle};
+use seedbed_env::sync::{Either, race};
+use seedbed_env::{Env, File, Instant, JoinHandle};
 
 use super::checkpoint::{self, wal_path};
 use super::error::{Error, at};
@@ -37,8 +37,6 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 struct Background {
     /// What it covers.
     seq: u64,
-    /// After this it counts as stalled.
-    deadline: Instant,
     handle: JoinHandle<io::Result<()>>,
 }
 
@@ -86,28 +84,6 @@ pub(super) struct LogTask<E: Env> {
     commits_since_gc: u64,
 }
 
-/// How long the log task waits for the disk.
-struct Patience<C> {
-    clock: C,
-    limit: Duration,
-    dir: PathBuf,
-}
-
-impl<C: Clock> Patience<C> {
-    /// Does one piece of work, or gives it up when the disk has not answered for too long. What was
-    /// begun may still happen.
-    async fn wait_for(&self, work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-        let ended = timeout(&self.clock, self.limit, work).await;
-        ended.unwrap_or_else(|| Err(at(&self.dir, "go on")(stalled(self.limit))))
-    }
-}
-
-/// The error of a disk that does not answer.
-fn stalled(limit: Duration) -> io::Error {
-    let reason = format!("the disk has not answered for {limit:?}");
-    io::Error::new(io::ErrorKind::TimedOut, reason)
-}
-
 impl<E: Env> Drop for LogTask<E> {
     /// However the task ends, also by a failed assertion or with its runtime: nobody waits for it
     /// any more, and nothing is accepted.
@@ -127,7 +103,7 @@ impl<E: Env> LogTask<E> {
     pub(super) fn new(
         env: E,
         dir: PathBuf,
-        mut options: Options,
+        options: Options,
         recovered: Recovered<E::File>,
     ) -> Self {
         let Recovered { shared, log, kernel, .. } = recovered;
@@ -136,9 +112,6 @@ impl<E: Env> LogTask<E> {
             kernel.seq() == shared.visible().seq || options.planted(Plant::SequenceRestarts),
             "what is recovered is visible"
         );
-        if options.planted(Plant::StallsForEver) {
-            options.stall_limit = Duration::MAX;
-        }
         Self {
             env,
             dir,
@@ -165,31 +138,26 @@ impl<E: Env> LogTask<E> {
     }
 
     async fn serve(&mut self) -> Result<(), Error> {
-        let patience = Patience {
-            clock: self.env.clone(),
-            limit: self.options.stall_limit,
-            dir: self.dir.clone(),
-        };
         loop {
             assert!(self.group.is_empty(), "a group is answered before the next one");
             match self.next_work().await {
                 Work::Group => {
                     self.wait_for_company().await;
-                    patience.wait_for(self.commit_group()).await?;
+                    self.commit_group().await?;
                 }
                 Work::Synced(result) => self.background_done(result)?,
                 Work::SyncDue => self.start_background(),
                 Work::Abandoned => return self.flush().await,
                 Work::Control(Control::Flush(reply)) => {
-                    let result = patience.wait_for(self.flush()).await;
+                    let result = self.flush().await;
                     self.answer(reply, result)?;
                 }
                 Work::Control(Control::Checkpoint(reply)) => {
-                    let result = patience.wait_for(self.checkpoint()).await;
+                    let result = self.checkpoint().await;
                     self.answer(reply, result)?;
                 }
                 Work::Control(Control::Close(reply)) => {
-                    let result = patience.wait_for(self.flush()).await;
+                    let result = self.flush().await;
                     return self.answer(reply, result);
                 }
             }
@@ -221,18 +189,13 @@ impl<E: Env> LogTask<E> {
                     joined.unwrap_or_else(|stopped| Err(io::Error::other(stopped))),
                 );
             }
-            let due = match &self.background {
-                Some(sync) => Some(sync.deadline),
-                None => self.sync_due,
-            };
+            // One background sync at a time: the next one waits for the one that runs.
+            let due = self.sync_due.filter(|_| self.background.is_none());
             let now = due.map(|_| self.env.now());
             if let (Some(due), Some(now)) = (due, now)
                 && now >= due
             {
-                return match &self.background {
-                    Some(_) => Work::Synced(Err(stalled(self.options.stall_limit))),
-                    None => Work::SyncDue,
-                };
+                return Work::SyncDue;
             }
             match self.front() {
                 Front::Commits => return Work::Group,
@@ -329,8 +292,7 @@ impl<E: Env> LogTask<E> {
         if full || self.options.planted(Plant::EagerCheckpoints) {
             self.checkpoint().await?;
         }
-        self.collect_garbage().await;
-        Ok(())
+        self.collect_garbage().await
     }
 
     /// Gives later commits the mode's time to join the group.
@@ -483,8 +445,7 @@ impl<E: Env> LogTask<E> {
         }
         let file = Arc::clone(self.log.file());
         let handle = self.env.spawn(async move { file.sync_data().await });
-        let deadline = self.env.now() + self.options.stall_limit;
-        self.background = Some(Background { seq: self.kernel.seq(), deadline, handle });
+        self.background = Some(Background { seq: self.kernel.seq(), handle });
     }
 
     fn background_done(&mut self, result: io::Result<()>) -> Result<(), Error> {
@@ -549,11 +510,12 @@ impl<E: Env> LogTask<E> {
     }
 
     /// Removes old logs, now and then. A failure only means that it is tried again later: the
-    /// snapshot does not name them any more.
-    async fn collect_garbage(&mut self) {
+    /// snapshot does not name them any more. But clients do not wait again and again for a disk
+    /// that does not answer.
+    async fn collect_garbage(&mut self) -> Result<(), Error> {
         let due = self.commits_since_gc >= self.options.gc_every_commits;
         if !due || self.options.planted(Plant::LeftoversKept) {
-            return;
+            return Ok(());
         }
         self.commits_since_gc = 0;
         for path in std::mem::take(&mut self.old_logs) {
@@ -565,12 +527,16 @@ impl<E: Env> LogTask<E> {
             match removed {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    return Err(at(&path, "remove")(error));
+                }
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "an old log stays for now");
                     self.old_logs.push(path);
                 }
             }
         }
+        Ok(())
     }
 
     /// Stops for good: the group in progress is in doubt, everything behind it is not done.

@@ -68,10 +68,23 @@ pub struct Options {
     /// The most bytes of batches that wait; more are [`Error::Busy`], except that one batch can
     /// always wait. Default: 256 MiB.
     pub queue_bytes_max: usize,
-    /// The longest that one piece of work may wait for the disk: a group of commits, a flush, a
-    /// checkpoint, a sync in the background. Then the store stops, as after an error, and answers
-    /// everybody: a disk that hangs does not hang its users. Opening is not limited: dropping its
-    /// future ends it. Default: 60 s; `Duration::MAX` waits for ever.
+    /// The longest that one call of the disk may take, in opening too. After that it counts as
+    /// failed: the store stops, as after an error, and answers everybody, or does not open. A disk
+    /// that hangs does not hang its users, and one that is slow but answers does not stop the
+    /// store, however long a piece of work takes in all. Time in which the process itself stands
+    /// still counts, but a call that has ended meanwhile has succeeded. Default: 60 s;
+    /// `Duration::MAX` waits for ever.
+    ///
+    /// **Only a call that waits can be given up, not one that blocks its thread.** With `OsEnv`
+    /// these are the syncs; reads, writes, opens, renames and removals run on the task's own
+    /// thread and take as long as the operating system lets them.
+    ///
+    /// **A call that was given up may still be carried out, at any later time.** A sync that ends
+    /// late harms nothing, since opening writes once more what is not known to be durable; with
+    /// `OsEnv` it keeps one of tokio's blocking threads until then, and a runtime that is dropped
+    /// waits for that thread. In a world that gives up other calls, a late write or rename could
+    /// meet the files of a store that was opened anew: open again only when what was given up has
+    /// ended.
     pub stall_limit: Duration,
     /// The deliberate bug to have, if any.
     #[cfg(feature = "plants")]
@@ -114,6 +127,17 @@ impl Options {
             Some(name) => Err(Error::Invalid { reason: format!("{name} must be more than 0") }),
             None => Ok(()),
         }
+    }
+
+    /// What a call of the disk may take.
+    pub(super) fn disk_limit(&self) -> Duration {
+        if self.planted(Plant::StallsForEver) {
+            return Duration::MAX;
+        }
+        if self.planted(Plant::Impatient) {
+            return Duration::from_millis(100);
+        }
+        self.stall_limit
     }
 
     /// Whether `plant` is switched on.

@@ -61,6 +61,8 @@ plants! {
     bug StallsForEver, "stalls_for_ever",
         "The store waits for a disk that hangs for as long as it hangs, and its clients with it.",
         met: "gray failures (Huang et al., HotOS 2017)";
+    bug Impatient, "impatient",
+        "A call of the disk that takes longer than a tenth of a second counts as failed.";
     bug FailedCommitStays, "failed_commit_stays",
         "A commit whose sync failed is reported as not done although its record is in the log.",
         met: "several stores (Rebello et al., ATC 2020)";

@@ -7,5 +7,6 @@ mod merkle;
 #[cfg(feature = "plants")]
 mod plants;
 mod record_log;
+mod stalls;
 mod store;
 mod support;

@@ -23,6 +23,8 @@ pub(crate) struct Gauge {
     pub(crate) fail_syncs: Mutex<Option<io::ErrorKind>>,
     /// Fails every rename.
     pub(crate) fail_renames: Mutex<Option<io::ErrorKind>>,
+    /// How long every sync takes.
+    pub(crate) sync_time: Mutex<Duration>,
     /// Writes at most 7 bytes at once.
     pub(crate) short: AtomicBool,
     /// Fails every call that changes something once this many have passed (0: never).
@@ -40,6 +42,15 @@ impl Gauge {
             true => Err(io::ErrorKind::Other.into()),
             false => Ok(()),
         }
+    }
+
+    async fn sync(&self) -> io::Result<()> {
+        self.syncs.fetch_add(1, SeqCst);
+        let time = *self.sync_time.lock().unwrap();
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
+        self.change(Some(&self.fail_syncs))
     }
 
     pub(crate) fn syncs(&self) -> u64 {
@@ -76,14 +87,12 @@ impl File for WatchedFile {
     }
 
     async fn sync_data(&self) -> io::Result<()> {
-        self.1.syncs.fetch_add(1, SeqCst);
-        self.1.change(Some(&self.1.fail_syncs))?;
+        self.1.sync().await?;
         self.0.sync_data().await
     }
 
     async fn sync_all(&self) -> io::Result<()> {
-        self.1.syncs.fetch_add(1, SeqCst);
-        self.1.change(Some(&self.1.fail_syncs))?;
+        self.1.sync().await?;
         self.0.sync_all().await
     }
 
@@ -159,8 +168,7 @@ impl Fs for World {
     }
 
     async fn sync_dir<P: AsRef<Path> + Send>(&self, path: P) -> io::Result<()> {
-        self.gauge.syncs.fetch_add(1, SeqCst);
-        self.gauge.change(Some(&self.gauge.fail_syncs))?;
+        self.gauge.sync().await?;
         self.os.sync_dir(path).await
     }
 }
@@ -205,6 +213,12 @@ pub(crate) fn world() -> (tempfile::TempDir, World) {
 /// Runs a test's future on a runtime of its own.
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// [`run`], where all that waits is asleep without taking time.
+pub(crate) fn run_asleep<T>(future: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().unwrap().block_on(future)
 }
 
 /// Opens the store in "store".

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use seedbed::explore::{Boot, Goal, Setting};
+use seedbed::faults::Faults;
 use seedbed::seam::{Clock, Env, OsEnv};
 use seedbed::{CrashKind, Failure, FaultKind, NodeId, Sim, SimEnv, Stats, Stop, Violation};
 use seedbed_engines::atomic_commit::{Durability, Error, Options, Plant, Store, Ticket};
 
-use super::answers::Answers;
+use super::answers::{Allowance, Answers, CALLS_AT_A_TIME, Delays, STALLS};
 use super::oracle::{LifeEnded, Oracle};
 use super::workload::{CLIENTS, Op, Write};
 use super::{DETECTED, OPENS, WORKS};
@@ -18,7 +19,7 @@ use super::{DETECTED, OPENS, WORKS};
 const DIR: &str = "store";
 /// How often a boot tries to open before the driver heals the disk.
 const OPEN_TRIES: usize = 3;
-/// What the store waits for a disk, besides what this world's takes in good times.
+/// What the store waits for a call of the disk, besides what this world's takes in good times.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
 /// Boots after which a run must be over: more than any plan's crashes and their repairs.
 const BOOTS_MAX: u64 = 10_000;
@@ -31,12 +32,8 @@ pub(super) struct Bench {
     answers: Answers,
     /// The store of this boot stopped after a failure.
     poisoned: bool,
-    /// Injected failures of disk operations up to the last boot's end.
-    failures_before: u64,
-    /// Pauses of the node, and stalls of its disk, up to then.
-    delays_before: u64,
-    /// Stalls of the disk up to then: what can make a store give up without a failure.
-    stalls_before: u64,
+    /// What had happened up to the last boot's end.
+    before: Stats,
     /// Bits and bytes that had rotted up to then.
     bits_before: u64,
     /// Misread pages up to then.
@@ -45,18 +42,57 @@ pub(super) struct Bench {
     evicted_before: u64,
 }
 
-/// How often the disk failed so far: what can make a store stop, or not open.
-fn disk_failures(sim: &Sim) -> u64 {
-    sim.stats().faults_of(&FaultKind::FAILURES)
+/// How often faults of these kinds happened in this boot.
+fn since(sim: &Sim, before: &Stats, kinds: &[FaultKind]) -> u64 {
+    sim.stats().faults_of(kinds) - before.faults_of(kinds)
 }
 
-fn stalls(stats: &Stats) -> u64 {
-    stats.faults_of(&[FaultKind::Stall, FaultKind::SlowSync])
+/// Whether the disk gave the store of the last boot a reason to stop, or not to open: a call that
+/// failed, or delays that can add up to the limit of one.
+fn is_provoked(sim: &Sim, memory: &Memory) -> bool {
+    let failed = since(sim, &memory.bench.before, &FaultKind::FAILURES) > 0;
+    let (limit_ns, _) = clock_bounds(sim, memory.options.stall_limit);
+    failed || delay_ns_max(sim, &memory.bench.before) >= limit_ns
 }
 
-/// Whether the disk gave the store of the last boot a reason to stop.
-fn is_provoked(sim: &Sim, bench: &Bench) -> bool {
-    disk_failures(sim) > bench.failures_before || stalls(&sim.stats()) > bench.stalls_before
+/// The longest that one call of the engine can have been delayed in this boot without a failure:
+/// by its own stall, and by that of the one call that may be under way beside it.
+///
+/// Where a read or write was cut short, what is one call of the engine was several of the disk, and
+/// the node may have stood still between them. (A pause alone delays no call: what has ended
+/// meanwhile is there when the node goes on.)
+fn delay_ns_max(sim: &Sim, before: &Stats) -> u64 {
+    let faults = sim.faults();
+    let stalls = since(sim, before, &STALLS);
+    let cuts = since(sim, before, &[FaultKind::ShortRead, FaultKind::ShortWrite]);
+    let pauses = if cuts > 0 { since(sim, before, &[FaultKind::Pause]) } else { 0 };
+    let in_a_row = stalls.min((1 + cuts) * CALLS_AT_A_TIME);
+    let stalled = stall_ns_max(&faults).saturating_mul(in_a_row);
+    stalled.saturating_add(pause_ns_max(&faults).saturating_mul(pauses))
+}
+
+/// The longest that one call of the disk stalls by itself.
+fn stall_ns_max(faults: &Faults) -> u64 {
+    let device = &faults.device;
+    let chances = [device.stall_probability, device.slow_sync_probability];
+    let stalls = chances.iter().any(|chance| !chance.is_never());
+    let own = if stalls { device.stall.max_ns } else { 0 };
+    let rules = faults.rules.iter().filter_map(|rule| rule.stall);
+    own.saturating_add(rules.map(|range| range.max_ns).max().unwrap_or(0))
+}
+
+/// The longest that a node stands still.
+fn pause_ns_max(faults: &Faults) -> u64 {
+    let clock = &faults.clock;
+    if clock.pause_probability.is_never() { 0 } else { clock.pause.max_ns }
+}
+
+/// The least and the most that `time` on a node's clock can be in this world, in nanoseconds.
+fn clock_bounds(sim: &Sim, time: Duration) -> (u64, u64) {
+    let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let off = (u128::from(ns) * u128::from(sim.faults().clock.drift_ppm)).div_ceil(1_000_000);
+    let off = u64::try_from(off).unwrap_or(u64::MAX);
+    (ns.saturating_sub(off), ns.saturating_add(off))
 }
 
 /// What an explorer clones: the clients, and how their store is set up.
@@ -120,7 +156,7 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
             Ok(LifeEnd::Poisoned) => {
                 memory.bench.note_losses(&sim.stats());
                 let damaged = memory.bench.oracle.is_damaged();
-                if !is_provoked(sim, &memory.bench) && !damaged {
+                if !is_provoked(sim, &memory) && !damaged {
                     return Err(unprovoked("it stopped").into());
                 }
                 restart(sim, node, &mut memory.bench);
@@ -131,10 +167,8 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
                 }
                 memory.bench.note_losses(&sim.stats());
                 let damaged = memory.bench.oracle.is_damaged();
-                if disk_failures(sim) == memory.bench.failures_before
-                    && matches!(error, Error::Io { .. })
-                    && !damaged
-                {
+                let expected = is_provoked(sim, &memory) || damaged;
+                if matches!(error, Error::Io { .. }) && !expected {
                     return Err(unprovoked(&error.to_string()).into());
                 }
                 if judge_open_error(&error, damaged, healed)? {
@@ -153,13 +187,22 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
 pub(super) fn begin(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Memory {
     let options = draw_options(sim, plant);
     let oracle = Oracle::new(options.durability, flush_ns_max(sim));
+    let answers = Answers::new(allowance(sim, &options));
+    Memory { bench: Bench { answers, ..bench(ops, oracle) }, options }
+}
+
+/// What a request may take in this world.
+fn allowance(sim: &Sim, options: &Options) -> Allowance {
     let own = match options.durability {
         Durability::Group { max_delay, .. } => max_delay,
         Durability::WriteBehind { interval } => interval,
         _ => Duration::ZERO,
     };
-    let answers = Answers::new(options.stall_limit + own);
-    Memory { bench: Bench { answers, ..bench(ops, oracle) }, options }
+    let (_, own_ns) = clock_bounds(sim, own);
+    let (_, limit_ns) = clock_bounds(sim, options.stall_limit);
+    let faults = sim.faults();
+    let (stall_ns, pause_ns) = (stall_ns_max(&faults), pause_ns_max(&faults));
+    Allowance { limit_ns, stall_ns, pause_ns, piece_ns: flush_ns_max(sim).saturating_add(own_ns) }
 }
 
 /// One boot. The outer error is a broken law.
@@ -190,10 +233,10 @@ pub(super) fn explored_boot(
     memory: &mut Memory,
     goal: Goal,
 ) -> Result<Boot, Failure> {
-    let failures_before = disk_failures(sim);
-    memory.bench.failures_before = failures_before;
+    memory.bench.before = sim.stats();
     let end = boot(sim, node, memory, goal)?;
-    let provoked = disk_failures(sim) > failures_before;
+    // Explored worlds have no delays.
+    let provoked = since(sim, &memory.bench.before, &FaultKind::FAILURES) > 0;
     match end {
         Ok(LifeEnd::Done) => Ok(Boot::Done),
         Ok(LifeEnd::NotOpened(error)) if refuses(&error) && sim.has_unstable_junk() => {
@@ -261,13 +304,10 @@ fn restart(sim: &mut Sim, node: NodeId, bench: &mut Bench) {
 
 fn after_crash(sim: &Sim, kind: CrashKind, bench: &mut Bench) {
     let stats = sim.stats();
-    let failures = disk_failures(sim);
-    let delays = stats.faults_of(&FaultKind::DELAYS);
-    let disk_failed = failures > bench.failures_before || delays > bench.delays_before;
-    bench.failures_before = failures;
-    bench.delays_before = delays;
-    bench.stalls_before = stalls(&stats);
-    if let Some(violation) = bench.answers.ended(sim.now_ns()) {
+    let disk_failed = since(sim, &bench.before, &FaultKind::FAILURES) > 0
+        || since(sim, &bench.before, &FaultKind::DELAYS) > 0;
+    bench.before = stats;
+    if let Some(violation) = bench.answers.ended(sim.now_ns(), Delays::of(&stats)) {
         bench.oracle.violation.get_or_insert(violation);
     }
     // What went wrong during a boot may show only now: what its recovery was told does not count.
@@ -497,13 +537,18 @@ impl<E: Witness> Client<E> {
 
     /// Waits for an answer of the store, and notes for how long.
     async fn answer<T>(&self, request: impl Future<Output = T>) -> T {
-        let question = lock(&self.bench).answers.asked(self.env.ns());
+        let question = lock(&self.bench).answers.asked(self.env.ns(), self.delays());
         let answer = request.await;
-        let late = lock(&self.bench).answers.answered(question, self.env.ns());
+        let late = lock(&self.bench).answers.answered(question, self.env.ns(), self.delays());
         if let Some(violation) = late {
             lock(&self.bench).oracle.violation.get_or_insert(violation);
         }
         answer
+    }
+
+    /// What has kept the store waiting so far, if that is known.
+    fn delays(&self) -> Delays {
+        self.env.faults_so_far().as_ref().map(Delays::of).unwrap_or_default()
     }
 
     async fn perform(&mut self, op: Op) {

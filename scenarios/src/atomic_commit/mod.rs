@@ -91,14 +91,15 @@ pub async fn run_on_real_folder(
 
 pub(crate) const WORKS: Law = Law {
     name: "works while the disk does",
-    statement: "as long as no disk operation fails, the store opens, takes commits and does not \
-                stop",
+    statement: "as long as no disk operation fails, and none can take longer than the stall limit, \
+                the store opens, takes commits and does not stop",
 };
 
 pub(crate) const ANSWERED: Law = Law {
     name: "answered in time",
-    statement: "every request is answered, done or not, also when the disk hangs: in twice the \
-                stall limit for each request before it, for its own work and for the store's",
+    statement: "every request is answered, done or not, also when the disk hangs: in two stall \
+                limits (a call that hangs, and one beside it), as long as the disk stalled and the \
+                node stood still since, and the ordinary time of the work before it",
 };
 
 const LAWS: &[Law] = &[

@@ -23,7 +23,7 @@ fn info(plant: Plant) -> PlantInfo {
     let bug = PlantInfo::bug(plant.name(), plant.about()).met(plant.met());
     let bug = bug.breaks(breaks).shows_on(severity);
     match plant {
-        Plant::SlowSyncCounts | Plant::StallsForEver => bug.under("slow_disk"),
+        Plant::SlowSyncCounts | Plant::StallsForEver | Plant::Impatient => bug.under("slow_disk"),
         Plant::ChecksumWithoutNumber => bug.under("bit_rot"),
         Plant::LostPageSkipped => bug.under("media"),
         _ => bug,
@@ -57,7 +57,7 @@ fn needs(bug: Plant) -> (&'static [&'static str], Profile) {
         Plant::AckBeforeVisible => &[READS.name],
         Plant::BackgroundSyncMissing => &[seedbed::LAW_LIVE.name],
         Plant::StallsForEver => &[ANSWERED.name],
-        Plant::StopsByItself => &[WORKS.name],
+        Plant::StopsByItself | Plant::Impatient => &[WORKS.name],
         Plant::TailAlwaysTorn => &[DETECTED.name],
         Plant::StaleRootOnDelete => &[ROOT.name, OPENS.name],
         Plant::RecoveryNotSynced => &[IDEMPOTENT.name, DURABLE.name],
