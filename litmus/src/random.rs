@@ -375,7 +375,7 @@ impl Generator {
         let to = self.pick(&targets).to_owned();
         self.dirs.remove(&from);
         self.dirs.insert(to.clone());
-        let moved = |(name, file): (String, usize)| match &name[..1] == from {
+        let moved = |(name, file): (String, usize)| match name[..1] == from {
             true => (format!("{to}{}", &name[1..]), file),
             false => (name, file),
         };

@@ -25,6 +25,9 @@ const NEAR: usize = 2;
 /// Prefixes of which nodes are flipped, for each class of their last node.
 const ENDS: usize = 4;
 
+/// What a node was made by: the operation, and the line of the engine.
+type Origin<'a> = (NodeOp, Option<(&'a str, u32)>);
+
 /// The classes of a disk's nodes.
 struct Classes {
     /// Of each node.
@@ -35,7 +38,7 @@ struct Classes {
 
 impl Classes {
     fn new(pending: &Pending<'_>) -> Self {
-        let mut known: FxHashMap<(NodeOp, Option<(&str, u32)>), usize> = FxHashMap::default();
+        let mut known: FxHashMap<Origin<'_>, usize> = FxHashMap::default();
         let (mut class, mut members) = (Vec::new(), Vec::<Vec<usize>>::new());
         for (node, persist) in pending.nodes().iter().enumerate() {
             let line = persist.site.map(|site| (site.file(), site.line()));
