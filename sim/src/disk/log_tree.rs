@@ -37,7 +37,9 @@ impl Disk {
             self.inodes[dir as usize].logged |= dir != super::ROOT;
         }
         // A new one that the log has as well comes with its name.
-        let is_new_logged = ino.is_some_and(|ino| self.inodes[ino as usize].logged);
+        let is_new_logged =
+            ino.is_some_and(|ino| self.inodes[ino as usize].logged && !self.is_dir(ino));
+        let old = self.dir_mut(dir).get(name);
         let replaced = self.dir_mut(dir).get(name).filter(|&old| {
             is_free && ino.is_some() && !is_new_logged && self.inodes[old as usize].logged
         });
@@ -48,11 +50,15 @@ impl Disk {
             let unsettled = self.dir_mut(dir).unsettle_moved(name, first);
             self.link(unsettled);
         } else {
+            let op = version.op;
             if !is_new_logged {
                 let unsettled = self.dir_mut(dir).unsettle(name, &version);
                 self.link(unsettled);
             }
             self.dir_mut(dir).push(name, version);
+            if let Some(old) = old.filter(|&old| self.is_dir(old)) {
+                self.bring_back(old, op - 1);
+            }
         }
         if let Some(old) = replaced {
             // The log holds that the old one is gone, and not yet what took its place.
@@ -61,6 +67,19 @@ impl Disk {
         if is_free && let Some(ino) = ino {
             self.log_len(ino);
         }
+    }
+
+    /// A directory is gone by operation `op`, and the log had it: with that, what the log held of
+    /// it may go as well, and leave it where the last commit has it.
+    fn bring_back(&mut self, ino: Ino, op: u64) {
+        let last = self.next_seq();
+        let mut times = 0;
+        for (_, inode) in &mut self.inodes {
+            if let Node::Dir(dir) = &mut inode.node {
+                times += dir.bring_back(ino, (op, last), self.site);
+            }
+        }
+        (0..times).for_each(|_| self.link(Some(ino)));
     }
 
     /// A sync of a file without a name, whose names may still come back. The log may hold that it

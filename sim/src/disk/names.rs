@@ -49,15 +49,20 @@ impl NameVersion {
     /// What a log may hold of a name just before the operation that made version `by`, which leaves
     /// three numbers for that: see [`Disk::version`].
     fn before(ino: Option<Ino>, by: &Self) -> Self {
+        Self { ino, ..Self::free(by.op - 1, by.site) }
+    }
+
+    /// That a name is gone, as a log may hold it.
+    fn free(op: u64, site: Site) -> Self {
         Self {
-            op: by.op - 1,
-            ino,
+            op,
+            ino: None,
             pair: None,
             needs_pair: false,
             creates: false,
             replaces: false,
             free: true,
-            site: by.site,
+            site,
         }
     }
 }
@@ -162,6 +167,22 @@ impl DirData {
         entry.versions.push(commit);
         entry.versions.push(NameVersion { op: op + 1, ..NameVersion::before(None, &by) });
         Some(committed)
+    }
+
+    /// Where the last commit has a directory that a log had moved away, it may be again from one
+    /// operation to another, as one with what else the first of them is. Returns in how many
+    /// places.
+    pub(super) fn bring_back(&mut self, ino: Ino, (from, to): (u64, u64), site: Site) -> usize {
+        let mut places = 0;
+        let settled = |entry: &&mut Name| entry.committed == Some(ino) && entry.versions.is_empty();
+        for entry in self.names.values_mut().filter(settled) {
+            let there =
+                NameVersion { ino: Some(ino), needs_pair: true, ..NameVersion::free(from, site) };
+            entry.versions.extend([there, NameVersion::free(to, site)]);
+            self.pending += 1;
+            places += 1;
+        }
+        places
     }
 
     /// The inode that a name stood for is elsewhere, and a log holds where: it does not hold any

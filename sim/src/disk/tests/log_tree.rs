@@ -100,3 +100,21 @@ fn a_synced_file_replaces_a_name_in_the_log_as_one() {
     let seen = shapes(&disk, &["a/now"]);
     assert_eq!(seen, set(&["11", "12"]), "the old one or the new one");
 }
+
+#[test]
+fn a_renamed_directory_that_is_replaced_may_be_back_where_the_last_commit_has_it() {
+    let mut disk = base_with_dirs(Profile::BTRFS);
+    disk.rename("b", "c").expect("rename");
+    sync_dir(&mut disk, "c");
+    let dirs = |disk: &crate::disk::Disk| {
+        ["a", "b", "c"].map(|path| disk.read_dir(path).ok().map(|names| names.len()))
+    };
+    let seen = super::images(&disk, dirs);
+    assert_eq!(seen, [[Some(1), None, Some(0)]].into(), "it is synced");
+    disk.rename("a", "c").expect("rename");
+    let seen = super::images(&disk, dirs);
+    assert!(seen.contains(&[Some(1), Some(0), None]), "{seen:?}");
+    assert!(!seen.contains(&[Some(1), Some(0), Some(0)]), "it is in one place: {seen:?}");
+    disk.commit();
+    assert_eq!(super::images(&disk, dirs), [[None, None, Some(1)]].into());
+}
