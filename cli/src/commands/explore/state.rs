@@ -28,7 +28,7 @@ pub(super) struct Saved {
 /// The format of state files.
 const VERSION: u32 = 5;
 /// Larger state files are something else.
-const STATE_BYTES_MAX: u64 = 1 << 20;
+const STATE_BYTES_MAX: u64 = 1 << 26;
 
 /// A hash of this program: what was explored with another build of the engine says nothing about
 /// this one. Where the program cannot be read, a word that no hash is.
