@@ -162,7 +162,8 @@ impl SimFile {
     /// What follows from this call may depend on these bytes.
     #[inline]
     pub(crate) fn note_read(&self, world: &mut World, at: u64, len: u64) {
-        let node = &mut world.nodes[self.env.node as usize];
+        // A handle of another world may be of a node that this one never had.
+        let Some(node) = world.nodes.get_mut(self.env.node as usize) else { return };
         if let Some(reads) = &mut node.reads
             && self.env.life == node.life
         {

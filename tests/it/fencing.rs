@@ -132,3 +132,29 @@ fn a_world_outside_its_simulation_is_refused_with_a_sentence() {
     let message = panic.downcast_ref::<String>().cloned().unwrap_or_default();
     assert!(message.contains("outside its simulation"), "{message}");
 }
+
+#[test]
+fn a_handle_of_a_node_that_another_world_never_had_is_refused_there() {
+    let mut sim = Sim::new(1);
+    let node = (0..3).map(|_| sim.add_node("node")).last().expect("three nodes");
+    let env = sim.boot(node);
+    let file = sim.run(env, async move { env.open("a", RWC).await.expect("open") });
+    let file = file.expect("no stop");
+    drop(sim);
+    // A thread that never had a world with as many nodes.
+    let refused = std::thread::scope(|scope| {
+        let other = scope.spawn(move || {
+            let mut sim = Sim::new(1);
+            let node = sim.add_node("alone");
+            let env = sim.boot(node);
+            let calls = sim.run(env, async move {
+                let read = file.read_at(&mut [0], 0).await.is_err();
+                let written = file.write_at(b"x", 0).await.is_err();
+                [read, written, file.set_len(1).await.is_err()]
+            });
+            calls.expect("no stop")
+        });
+        other.join().expect("no panic")
+    });
+    assert_eq!(refused, [true; 3]);
+}

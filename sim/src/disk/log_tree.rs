@@ -40,7 +40,7 @@ impl Disk {
         let is_new_logged =
             ino.is_some_and(|ino| self.inodes[ino as usize].logged && !self.is_dir(ino));
         let old = self.dir_mut(dir).get(name);
-        let replaced = self.dir_mut(dir).get(name).filter(|&old| {
+        let replaced = old.filter(|&old| {
             is_free && ino.is_some() && !is_new_logged && self.inodes[old as usize].logged
         });
         if version.ino.is_none() && version.pair.is_some() {

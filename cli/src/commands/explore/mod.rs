@@ -36,7 +36,7 @@ pub(crate) fn explore(cx: &mut Context<'_>, args: &ExploreArgs) -> Result<Exit, 
             let cases = case_count(scenario, &what).unwrap_or(0);
             Saved::load(path, scenario.name(), &what, cases)?
         }
-        None => Saved::new(scenario.name(), &what),
+        None => Saved::default(),
     };
     let first_case = saved.done;
     let (mut explored, wall) = run(cx, scenario, &what, &mut saved, args)?;

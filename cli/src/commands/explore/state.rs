@@ -10,7 +10,7 @@ use super::bound;
 use crate::exit::Failure;
 
 /// What a state file holds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Saved {
     /// Of this format.
     version: u32,
@@ -38,7 +38,7 @@ fn own_hash() -> String {
 }
 
 impl Saved {
-    pub(super) fn new(scenario: &str, what: &Exploration) -> Self {
+    fn new(scenario: &str, what: &Exploration) -> Self {
         let Exploration { settings, plant, rules, bounds, unread, .. } = what;
         let what = format!(
             "{} {} {scenario}; {}; settings {settings:?}; plant {plant:?}; rules {rules:?}; \
