@@ -6,8 +6,10 @@
 //!
 //! * [`record_log`]: the checksummed append log that every engine shares.
 //! * [`atomic_commit`]: a key-value state with atomic, durable commits and a Merkle root.
+//! * [`sink`]: a database sink with two-phase commit.
 
 pub mod atomic_commit;
 mod bytes;
 mod patient;
 pub mod record_log;
+pub mod sink;
