@@ -11,5 +11,8 @@
 pub mod atomic_commit;
 mod bytes;
 mod patient;
+mod plants;
 pub mod record_log;
 pub mod sink;
+
+pub use plants::UnknownPlant;

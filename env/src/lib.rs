@@ -23,6 +23,7 @@ pub mod map;
 mod net;
 #[cfg(feature = "os")]
 mod os;
+pub mod probe;
 mod spawn;
 pub mod sync;
 

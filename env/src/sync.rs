@@ -1,6 +1,6 @@
 //! Synchronisation between tasks, the same in both worlds.
 //!
-//! [`Mutex`], [`Notify`], [`oneshot`] and [`mpsc`] are tokio's: they need no runtime, are fair
+//! [`Mutex`], [`Notify`], [`Semaphore`] and the channels are tokio's: they need no runtime, are fair
 //! (first come, first served) and draw no randomness. In simulation, who comes first, and which
 //! of several woken tasks runs first, is the world's decision.
 
@@ -9,7 +9,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-pub use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, oneshot, watch};
+pub use tokio::sync::{
+    Mutex, MutexGuard, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch,
+};
 
 use crate::Clock;
 

@@ -104,6 +104,11 @@ impl<E: Env> Store<E> {
         Ok(self.handle.shared.visible().entries.get(key).cloned())
     }
 
+    /// Looks at all entries at one moment. Commits wait meanwhile, so `look` must not.
+    pub fn view<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {
+        look(&self.handle.shared.visible().entries)
+    }
+
     /// All entries at one moment, with their sequence number and root. O(state).
     pub fn scan(&self) -> Snapshot {
         let visible = self.handle.shared.visible();

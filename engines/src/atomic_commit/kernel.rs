@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::format::{self, Op};
 use super::merkle::{Hash, Tree, state_root};
 
-/// The entries of a state.
-pub(super) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+/// The state of a store: values by key.
+pub type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Sequence number and root, commit by commit.
 #[derive(Clone, Debug)]

@@ -5,46 +5,7 @@
 //!
 //! [`Options::planted`]: super::Options
 
-use std::fmt;
-use std::str::FromStr;
-
-macro_rules! plants {
-    ($($kind:ident $variant:ident, $name:literal, $about:literal $(, met: $met:literal)?;)*) => {
-        /// A deliberate deviation of the engine.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[non_exhaustive]
-        pub enum Plant {
-            $(#[doc = $about] $(#[doc = concat!("\n\nMet in ", $met, ".")])? $variant,)*
-        }
-
-        impl Plant {
-            /// All plants, the bugs first.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The name that selects it, in snake case.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// One sentence on what it does.
-            pub const fn about(self) -> &'static str {
-                match self { $(Self::$variant => $about,)* }
-            }
-
-            /// Where the field met this bug, or one of its kind; empty if nowhere that we know.
-            pub const fn met(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($met)?),)* }
-            }
-
-            /// Whether it breaks no law: a testbed must stay silent.
-            pub const fn benign(self) -> bool {
-                match self { $(Self::$variant => plants!(@benign $kind),)* }
-            }
-        }
-    };
-    (@benign bug) => { false };
-    (@benign benign) => { true };
-}
+use crate::plants::plants;
 
 plants! {
     bug AckBeforeSync, "ack_before_sync",
@@ -150,27 +111,4 @@ plants! {
         "Old logs are removed by recovery only.";
     benign UnsyncedHint, "unsynced_hint",
         "A checksummed hint file is written without sync, and ignored where it is not valid.";
-}
-
-impl fmt::Display for Plant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// No plant has this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no plant is called {name:?}; Plant::ALL lists them")]
-pub struct UnknownPlant {
-    /// The name.
-    pub name: String,
-}
-
-impl FromStr for Plant {
-    type Err = UnknownPlant;
-
-    fn from_str(name: &str) -> Result<Self, UnknownPlant> {
-        let found = Self::ALL.iter().copied().find(|plant| plant.name() == name);
-        found.ok_or_else(|| UnknownPlant { name: name.to_owned() })
-    }
 }

@@ -347,6 +347,23 @@ impl Rows {
         Ok(4 + len)
     }
 
+    /// How long a row of these values is, in bytes as encoded.
+    pub(super) fn len_of(values: &[Value<'_>]) -> usize {
+        4 + values.iter().map(Value::encoded_len).sum::<usize>()
+    }
+
+    /// Adds other rows at the end.
+    pub(super) fn append(&mut self, rows: &Self) {
+        self.bytes.extend_from_slice(&rows.bytes);
+        self.count += rows.count;
+    }
+
+    /// The key of the row that begins at this place of the bytes.
+    pub(super) fn key_at(&self, schema: &Schema, at: usize) -> &[u8] {
+        let len = u32_at(&self.bytes, at) as usize;
+        Row(&self.bytes[at + 4..at + 4 + len]).key(schema)
+    }
+
     /// Adds a row that is encoded already; gives its length in bytes.
     pub fn push_row(&mut self, row: Row<'_>) -> usize {
         put_u32(&mut self.bytes, row.0.len() as u32);
@@ -401,10 +418,38 @@ impl Rows {
         &self.bytes
     }
 
+    /// Their bytes in pieces of whole rows, each at most `len_max` long unless it is one row.
+    pub(super) fn chunks(&self, len_max: usize) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let mut end = 0;
+            while end < rest.len() {
+                let next = end + 4 + u32_at(rest, end) as usize;
+                if next > len_max && end > 0 {
+                    break;
+                }
+                end = next;
+            }
+            let (chunk, after) = rest.split_at(end);
+            rest = after;
+            (!chunk.is_empty()).then_some(chunk)
+        })
+    }
+
     /// Removes all rows and keeps the allocation.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.count = 0;
+    }
+
+    /// The first `count` rows.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        let mut first = Self::new();
+        for row in self.iter().take(count) {
+            first.push_row(row);
+        }
+        first
     }
 
     /// All rows but the one at `nth`, in their order.

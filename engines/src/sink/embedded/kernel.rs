@@ -1,0 +1,431 @@
+//! The participant's state: which transactions it holds, and which rows they hold. Takes values,
+//! does no I/O; what must be durable is given back as a batch for the store.
+//!
+//! # Keys in the store
+//! `m` what the store is; `w` writer: its incarnation and what is finished; `p` writer, NUL, gid: a
+//! prepared transaction; `c` writer, NUL, gid: a decided one, until it is finished; `r` key: a row.
+//! Numbers in keys are big-endian, so that they are in the order of age.
+
+use std::collections::BTreeMap;
+
+use seedbed_env::map::FxHashMap;
+
+use crate::atomic_commit::{BATCH_LEN_MAX, Batch, VALUE_LEN_MAX};
+use crate::bytes::{put_u64, u64_at};
+
+use super::super::participant::{Decision, Gid, No, Outcome, WriteMode, Writer};
+use super::super::row::{ROW_LEN_MAX, Row, Rows, Schema, Value};
+use super::wire::{mode_byte, mode_of};
+
+/// Bytes of rows that a transaction may have here: they are one value of the store, and in the
+/// worst case each has a head of its own when it becomes an entry.
+pub const TRANSACTION_LEN_MAX: usize = VALUE_LEN_MAX - 1;
+
+/// What is known of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Somebody works on it: it is being made durable that it is prepared, or decided.
+    Busy,
+    Prepared,
+    Committed,
+    /// A person decided it.
+    ByHand(Decision),
+}
+
+/// What is known of a writer.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    incarnation: u64,
+    finished: Gid,
+    transactions: BTreeMap<Gid, State>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Kernel {
+    writers: BTreeMap<Writer, Known>,
+    /// Keys of the rows of prepared transactions.
+    locks: FxHashMap<Box<[u8]>, Lock>,
+    /// What tells the next transaction's locks from all others.
+    next_holder: u64,
+}
+
+/// A key that belongs to a prepared transaction.
+#[derive(Clone, Copy, Debug)]
+struct Lock {
+    holder: u64,
+    /// No longer than this can the row become.
+    len: usize,
+}
+
+/// The store's content is not what this build writes.
+#[derive(Debug)]
+pub(super) struct Foreign(pub(super) &'static str);
+
+/// What the rows that a decision needs are found in.
+pub(super) trait Table {
+    /// The value of a key of the store.
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>>;
+    /// The value's length.
+    fn len(&self, key: &[u8]) -> Option<usize>;
+}
+
+/// How a decision starts.
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// Nothing is left to do: the answer.
+    Answer(Outcome),
+    /// Somebody else is at it: ask again when that has changed.
+    Wait,
+    /// It is reserved for the caller.
+    Ours,
+}
+
+impl Kernel {
+    /// The state that a store's entries hold.
+    pub(super) fn recover<'a>(
+        schema: &Schema,
+        entries: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Result<Self, Foreign> {
+        let mut kernel = Self::default();
+        for (key, value) in entries {
+            match key.first() {
+                Some(b'w') => {
+                    let known = kernel.known(writer_of(&key[1..])?);
+                    if value.len() != 24 {
+                        return Err(Foreign("a writer's entry of another length"));
+                    }
+                    known.incarnation = u64_at(value, 0);
+                    known.finished =
+                        Gid { incarnation: u64_at(value, 8), number: u64_at(value, 16) };
+                }
+                Some(b'p') => {
+                    let (writer, gid) = transaction_of(&key[1..])?;
+                    let prepared = Prepared::parse(schema, value)?;
+                    for row in prepared.rows.iter() {
+                        kernel.locks.insert(row.key(schema).into(), Lock { holder: 0, len: 0 });
+                    }
+                    kernel.known(writer).transactions.insert(gid, State::Prepared);
+                }
+                Some(b'c') => {
+                    let (writer, gid) = transaction_of(&key[1..])?;
+                    let state = match value {
+                        b"c" => State::Committed,
+                        b"C" => State::ByHand(Decision::Commit),
+                        b"A" => State::ByHand(Decision::Abort),
+                        _ => return Err(Foreign("a decision of another kind")),
+                    };
+                    kernel.known(writer).transactions.insert(gid, state);
+                }
+                _ => (),
+            }
+        }
+        Ok(kernel)
+    }
+
+    fn known(&mut self, writer: Writer) -> &mut Known {
+        self.writers.entry(writer).or_default()
+    }
+
+    /// The incarnation that may speak for a writer.
+    pub(super) fn incarnation(&self, writer: &Writer) -> u64 {
+        self.writers.get(writer).map_or(0, |known| known.incarnation)
+    }
+
+    /// Lets an incarnation speak for a writer from now on; gives what must become durable first.
+    pub(super) fn fence(&mut self, writer: &Writer, incarnation: u64) -> Batch {
+        let known = self.known(writer.clone());
+        assert!(incarnation > known.incarnation, "incarnations go up");
+        known.incarnation = incarnation;
+        Batch::putting(writer_key(writer), known.encode())
+    }
+
+    /// Takes the rows' keys for a transaction; gives what makes it prepared.
+    pub(super) fn prepare(
+        &mut self,
+        schema: &Schema,
+        table: &impl Table,
+        writer: &Writer,
+        gid: Gid,
+        prepared: &Prepared,
+    ) -> Result<Batch, No> {
+        let known = self
+            .writers
+            .get(writer)
+            .is_some_and(|known| known.transactions.contains_key(&gid) || gid < known.finished);
+        if known {
+            let reason = format!("transaction {gid} was here before: names are used once");
+            return Err(No::Unable { reason });
+        }
+        self.lock(schema, table, prepared)?;
+        self.known(writer.clone()).transactions.insert(gid, State::Busy);
+        Ok(Batch::putting(transaction_key(b'p', writer, gid), prepared.encode()))
+    }
+
+    /// Takes the keys of all rows, or none.
+    pub(super) fn lock(
+        &mut self,
+        schema: &Schema,
+        table: &impl Table,
+        of: &Prepared,
+    ) -> Result<(), No> {
+        self.next_holder += 1;
+        for (nth, row) in of.rows.iter().enumerate() {
+            if let Err(no) = self.lock_row(schema, table, of.mode, row) {
+                for earlier in of.rows.iter().take(nth) {
+                    self.locks.remove(earlier.key(schema));
+                }
+                return Err(match no {
+                    No::Rejected { reason, .. } => No::Rejected { row: nth as u32, reason },
+                    other => other,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a row's key for the holder that comes next.
+    fn lock_row(
+        &mut self,
+        schema: &Schema,
+        table: &impl Table,
+        mode: WriteMode,
+        row: Row<'_>,
+    ) -> Result<(), No> {
+        let holder = self.next_holder;
+        let key = row.key(schema);
+        let lock = self.locks.get_mut(key);
+        if lock.as_ref().is_some_and(|lock| lock.holder != holder) {
+            return Err(No::Conflict);
+        }
+        let stored = match (&lock, mode) {
+            (Some(lock), WriteMode::Insert | WriteMode::Upsert) => Some(lock.len),
+            (None, WriteMode::Insert | WriteMode::Upsert) => table.len(&row_key(key)),
+            (_, WriteMode::Replace) => None,
+        };
+        if stored.is_some() && mode == WriteMode::Insert {
+            return Err(rejected(row, schema));
+        }
+        let len = stored.unwrap_or(0) + row.bytes().len();
+        if len > ROW_LEN_MAX {
+            let reason = format!("with what is stored, a row of {len} bytes: up to {ROW_LEN_MAX}");
+            return Err(No::Rejected { row: 0, reason });
+        }
+        match lock {
+            Some(lock) => lock.len = len,
+            None => drop(self.locks.insert(key.into(), Lock { holder, len })),
+        }
+        Ok(())
+    }
+
+    /// Gives back the keys of a transaction's rows.
+    pub(super) fn unlock(&mut self, schema: &Schema, rows: &Rows) {
+        for row in rows.iter() {
+            self.locks.remove(row.key(schema));
+        }
+    }
+
+    /// It is durable that the transaction is prepared.
+    pub(super) fn prepared(&mut self, writer: &Writer, gid: Gid) {
+        self.set(writer, gid, Some(State::Prepared));
+    }
+
+    /// Starts to carry out a decision.
+    pub(super) fn decide(&mut self, writer: &Writer, gid: Gid, decision: Decision) -> Begun {
+        let known = self.known(writer.clone());
+        let Some(state) = known.transactions.get_mut(&gid) else {
+            let done = decision == Decision::Abort || gid < known.finished;
+            return Begun::Answer(if done { Outcome::Done } else { Outcome::Missing });
+        };
+        match *state {
+            State::Busy => Begun::Wait,
+            State::Prepared => {
+                *state = State::Busy;
+                Begun::Ours
+            }
+            State::Committed if decision == Decision::Commit => Begun::Answer(Outcome::Done),
+            State::Committed => Begun::Answer(Outcome::Heuristic(Decision::Commit)),
+            State::ByHand(by) if by == decision => Begun::Answer(Outcome::Done),
+            State::ByHand(by) => Begun::Answer(Outcome::Heuristic(by)),
+        }
+    }
+
+    /// A decision is durable.
+    pub(super) fn decided(
+        &mut self,
+        schema: &Schema,
+        writer: &Writer,
+        gid: Gid,
+        decision: Decision,
+        by_hand: bool,
+        rows: &Rows,
+    ) {
+        let state = match decision {
+            _ if by_hand => Some(State::ByHand(decision)),
+            Decision::Commit => Some(State::Committed),
+            Decision::Abort => None,
+        };
+        self.set(writer, gid, state);
+        self.unlock(schema, rows);
+    }
+
+    fn set(&mut self, writer: &Writer, gid: Gid, to: Option<State>) {
+        let known = self.known(writer.clone());
+        match to {
+            Some(state) => known.transactions.insert(gid, state),
+            None => known.transactions.remove(&gid),
+        };
+    }
+
+    /// Nobody will ask about transactions below `finished` again: adds to the batch what that
+    /// removes.
+    pub(super) fn finish(&mut self, writer: &Writer, finished: Gid, batch: &mut Batch) {
+        let known = self.known(writer.clone());
+        if finished <= known.finished {
+            return;
+        }
+        known.finished = finished;
+        let over = |state: &State| matches!(state, State::Committed | State::ByHand(_));
+        let gone: Vec<Gid> = known
+            .transactions
+            .range(..finished)
+            .filter(|(_, state)| over(state))
+            .map(|(gid, _)| *gid)
+            .collect();
+        for gid in &gone {
+            known.transactions.remove(gid);
+            batch.delete(transaction_key(b'c', writer, *gid));
+        }
+        batch.put(writer_key(writer), known.encode());
+    }
+
+    /// The writer's transactions that are prepared, or about to be or to be decided.
+    pub(super) fn list(&self, writer: &Writer) -> Vec<Gid> {
+        let Some(known) = self.writers.get(writer) else { return Vec::new() };
+        let open = |state: &State| matches!(state, State::Busy | State::Prepared);
+        known.transactions.iter().filter(|(_, state)| open(state)).map(|(gid, _)| *gid).collect()
+    }
+}
+
+impl Known {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(24);
+        put_u64(&mut out, self.incarnation);
+        put_u64(&mut out, self.finished.incarnation);
+        put_u64(&mut out, self.finished.number);
+        out
+    }
+}
+
+fn rejected(row: Row<'_>, schema: &Schema) -> No {
+    let key: Vec<_> = row.values().take(schema.key_columns()).collect();
+    let reason = format!("{} has a row with the key {key:?} already", schema.table());
+    No::Rejected { row: 0, reason }
+}
+
+/// The content of a prepared transaction.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    pub(super) mode: WriteMode,
+    pub(super) rows: Rows,
+}
+
+impl Prepared {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1 + self.rows.bytes().len());
+        out.push(mode_byte(self.mode));
+        out.extend_from_slice(self.rows.bytes());
+        out
+    }
+
+    pub(super) fn parse(schema: &Schema, bytes: &[u8]) -> Result<Self, Foreign> {
+        let mode = bytes.first().and_then(|byte| mode_of(*byte));
+        let mode = mode.ok_or(Foreign("a prepared transaction of another kind"))?;
+        let rows = Rows::parse(schema, bytes[1..].to_vec());
+        let rows = rows.map_err(|_| Foreign("a prepared transaction of another table"))?;
+        Ok(Self { mode, rows })
+    }
+
+    /// Adds what the rows make of the table. `None` if the batch has no room for it.
+    pub(super) fn apply(
+        &self,
+        schema: &Schema,
+        table: &impl Table,
+        batch: &mut Batch,
+    ) -> Option<()> {
+        // An entry costs a head, and a key that is in the row already.
+        let worst = 2 * self.rows.bytes().len() + 64 * self.rows.len();
+        if batch.encoded_len() + worst > BATCH_LEN_MAX && !batch.is_empty() {
+            return None;
+        }
+        if self.mode != WriteMode::Upsert {
+            for row in self.rows.iter() {
+                batch.put(row_key(row.key(schema)), row.bytes());
+            }
+            return Some(());
+        }
+        // A row may change one that stands before it in the same transaction.
+        let mut merged: BTreeMap<Vec<u8>, Rows> = BTreeMap::new();
+        for row in self.rows.iter() {
+            let key = row_key(row.key(schema));
+            let before = merged.get(&key).map(|rows| rows.bytes()[4..].to_vec());
+            let after = merge(schema, row, before.or_else(|| table.get(&key)).as_deref());
+            merged.insert(key, after);
+        }
+        for (key, rows) in &merged {
+            batch.put(key, &rows.bytes()[4..]);
+        }
+        Some(())
+    }
+}
+
+/// The row, with what the stored one has in the columns that are null in it.
+fn merge(schema: &Schema, row: Row<'_>, stored: Option<&[u8]>) -> Rows {
+    let stored = stored.and_then(|bytes| Row::parse(schema, bytes).ok());
+    let old: Vec<Value<'_>> = stored.map(|row| row.values().collect()).unwrap_or_default();
+    let values: Vec<Value<'_>> = row
+        .values()
+        .enumerate()
+        .map(|(nth, value)| match value {
+            Value::Null => old.get(nth).copied().unwrap_or(Value::Null),
+            value => value,
+        })
+        .collect();
+    let mut rows = Rows::new();
+    rows.push(schema, &values).expect("its length was checked when it was locked");
+    rows
+}
+
+fn writer_key(writer: &Writer) -> Vec<u8> {
+    [b"w", writer.as_str().as_bytes()].concat()
+}
+
+/// The key of a prepared (`p`) or decided (`c`) transaction.
+pub(super) fn transaction_key(kind: u8, writer: &Writer, gid: Gid) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend_from_slice(writer.as_str().as_bytes());
+    key.push(0);
+    key.extend_from_slice(&gid.incarnation.to_be_bytes());
+    key.extend_from_slice(&gid.number.to_be_bytes());
+    key
+}
+
+/// The key of a row.
+pub(super) fn row_key(key: &[u8]) -> Vec<u8> {
+    [b"r", key].concat()
+}
+
+fn writer_of(bytes: &[u8]) -> Result<Writer, Foreign> {
+    let name = std::str::from_utf8(bytes).ok().and_then(|name| Writer::new(name).ok());
+    name.ok_or(Foreign("a writer with another name"))
+}
+
+fn transaction_of(bytes: &[u8]) -> Result<(Writer, Gid), Foreign> {
+    let end = bytes.len().checked_sub(17).filter(|end| bytes[*end] == 0);
+    let end = end.ok_or(Foreign("a transaction with another name"))?;
+    let number = |at: usize| {
+        bytes[at..at + 8].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
+    };
+    let gid = Gid { incarnation: number(end + 1), number: number(end + 9) };
+    Ok((writer_of(&bytes[..end])?, gid))
+}

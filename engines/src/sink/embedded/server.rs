@@ -1,0 +1,336 @@
+//! The participant's server: accepts connections, and has a task for each.
+//!
+//! Invariants: a request is carried out to its end once it was read, whether its sender is still
+//! there or not; what one connection has written and not prepared is its own, and is gone with it;
+//! after a failure of the store the server ends, and with it all connections.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use seedbed_env::sync::{Either, race, timeout, watch};
+use seedbed_env::{Env, Listener, Net, Stream, StreamWrite};
+
+use super::super::error::{Error, net};
+use super::super::event::Event;
+use super::super::participant::{Decision, Gid, No, Outcome, Vote, WriteMode, Writer};
+use super::super::row::{Row, Rows, Schema};
+use super::Options;
+use super::kernel::TRANSACTION_LEN_MAX;
+use super::manager::Manager;
+use super::wire::{Answer, FrameReader, GIDS_MAX, Request, VERSION};
+
+/// A participant that is open and listens.
+#[derive(Debug)]
+pub struct Server<E: Env + Net> {
+    env: E,
+    manager: Manager<E>,
+    listener: Arc<E::Listener>,
+    addr: SocketAddr,
+    /// Why it ended, for all its connections and for [`Server::serve`].
+    ended: watch::Sender<Option<Error>>,
+    idle_max: Duration,
+}
+
+impl<E: Env + Net> Clone for Server<E> {
+    fn clone(&self) -> Self {
+        Self {
+            env: self.env.clone(),
+            manager: self.manager.clone(),
+            listener: Arc::clone(&self.listener),
+            addr: self.addr,
+            ended: self.ended.clone(),
+            idle_max: self.idle_max,
+        }
+    }
+}
+
+impl<E: Env + Net> Server<E> {
+    /// Opens the table in `dir`, creating both if they are missing (the parent must exist), and
+    /// listens at `addr`; port 0 picks a free one. [`Server::serve`] does the rest.
+    ///
+    /// # Errors
+    /// The store's and the network's; [`Error::Foreign`] if the folder holds another table;
+    /// [`Error::Invalid`] for a durability with which it could not keep its promise.
+    pub async fn open(
+        env: E,
+        dir: impl AsRef<Path>,
+        addr: SocketAddr,
+        schema: Arc<Schema>,
+        options: Options,
+    ) -> Result<Self, Error> {
+        if !options.store.durability.survives_power_loss() {
+            let reason = "a participant's store must be durable: Immediate or Group".to_owned();
+            return Err(Error::Invalid { reason });
+        }
+        let idle_max = options.idle_max;
+        let manager = Manager::open(env.clone(), dir.as_ref(), schema, options).await?;
+        let listener = env.bind(addr).await.map_err(net("listen"))?;
+        let addr = listener.local_addr().map_err(net("listen"))?;
+        let (ended, _) = watch::channel(None);
+        Ok(Self { env, manager, listener: Arc::new(listener), addr, ended, idle_max })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves until the store fails or [`Server::close`] is called, and says why it ended. Then it
+    /// can be opened again.
+    pub async fn serve(self) -> Error {
+        let mut ended = self.ended.subscribe();
+        loop {
+            let accepted = match race(ended.wait_for(Option::is_some), self.listener.accept()).await
+            {
+                Either::Left(reason) => {
+                    let reason = reason.ok().and_then(|reason| reason.clone());
+                    return reason.unwrap_or(Error::Closed);
+                }
+                Either::Right(accepted) => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let session = Session::new(self.clone());
+                    drop(self.env.spawn(session.run(stream)));
+                }
+                // Too many open files, or a caller that gave up: neither ends a server.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    self.env.sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
+    }
+
+    /// Ends all connections and the server, with everything durable.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.ended.send_replace(Some(Error::Closed));
+        self.manager.close().await
+    }
+
+    /// The rows of the table, in the order of their encoded keys.
+    pub fn for_each_row(&self, with: impl FnMut(Row<'_>)) {
+        self.manager.for_each_row(with);
+    }
+
+    /// The transactions of a writer that are prepared.
+    pub fn prepared(&self, writer: &Writer) -> Vec<Gid> {
+        self.manager.list(writer)
+    }
+
+    /// Decides a prepared transaction by hand, against the rules of two-phase commit: for a person
+    /// whose coordinator does not come back, and who needs the rows that it holds. If the
+    /// coordinator decides otherwise, it reports the damage.
+    ///
+    /// # Errors
+    /// [`Error::NotPrepared`], or the store's.
+    pub async fn decide_by_hand(
+        &self,
+        writer: &Writer,
+        gid: Gid,
+        decision: Decision,
+    ) -> Result<(), Error> {
+        if !self.prepared(writer).contains(&gid) {
+            return Err(Error::NotPrepared { writer: writer.to_string(), gid });
+        }
+        match self.manager.decide(writer, &[gid], decision, true).await?[0] {
+            Outcome::Done => Ok(()),
+            _ => Err(Error::NotPrepared { writer: writer.to_string(), gid }),
+        }
+    }
+}
+
+/// One connection.
+struct Session<E: Env + Net> {
+    server: Server<E>,
+    hello: Option<Hello>,
+    /// Rows that were written and not prepared.
+    open: Vec<u8>,
+    /// There were too many, or a row that does not fit.
+    refused: Option<String>,
+    out: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+struct Hello {
+    writer: Writer,
+    incarnation: u64,
+    mode: WriteMode,
+}
+
+/// What follows a request.
+enum Next {
+    GoOn,
+    Hang,
+}
+
+impl<E: Env + Net> Session<E> {
+    fn new(server: Server<E>) -> Self {
+        Self { server, hello: None, open: Vec::new(), refused: None, out: Vec::new() }
+    }
+
+    /// Answers requests until the connection or the server ends.
+    async fn run(mut self, stream: <E as Net>::Stream) {
+        let (mut read, mut write) = stream.split();
+        let mut ended = self.server.ended.subscribe();
+        let mut frames = FrameReader::default();
+        let (env, idle_max) = (self.server.env.clone(), self.server.idle_max);
+        loop {
+            let next = timeout(&env, idle_max, frames.next(&mut read));
+            let frame = match race(ended.wait_for(Option::is_some), next).await {
+                Either::Left(_) | Either::Right(None | Some(Ok(None) | Err(_))) => return,
+                Either::Right(Some(Ok(Some(frame)))) => frame,
+            };
+            let number = frame.request;
+            let next = match Request::parse(frame) {
+                Ok(request) => self.handle(number, request).await,
+                Err(error) => {
+                    self.answer(number, &Answer::Refused(error.to_string()));
+                    Ok(Next::Hang)
+                }
+            };
+            let next = match next {
+                Ok(next) => next,
+                Err(error) => {
+                    // Without its store it can answer nobody.
+                    self.server.ended.send_replace(Some(error));
+                    return;
+                }
+            };
+            if !self.out.is_empty() {
+                // A reader that does not read is given up like one that says nothing.
+                let written = timeout(&env, idle_max, write.write_all(&self.out)).await;
+                self.out.clear();
+                if !matches!(written, Some(Ok(()))) || matches!(next, Next::Hang) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, number: u32, answer: &Answer) {
+        answer.put(&mut self.out, number);
+    }
+
+    async fn handle(&mut self, number: u32, request: Request) -> Result<Next, Error> {
+        let answer = match (request, self.hello.clone()) {
+            (Request::Hello { version, writer, incarnation, schema, mode }, None) => {
+                let told = (version, writer, incarnation, schema, mode);
+                match self.greet(told).await? {
+                    Ok(hello) => {
+                        self.hello = Some(hello);
+                        Answer::Welcome
+                    }
+                    Err(refusal) => {
+                        self.answer(number, &refusal);
+                        return Ok(Next::Hang);
+                    }
+                }
+            }
+            (Request::Write(rows), Some(_)) => {
+                self.write(&rows);
+                return Ok(Next::GoOn);
+            }
+            (Request::Ping, Some(_)) => Answer::Pong,
+            (Request::List, Some(hello)) => {
+                let mut gids = self.server.manager.list(&hello.writer);
+                gids.truncate(GIDS_MAX);
+                Answer::Gids(gids)
+            }
+            (request, Some(hello)) => self.decide_or_prepare(request, &hello).await?,
+            (_, None) => {
+                self.answer(number, &Answer::Refused("a hello comes first".to_owned()));
+                return Ok(Next::Hang);
+            }
+        };
+        self.answer(number, &answer);
+        Ok(Next::GoOn)
+    }
+
+    /// Requests that only the latest incarnation may make.
+    async fn decide_or_prepare(
+        &mut self,
+        request: Request,
+        hello: &Hello,
+    ) -> Result<Answer, Error> {
+        let manager = self.server.manager.clone();
+        if let Some(by) = manager.fenced(&hello.writer, hello.incarnation) {
+            return Ok(Answer::Fenced { by });
+        }
+        Ok(match request {
+            Request::Prepare { gid, finished } => Answer::Vote(match self.take_open() {
+                Err(no) => self.voted(gid, Vote::No(no)),
+                Ok(rows) => {
+                    let prepared = manager.prepare(&hello.writer, gid, finished, hello.mode, rows);
+                    let vote = prepared.await?;
+                    self.voted(gid, vote)
+                }
+            }),
+            Request::CommitOpen => Answer::Vote(match self.take_open() {
+                Err(no) => Vote::No(no),
+                Ok(rows) => manager.commit_open(hello.mode, rows).await?,
+            }),
+            Request::Decide { gids, .. } if gids.len() > GIDS_MAX => {
+                Answer::Refused(format!("{} transactions in one request", gids.len()))
+            }
+            Request::Decide { decision, gids } => {
+                Answer::Outcomes(manager.decide(&hello.writer, &gids, decision, false).await?)
+            }
+            _ => Answer::Refused("a second hello".to_owned()),
+        })
+    }
+
+    fn voted(&self, gid: Gid, vote: Vote) -> Vote {
+        self.server.manager.observer().tell(Event::VoteSent { gid, yes: vote == Vote::Yes });
+        vote
+    }
+
+    /// Lets a sink in, if it is one that this participant can work with.
+    async fn greet(
+        &self,
+        (version, writer, incarnation, schema, mode): (u32, String, u64, u64, WriteMode),
+    ) -> Result<Result<Hello, Answer>, Error> {
+        let manager = &self.server.manager;
+        let refuse = |why: String| Ok(Err(Answer::Refused(why)));
+        if version != VERSION {
+            return refuse(format!("version {version} of the protocol; this is {VERSION}"));
+        }
+        if schema != manager.schema().fingerprint() {
+            let table = manager.schema().table();
+            return refuse(format!("the sink's table is not the one here, which is {table}"));
+        }
+        let writer = match Writer::new(&writer) {
+            Ok(writer) => writer,
+            Err(error) => return refuse(error.to_string()),
+        };
+        Ok(match manager.fence(&writer, incarnation).await? {
+            Some(by) => Err(Answer::Fenced { by }),
+            None => Ok(Hello { writer, incarnation, mode }),
+        })
+    }
+
+    fn write(&mut self, rows: &[u8]) {
+        if self.open.len() + rows.len() > TRANSACTION_LEN_MAX {
+            let limit = TRANSACTION_LEN_MAX;
+            self.refused = Some(format!("more than {limit} bytes of rows in a transaction"));
+        }
+        if self.refused.is_none() {
+            self.open.extend_from_slice(rows);
+        }
+    }
+
+    /// Takes what is open; nothing is, after it.
+    fn take_open(&mut self) -> Result<Rows, No> {
+        let bytes = std::mem::take(&mut self.open);
+        if let Some(reason) = self.refused.take() {
+            return Err(No::Unable { reason });
+        }
+        let rows = Rows::parse(self.server.manager.schema(), bytes);
+        rows.map_err(|error| No::Unable { reason: error.to_string() })
+    }
+}

@@ -1,0 +1,65 @@
+//! Deliberate bugs of the sink and of its embedded participant, and benign twins. As the store's,
+//! they are switched on by name in a build with the feature `plants`.
+
+use crate::plants::plants;
+
+plants! {
+    bug VoteBeforeDurable, "vote_before_durable",
+        "A participant votes yes before its prepare record is durable.";
+    bug CommitBeforeDurable, "commit_before_durable",
+        "The coordinator tells participants to commit before its decision is durable.";
+    bug AnsweredBeforeDurable, "answered_before_durable",
+        "The coordinator tells the source that a checkpoint is done before it is durable.",
+        met: "RisingWave (issue 26498)";
+    bug ParticipantsNotLogged, "participants_not_logged",
+        "The durable decision names the first participant only.";
+    bug UnilateralAbort, "unilateral_abort",
+        "A participant aborts a prepared transaction when the decision does not come in time.",
+        met: "Kafka transactions (KIP-939)";
+    bug CompletedAborted, "completed_aborted",
+        "Recovery aborts prepared transactions without looking at the decisions in the log.",
+        met: "Arroyo (issue 224)";
+    bug FailedCommitted, "failed_committed",
+        "Recovery commits every transaction that it finds prepared.";
+    bug SupersededNotAborted, "superseded_not_aborted",
+        "Transactions that an earlier start left prepared without a decision are left alone.",
+        met: "Flink (FLINK-40626)";
+    bug OffsetDespiteNo, "offset_despite_no",
+        "A checkpoint counts rows whose transaction a participant has refused.",
+        met: "SeaTunnel (issue 10574)";
+    bug OffsetBeforeFlush, "offset_before_flush",
+        "A checkpoint's offset counts rows that are still in the buffer.",
+        met: "SeaTunnel (issue 11534)";
+    bug OpenTransactionHandedOut, "open_transaction_handed_out",
+        "The pool takes connections back, and gives them out, with a transaction open.",
+        met: "sqlx (issue 4385)";
+    bug ConnectionLeaked, "connection_leaked",
+        "A connection that broke keeps its place in the pool for ever.",
+        met: "bb8 (issue 67)";
+    bug BufferClearedEarly, "buffer_cleared_early",
+        "Rows leave the buffer when they were sent, not when they are prepared.";
+    bug PartialBatchAccepted, "partial_batch_accepted",
+        "A participant that rejects a row prepares those before it, and votes yes.";
+    bug ForgottenTooEarly, "forgotten_too_early",
+        "A decision to commit is forgotten when the first participant has answered.";
+    bug IdentifierReused, "identifier_reused",
+        "After a restart transactions have the names of earlier ones.",
+        met: "pgdog (issue 1271)";
+    bug MissingTakenForDone, "missing_taken_for_done",
+        "A transaction that a participant does not know any more is taken for committed.",
+        met: "pgdog (issue 1271)";
+    bug ActiveResolved, "active_resolved",
+        "Prepared transactions are aborted as abandoned although somebody works on them.";
+    benign CommitsTwice, "commits_twice",
+        "Every decision to commit is sent twice.";
+    benign AbortsEverywhere, "aborts_everywhere",
+        "After a no, those who have voted no are told to abort as well.";
+    benign ForgetsAtOnce, "forgets_at_once",
+        "A decision is removed from the log by a forced write of its own, not with the next one.";
+    benign SmallBatches, "small_batches",
+        "A transaction is made of a few rows at most.";
+    benign SlowDecision, "slow_decision",
+        "The coordinator waits for a moment between decision and commit.";
+    benign ConnectionsNotKept, "connections_not_kept",
+        "Every request has a connection of its own.";
+}

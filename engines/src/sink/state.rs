@@ -1,0 +1,304 @@
+//! What the sink's tasks share: rows on their way, transactions, and how far each is. Takes values,
+//! does no I/O; who waits for what is in `coordinator.rs`.
+//!
+//! A batch of rows is a *slot* from the moment at which it leaves the buffer until its transaction
+//! has its end everywhere: working, prepared, decided, gone. Slots are in the order of offsets, and
+//! a checkpoint decides a prefix of them. Invariant: of two batches with a row of one key, the later
+//! one does not begin before the earlier one is gone, so rows of one key are written in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seedbed_env::Instant;
+use seedbed_env::map::FxHashMap;
+
+use super::buffer::{Batch, Buffer};
+use super::decisions::{Checkpoint, Decided, Found};
+use super::error::Error;
+use super::options::Options;
+use super::participant::Gid;
+use super::probe::Probe;
+
+/// A batch that left the buffer.
+#[derive(Debug)]
+struct Slot {
+    /// The first offset after it.
+    to: u64,
+    keys: Vec<u64>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Working,
+    /// Without a transaction if all of its rows were left out, or were committed in one phase.
+    Prepared {
+        transaction: Option<Decided>,
+        since: Instant,
+    },
+    Decided {
+        checkpoint: u64,
+    },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) buffer: Buffer,
+    pub(super) stopped: Option<Error>,
+    /// The last durable checkpoint.
+    pub(super) checkpoint: Checkpoint,
+    /// Somebody waits for a checkpoint that reaches this offset.
+    pub(super) wanted: u64,
+    /// A batch waits for the end of others.
+    hurry: bool,
+    incarnation: u64,
+    last_number: u64,
+    slots: BTreeMap<u64, Slot>,
+    next_slot: u64,
+    /// How many rows of slots have a key with this hash.
+    keys: FxHashMap<u64, u32>,
+    /// Transactions that somebody works on, or that are prepared.
+    active: BTreeSet<Gid>,
+    /// Decisions that are in the log, by checkpoint.
+    decided: BTreeMap<u64, Vec<Gid>>,
+    /// Checkpoints whose decisions everybody has carried out, and that are in the log still.
+    carried_out: Vec<u64>,
+    /// Rows that were left out.
+    pub(super) rejected: u64,
+}
+
+/// Whether a batch may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Yes, with this place in the order.
+    Slot(u64),
+    /// Something has to end first.
+    Wait,
+}
+
+/// Whether a checkpoint is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// This one.
+    Now(Proposal),
+    /// Not before this moment.
+    At(Instant),
+    /// Nothing is there to be decided.
+    Nothing,
+}
+
+/// A checkpoint to be made durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Proposal {
+    pub(super) checkpoint: Checkpoint,
+    pub(super) decided: Vec<Decided>,
+    /// Decisions that can be forgotten with it.
+    pub(super) carried_out: Vec<u64>,
+    /// The last slot in it.
+    last: u64,
+}
+
+impl State {
+    pub(super) fn new(options: &Options, participants: usize, found: &Found) -> Self {
+        let gids = |decided: &Vec<Decided>| decided.iter().map(|one| one.gid).collect();
+        Self {
+            buffer: Buffer::new(options, participants, found.checkpoint.offset),
+            stopped: None,
+            checkpoint: found.checkpoint,
+            wanted: 0,
+            hurry: false,
+            incarnation: found.incarnation,
+            last_number: 0,
+            slots: BTreeMap::new(),
+            next_slot: 0,
+            keys: FxHashMap::default(),
+            active: BTreeSet::new(),
+            decided: found.decided.iter().map(|(number, all)| (*number, gids(all))).collect(),
+            carried_out: Vec::new(),
+            rejected: 0,
+        }
+    }
+
+    /// A name for a new transaction, which is active from now on.
+    pub(super) fn begin(&mut self) -> Gid {
+        self.last_number += 1;
+        let gid = Gid { incarnation: self.incarnation, number: self.last_number };
+        let new = self.active.insert(gid);
+        assert!(new, "names are used once");
+        gid
+    }
+
+    /// The transaction was given up, and everybody was told who could be.
+    pub(super) fn end(&mut self, gid: Gid) {
+        self.active.remove(&gid);
+    }
+
+    /// No transaction below this one will be asked about.
+    pub(super) fn finished(&self) -> Gid {
+        let next = Gid { incarnation: self.incarnation, number: self.last_number + 1 };
+        let logged = self.decided.values().flatten().min().copied();
+        let active = self.active.first().copied();
+        next.min(logged.unwrap_or(next)).min(active.unwrap_or(next))
+    }
+
+    /// Whether somebody knows what becomes of this transaction.
+    pub(super) fn is_known(&self, gid: Gid) -> bool {
+        self.active.contains(&gid) || self.is_decided(gid)
+    }
+
+    /// Whether it is decided that it is to be committed.
+    pub(super) fn is_decided(&self, gid: Gid) -> bool {
+        self.decided.values().any(|gids| gids.contains(&gid))
+    }
+
+    /// All transactions of which somebody knows what becomes of them.
+    pub(super) fn known(&self) -> BTreeSet<Gid> {
+        self.active.iter().chain(self.decided.values().flatten()).copied().collect()
+    }
+
+    /// Lets a batch begin if nothing is in its way.
+    pub(super) fn admit(&mut self, batch: &Batch, slots_max: usize) -> Admission {
+        let held = batch.keys.iter().any(|key| self.keys.contains_key(key));
+        if held || self.slots.len() >= slots_max {
+            Probe::KeyHeld.sometimes(held);
+            self.hurry = true;
+            return Admission::Wait;
+        }
+        for key in &batch.keys {
+            *self.keys.entry(*key).or_default() += 1;
+        }
+        let nth = self.next_slot;
+        self.next_slot += 1;
+        let slot = Slot { to: batch.to, keys: Vec::new(), phase: Phase::Working };
+        self.slots.insert(nth, slot);
+        Admission::Slot(nth)
+    }
+
+    /// All votes of a batch are there, and its rows are not needed any more.
+    pub(super) fn prepared(
+        &mut self,
+        nth: u64,
+        mut batch: Batch,
+        transaction: Option<Decided>,
+        now: Instant,
+    ) {
+        let slot = self.slots.get_mut(&nth).expect("a slot is there until it is decided");
+        assert_eq!(slot.phase, Phase::Working, "a batch is prepared once");
+        slot.phase = Phase::Prepared { transaction, since: now };
+        slot.keys = std::mem::take(&mut batch.keys);
+        if transaction.is_none() {
+            let keys = std::mem::take(&mut slot.keys);
+            self.free_keys(&keys);
+        }
+        self.buffer.release(batch);
+    }
+
+    fn free_keys(&mut self, keys: &[u64]) {
+        for key in keys {
+            let count = self.keys.get_mut(key).expect("a slot's keys are counted");
+            *count -= 1;
+            if *count == 0 {
+                self.keys.remove(key);
+            }
+        }
+    }
+
+    /// The checkpoint that should be made now.
+    pub(super) fn due(&self, options: &Options, now: Instant) -> Due {
+        let mut decided = Vec::new();
+        let mut oldest: Option<Instant> = None;
+        let mut end = None;
+        for (nth, slot) in &self.slots {
+            match slot.phase {
+                Phase::Decided { .. } => continue,
+                Phase::Working => break,
+                Phase::Prepared { transaction, since } => {
+                    decided.extend(transaction);
+                    oldest = Some(oldest.map_or(since, |oldest| oldest.min(since)));
+                    end = Some((*nth, slot.to));
+                }
+            }
+            if decided.len() >= options.checkpoint_transactions {
+                break;
+            }
+        }
+        let (Some((last, offset)), Some(oldest)) = (end, oldest) else { return Due::Nothing };
+        let full = decided.len() >= options.checkpoint_transactions;
+        let wanted = self.wanted > self.checkpoint.offset && offset >= self.wanted;
+        let at = oldest + options.checkpoint_delay;
+        if !(full || wanted || self.hurry || now >= at) {
+            return Due::At(at);
+        }
+        let checkpoint = Checkpoint { number: self.checkpoint.number + 1, offset };
+        Due::Now(Proposal { checkpoint, decided, carried_out: self.carried_out.clone(), last })
+    }
+
+    /// A checkpoint is durable. Gives whether an earlier one is not carried out yet.
+    pub(super) fn decided(&mut self, proposal: &Proposal) -> bool {
+        let overlaps = self.slots.values().any(|slot| matches!(slot.phase, Phase::Decided { .. }));
+        let number = proposal.checkpoint.number;
+        assert!(number > self.checkpoint.number, "checkpoints are numbered upwards");
+        self.checkpoint = proposal.checkpoint;
+        self.hurry = false;
+        let mut gone = Vec::new();
+        for (nth, slot) in self.slots.range_mut(..=proposal.last) {
+            match slot.phase {
+                Phase::Prepared { transaction: None, .. } => gone.push(*nth),
+                Phase::Prepared { .. } => slot.phase = Phase::Decided { checkpoint: number },
+                Phase::Decided { .. } => (),
+                Phase::Working => unreachable!("a checkpoint decides what is prepared"),
+            }
+        }
+        gone.iter().for_each(|nth| drop(self.slots.remove(nth)));
+        for one in &proposal.decided {
+            self.active.remove(&one.gid);
+        }
+        if !proposal.decided.is_empty() {
+            let gids = proposal.decided.iter().map(|one| one.gid).collect();
+            self.decided.insert(number, gids);
+        }
+        self.forgotten(&proposal.carried_out);
+        overlaps
+    }
+
+    /// Everybody has carried out the decisions of a checkpoint.
+    pub(super) fn carried_out(&mut self, number: u64) {
+        let over = |slot: &Slot| slot.phase == Phase::Decided { checkpoint: number };
+        let gone: Vec<u64> =
+            self.slots.iter().filter(|(_, slot)| over(slot)).map(|(nth, _)| *nth).collect();
+        for nth in gone {
+            let slot = self.slots.remove(&nth).expect("it was just there");
+            self.free_keys(&slot.keys);
+        }
+        self.carried_out.push(number);
+    }
+
+    /// What can be forgotten without a checkpoint.
+    pub(super) fn to_forget(&self) -> Vec<u64> {
+        self.carried_out.clone()
+    }
+
+    /// These decisions are not in the log any more.
+    pub(super) fn forgotten(&mut self, checkpoints: &[u64]) {
+        self.carried_out.retain(|number| !checkpoints.contains(number));
+        for number in checkpoints {
+            self.decided.remove(number);
+        }
+    }
+
+    /// The transactions of a checkpoint that is in the log.
+    pub(super) fn gids_of(&self, checkpoint: u64) -> Vec<Gid> {
+        self.decided.get(&checkpoint).cloned().unwrap_or_default()
+    }
+
+    /// Whether nothing is on its way: no rows, no transactions, no decisions to carry out.
+    pub(super) fn is_settled(&self) -> bool {
+        let open = self.decided.keys().any(|number| !self.carried_out.contains(number));
+        !open && self.slots.is_empty() && self.buffer.bytes() == 0 && self.active.is_empty()
+    }
+
+    /// In how many transactions rows are that have no end yet.
+    pub(super) fn transactions(&self) -> usize {
+        self.slots.len()
+    }
+}
