@@ -11,12 +11,31 @@
 //!   a pass.
 //! * This crate depends on nothing, of ours or of others.
 
+mod automata;
+mod buffer;
+mod checkpoints;
+mod commitment;
+mod cost;
+mod dense;
+mod disturbances;
+mod exactly_once;
+mod fencing;
 mod given;
+mod heuristics;
 mod history;
+mod liveness;
+mod pool;
 mod processes;
 mod registry;
+mod steps;
+mod stuck;
 mod verdict;
 
+pub use automata::{
+    Automaton, Explored, Manager, TCommit, TCommitState, TCommitStep, TwoPhase, TwoPhaseState,
+    TwoPhaseStep, explore,
+};
+pub use cost::Budget;
 pub use given::{Given, Variant};
 pub use history::{
     Checkpoint, Connection, ConnectionState, Event, Fact, History, Interner, Offset, Pool, Process,
@@ -25,3 +44,19 @@ pub use history::{
 pub use processes::Processes;
 pub use registry::{CHECKERS, Checker, check_all};
 pub use verdict::{Judgement, Law, Verdict, Violation};
+
+/// All laws, by the name of what they are about.
+pub mod laws {
+    pub use crate::buffer::{BUFFER_DRAINED, BUFFER_MAX, BUFFER_MIN};
+    pub use crate::checkpoints::{CONTIGUOUS, ORDER, RESTORE, UPSTREAM, VOTES};
+    pub use crate::commitment::{
+        AC1, AC2, AC3, AC4, DURABLE_DECISION, DURABLE_VOTE, PRESUMPTION, UNIQUE, WINDOW,
+    };
+    pub use crate::cost::{FORCED_WRITES, MESSAGES};
+    pub use crate::exactly_once::{EPOCHS, EXACTLY_ONCE};
+    pub use crate::fencing::FENCING;
+    pub use crate::heuristics::HEURISTICS;
+    pub use crate::liveness::{AC5, ORPHANS};
+    pub use crate::pool::{CLEAN, LEAK, ONE_HOLDER, POOL_MAX, STARVATION};
+    pub use crate::steps::{TCOMMIT, TWO_PHASE};
+}
