@@ -5,7 +5,7 @@
 //! transition function, which serves twice: [`explore`] goes through all states that it reaches, and
 //! the checker `automata` holds real histories against it step by step.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use crate::history::Process;
@@ -225,35 +225,41 @@ pub struct Explored<Step> {
 pub fn explore<A: Automaton>(automaton: &A, states_max: usize) -> Explored<A::Step> {
     let start = automaton.start();
     let steps = automaton.steps();
-    let mut known = BTreeMap::from([(start, ())]);
-    let mut reached: Vec<(A::State, Option<(usize, A::Step)>)> = vec![(start, None)];
+    let mut known = BTreeSet::from([start]);
+    let mut reached = vec![Reached { state: start, from: None }];
     let mut generated = 1;
     let mut next = 0;
     while next < reached.len() {
-        let state = reached[next].0;
+        let state = reached[next].state;
         if !automaton.is_consistent(state) || reached.len() > states_max {
             break;
         }
         for step in &steps {
             let Some(successor) = automaton.step(state, *step) else { continue };
             generated += 1;
-            if known.insert(successor, ()).is_none() {
-                reached.push((successor, Some((next, *step))));
+            if known.insert(successor) {
+                reached.push(Reached { state: successor, from: Some((next, *step)) });
             }
         }
         next += 1;
     }
-    let broken = reached.get(next).filter(|(state, _)| !automaton.is_consistent(*state));
+    let broken = reached.get(next).filter(|reached| !automaton.is_consistent(reached.state));
     let counterexample = broken.map(|_| path(&reached, next));
     let is_complete = next == reached.len();
     Explored { distinct: reached.len(), generated, counterexample, is_complete }
 }
 
+/// A state, and by which step of which state it was reached first.
+struct Reached<State, Step> {
+    state: State,
+    from: Option<(usize, Step)>,
+}
+
 /// The steps from the start to this state.
-fn path<State, Step: Copy>(reached: &[(State, Option<(usize, Step)>)], to: usize) -> Vec<Step> {
+fn path<State, Step: Copy>(reached: &[Reached<State, Step>], to: usize) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut at = to;
-    while let Some((from, step)) = reached[at].1 {
+    while let Some((from, step)) = reached[at].from {
         steps.push(step);
         at = from;
     }

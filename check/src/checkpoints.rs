@@ -80,7 +80,7 @@ pub(crate) fn check(history: &[Event], _: &Given) -> Vec<Judgement> {
     let mut judge = Judge {
         history,
         sheet: Sheet::new(&LAWS),
-        txs: Dense::new(),
+        txs: Dense::new(history.len()),
         open: BTreeMap::new(),
         loose: BTreeMap::new(),
         started: None,
@@ -114,6 +114,7 @@ pub(crate) fn check(history: &[Event], _: &Given) -> Vec<Judgement> {
             _ => {}
         }
     }
+    judge.txs.tell("transaction", &mut judge.sheet);
     judge.sheet.done()
 }
 

@@ -140,7 +140,7 @@ struct Judge<'a> {
 pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
     let sheet = Sheet::new(&LAWS);
     let mut judge = Judge { history, given, sheet, disturbances: Disturbances::new(history) };
-    let mut states = Dense::<State>::new();
+    let mut states = Dense::<State>::new(history.len());
     for (at, event) in history.iter().enumerate() {
         let process = event.process;
         match event.fact {
@@ -168,6 +168,7 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
             _ => {}
         }
     }
+    states.tell("transaction", &mut judge.sheet);
     judge.sheet.done()
 }
 

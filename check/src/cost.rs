@@ -76,7 +76,7 @@ struct State {
 /// Judges the cost of each transaction.
 pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
     let mut sheet = Sheet::new(&LAWS);
-    let mut states = Dense::<State>::new();
+    let mut states = Dense::<State>::new(history.len());
     for (at, event) in history.iter().enumerate() {
         match event.fact {
             Fact::Begin { tx, participants } => {
@@ -108,6 +108,7 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
     for (tx, state) in states.iter() {
         judge(&mut sheet, &disturbances, given, Tx(tx), state);
     }
+    states.tell("transaction", &mut sheet);
     sheet.done()
 }
 

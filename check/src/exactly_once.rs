@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::dense::{Dense, ENTITIES_MAX};
+use crate::dense::Dense;
 use crate::given::Given;
 use crate::history::{Checkpoint, Event, Fact, Offset, Tx};
 use crate::processes::Processes;
@@ -27,6 +27,9 @@ pub static EPOCHS: Law = Law {
 
 pub(crate) static LAWS: [&Law; 2] = [&EXACTLY_ONCE, &EPOCHS];
 
+/// The most records that are counted, which takes 256 MiB.
+const RECORDS_MAX: u32 = 1 << 30;
+
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     participants: Processes,
@@ -38,7 +41,7 @@ struct State {
 /// Judges the target, and the epochs.
 pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
     let mut sheet = Sheet::new(&LAWS);
-    let mut states = Dense::<State>::new();
+    let mut states = Dense::<State>::new(history.len());
     let mut durable = BTreeSet::new();
     let mut committed = None;
     let mut is_quiescent = false;
@@ -77,6 +80,7 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
         sheet.unknown(&EPOCHS, || "the history has no quiescence".into());
         sheet.unknown(&EXACTLY_ONCE, || "the history has no quiescence".into());
     }
+    states.tell("transaction", &mut sheet);
     sheet.done()
 }
 
@@ -108,7 +112,7 @@ fn records(
         return;
     };
     let (end, since) = committed.map_or((0, None), |(end, since)| (end.0, Some(since)));
-    if end as usize > ENTITIES_MAX * 64 {
+    if end > RECORDS_MAX {
         return sheet.unknown(&EXACTLY_ONCE, || format!("offset {end} is no dense number"));
     }
     let mut rejected = Bits::new(end);

@@ -23,6 +23,7 @@ mod fencing;
 mod given;
 mod heuristics;
 mod history;
+pub mod lawful;
 mod liveness;
 mod pool;
 mod processes;
@@ -60,3 +61,6 @@ pub mod laws {
     pub use crate::pool::{CLEAN, LEAK, ONE_HOLDER, POOL_MAX, STARVATION};
     pub use crate::steps::{TCOMMIT, TWO_PHASE};
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,7 @@ impl Clock {
 /// Judges termination.
 pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
     let mut sheet = Sheet::new(&LAWS);
-    let mut states = Dense::<State>::new();
+    let mut states = Dense::<State>::new(history.len());
     let crashed = [None; Processes::COUNT_MAX];
     let mut clock = Clock { healed: None, bound_ns: given.decide_ns_max, crashed };
     let mut quiescent = None;
@@ -120,6 +120,7 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
         }
     }
     end(&mut sheet, history, &states, &clock, quiescent);
+    states.tell("transaction", &mut sheet);
     sheet.done()
 }
 

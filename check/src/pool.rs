@@ -79,8 +79,8 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
         history,
         given,
         sheet: Sheet::new(&LAWS),
-        connections: Dense::new(),
-        waits: Dense::new(),
+        connections: Dense::new(history.len()),
+        waits: Dense::new(history.len()),
         open: [0; 256],
         owners: [u8::MAX; 256],
         lives: [0; Processes::COUNT_MAX],
@@ -105,6 +105,8 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
         }
     }
     judge.end();
+    judge.connections.tell("connection", &mut judge.sheet);
+    judge.waits.tell("wait", &mut judge.sheet);
     judge.sheet.done()
 }
 

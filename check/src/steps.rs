@@ -55,7 +55,7 @@ struct Judge<'a> {
 /// Holds a history against both automata.
 pub(crate) fn check(history: &[Event], _: &Given) -> Vec<Judgement> {
     let mut judge = Judge { history, sheet: Sheet::new(&LAWS), has_arrivals: None };
-    let mut states = Dense::<State>::new();
+    let mut states = Dense::<State>::new(history.len());
     for (at, event) in history.iter().enumerate() {
         match event.fact {
             Fact::Begin { tx, participants } => {
@@ -84,6 +84,7 @@ pub(crate) fn check(history: &[Event], _: &Given) -> Vec<Judgement> {
             _ => {}
         }
     }
+    states.tell("transaction", &mut judge.sheet);
     judge.sheet.done()
 }
 

@@ -135,6 +135,13 @@ impl Sheet {
         }
     }
 
+    /// Notes that none of the laws can be judged.
+    pub(crate) fn all_unknown(&mut self, reason: impl Fn() -> String) {
+        for judgement in self.judgements.iter_mut().filter(|judged| judged.verdict.is_ok()) {
+            judgement.verdict = Verdict::Unknown(reason());
+        }
+    }
+
     pub(crate) fn done(self) -> Vec<Judgement> {
         self.judgements
     }
