@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::dense::Dense;
 use crate::given::Given;
 use crate::history::{Event, Fact, Process, Tx};
 use crate::processes::Processes;
@@ -26,7 +27,6 @@ struct Case {
     committed: Processes,
     aborted: Processes,
     reported: Processes,
-    outcome: Option<bool>,
     last: usize,
 }
 
@@ -34,6 +34,7 @@ struct Case {
 pub(crate) fn check(history: &[Event], _: &Given) -> Vec<Judgement> {
     let mut sheet = Sheet::new(&LAWS);
     let mut cases = BTreeMap::<Tx, Case>::new();
+    let mut outcomes = Dense::<Option<bool>>::new(history.len());
     let mut is_quiescent = false;
     for (at, event) in history.iter().enumerate() {
         match event.fact {
@@ -51,30 +52,20 @@ pub(crate) fn check(history: &[Event], _: &Given) -> Vec<Judgement> {
                 case.reported = case.reported.with(of);
                 case.last = at;
             }
+            Fact::DecisionDurable { tx, commit }
+            | Fact::Decide { tx, commit }
+            | Fact::Answer { tx, commit } => {
+                outcomes.at(tx.0).get_or_insert(commit);
+            }
             Fact::Quiescent => is_quiescent = true,
             _ => {}
         }
     }
-    if !cases.is_empty() {
-        outcomes(history, &mut cases);
-    }
     for (tx, case) in &cases {
-        judge(&mut sheet, *tx, case, is_quiescent);
+        judge(&mut sheet, *tx, case, *outcomes.at(tx.0), is_quiescent);
     }
+    outcomes.tell("transaction", &mut sheet);
     sheet.done()
-}
-
-/// A second pass, only where there is anything to judge: what the transactions came to.
-fn outcomes(history: &[Event], cases: &mut BTreeMap<Tx, Case>) {
-    for event in history {
-        if let Fact::DecisionDurable { tx, commit }
-        | Fact::Decide { tx, commit }
-        | Fact::Answer { tx, commit } = event.fact
-            && let Some(case) = cases.get_mut(&tx)
-        {
-            case.outcome.get_or_insert(commit);
-        }
-    }
 }
 
 fn twice(history: &[Event], at: usize, tx: Tx, of: Process) -> Finding {
@@ -84,9 +75,9 @@ fn twice(history: &[Event], at: usize, tx: Tx, of: Process) -> Finding {
     Finding::new("one report of each case", got, earlier.into_iter().chain([at]))
 }
 
-fn judge(sheet: &mut Sheet, tx: Tx, case: &Case, is_quiescent: bool) {
+fn judge(sheet: &mut Sheet, tx: Tx, case: &Case, outcome: Option<bool>, is_quiescent: bool) {
     let tx = tx.0;
-    let Some(outcome) = case.outcome else {
+    let Some(outcome) = outcome else {
         return sheet.unknown(&HEURISTICS, || format!("transaction {tx} has no outcome"));
     };
     let damaged = if outcome { case.aborted } else { case.committed };

@@ -133,7 +133,7 @@ impl World {
             if self.active.len() < 8 {
                 self.begin();
             }
-            if self.random.one_in(16) {
+            if self.random.one_in(64) {
                 self.surround();
             }
         }

@@ -37,7 +37,7 @@ pub static CHECKERS: [Checker; 10] = [
     Checker {
         name: "heuristics",
         laws: &heuristics::LAWS,
-        complexity: "O(n); memory and a second pass only for transactions decided heuristically",
+        complexity: "O(n); one byte a transaction, and more for those decided heuristically",
         check: heuristics::check,
     },
     Checker {
