@@ -1,0 +1,198 @@
+//! Termination: once everything is healed, every transaction is decided everywhere in bounded time,
+//! and nothing stays prepared. What does not end is named: which process, in which phase, waiting
+//! for what.
+//!
+//! AC5 of Bernstein, Hadzilacos, Goodman 1987 (chapter 7), with a bound in place of "long enough".
+//! A process owes a decision if it is in doubt (prepared, or voted Yes), or if it coordinates a
+//! transaction that it has not lost with a crash before anything of it was durable.
+
+use crate::dense::Dense;
+use crate::given::Given;
+use crate::history::{Event, Fact, Process, Tx};
+use crate::processes::Processes;
+use crate::stuck::why_stuck;
+use crate::verdict::{Finding, Judgement, Law, Sheet};
+
+/// Termination.
+pub static AC5: Law = Law {
+    name: "AC5 termination",
+    statement: "If no fault begins and no process crashes after all is healed, then every process \
+                that owes a decision on a transaction decides it within the bound, counted from \
+                the healing or from the begin, whichever is later.",
+};
+/// Nothing stays prepared.
+pub static ORPHANS: Law = Law {
+    name: "no orphans",
+    statement: "At quiescence no participant holds a transaction prepared, by its own account or \
+                by the history.",
+};
+
+pub(crate) static LAWS: [&Law; 2] = [&AC5, &ORPHANS];
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    /// Prepared, or voted Yes.
+    in_doubt: Processes,
+    decided: Processes,
+    begin_at: u64,
+    begin: u32,
+    coordinator: u8,
+    is_begun: bool,
+    /// Something at the coordinator outlives a crash of it.
+    is_logged: bool,
+}
+
+struct Clock {
+    healed: Option<(usize, u64)>,
+    bound_ns: Option<u64>,
+    crashed: [Option<usize>; Processes::COUNT_MAX],
+}
+
+impl Clock {
+    /// Until when the transaction must be decided, if the clock runs.
+    #[inline]
+    fn due(&self, state: &State) -> Option<u64> {
+        let (_, healed_at) = self.healed?;
+        Some(healed_at.max(state.begin_at).saturating_add(self.bound_ns?))
+    }
+
+    /// Who owes a decision.
+    #[inline]
+    fn owing(&self, state: &State) -> Processes {
+        let coordinator = Process(state.coordinator);
+        let crashed = self.crashed[usize::from(state.coordinator) % Processes::COUNT_MAX];
+        let is_lost = !state.is_logged && crashed > Some(state.begin as usize);
+        let owing = if state.is_begun && !is_lost {
+            state.in_doubt.with(coordinator)
+        } else {
+            state.in_doubt
+        };
+        owing - state.decided
+    }
+}
+
+/// Judges termination.
+pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
+    let mut sheet = Sheet::new(&LAWS);
+    let mut states = Dense::<State>::new(history.len());
+    let crashed = [None; Processes::COUNT_MAX];
+    let mut clock = Clock { healed: None, bound_ns: given.decide_ns_max, crashed };
+    let mut quiescent = None;
+    for (at, event) in history.iter().enumerate() {
+        match event.fact {
+            Fact::Begin { tx, .. } => {
+                let state = states.at(tx.0);
+                state.begin_at = event.at;
+                state.begin = at as u32;
+                state.coordinator = event.process.0;
+                state.is_begun = true;
+            }
+            Fact::Initiated { tx } | Fact::DecisionDurable { tx, .. } => {
+                states.at(tx.0).is_logged = true;
+            }
+            Fact::Prepared { tx } | Fact::Vote { tx, yes: true } => {
+                let state = states.at(tx.0);
+                state.in_doubt = state.in_doubt.with(event.process);
+            }
+            Fact::Vote { tx, yes: false } | Fact::Heuristic { tx, .. } | Fact::Forget { tx } => {
+                let state = states.at(tx.0);
+                state.decided = state.decided.with(event.process);
+            }
+            Fact::Decide { tx, .. } | Fact::Answer { tx, .. } => {
+                let state = states.at(tx.0);
+                if clock.due(state).is_some_and(|due| event.at > due) {
+                    late(&mut sheet, history, &clock, state, at, tx);
+                }
+                state.decided = state.decided.with(event.process);
+            }
+            Fact::Crash => {
+                clock.crashed[usize::from(event.process.0) % Processes::COUNT_MAX] = Some(at);
+                clock.healed = None;
+            }
+            Fact::FaultBegin { .. } => clock.healed = None,
+            Fact::Healed => clock.healed = Some((at, event.at)),
+            Fact::Quiescent => quiescent = Some(at),
+            Fact::PreparedAtEnd { tx } => match quiescent {
+                Some(quiescent) => orphan(&mut sheet, event.process, tx, [quiescent, at]),
+                None => sheet.unknown(&ORPHANS, || format!("event {at} is before quiescence")),
+            },
+            _ => {}
+        }
+    }
+    end(&mut sheet, history, &states, &clock, quiescent);
+    states.tell("transaction", &mut sheet);
+    sheet.done()
+}
+
+#[cold]
+fn orphan(sheet: &mut Sheet, process: Process, tx: Tx, witness: [usize; 2]) {
+    sheet.violation(&ORPHANS, || {
+        let got = format!("transaction {} prepared at process {}", tx.0, process.0);
+        Finding::new("nothing prepared at quiescence", got, witness)
+    });
+}
+
+#[cold]
+fn late(sheet: &mut Sheet, history: &[Event], clock: &Clock, state: &State, at: usize, tx: Tx) {
+    let process = history[at].process;
+    let (Some(due), Some((healed, _))) = (clock.due(state), clock.healed) else { return };
+    if !clock.owing(state).contains(process) {
+        return;
+    }
+    sheet.violation(&AC5, || {
+        let expected = format!("a decision of process {} on {} by {due} ns", process.0, tx.0);
+        let got = format!("one at {} ns", history[at].at);
+        let begun = state.is_begun.then_some(state.begin as usize);
+        Finding::new(expected, got, begun.into_iter().chain([healed, at]))
+    });
+}
+
+/// What is still open when the history ends.
+fn end(
+    sheet: &mut Sheet,
+    history: &[Event],
+    states: &Dense<State>,
+    clock: &Clock,
+    quiescent: Option<usize>,
+) {
+    let Some(last) = history.last() else { return };
+    let mut prepared_ever = false;
+    for (tx, state) in states.iter() {
+        prepared_ever |= !state.in_doubt.is_empty();
+        let owing = clock.owing(state);
+        if owing.is_empty() {
+            continue;
+        }
+        let tx = Tx(tx);
+        let held = (owing & state.in_doubt).iter().next();
+        if let (Some(quiescent), Some(process)) = (quiescent, held) {
+            let names_it = |event: &Event| {
+                event.process == process
+                    && matches!(event.fact, Fact::Prepared { tx: of } | Fact::Vote { tx: of, .. }
+                        if of == tx)
+            };
+            let prepared = history.iter().position(names_it).unwrap_or(quiescent);
+            orphan(sheet, process, tx, [prepared, quiescent]);
+        }
+        match (clock.due(state), clock.healed) {
+            (Some(due), Some((healed, _))) if last.at > due => {
+                sheet.violation(&AC5, || {
+                    why_stuck(history, tx, state.is_begun.then_some(state.begin), owing, healed)
+                });
+            }
+            _ => sheet.unknown(&AC5, || unbounded(tx, clock)),
+        }
+    }
+    if quiescent.is_none() && prepared_ever {
+        sheet.unknown(&ORPHANS, || "the history has no quiescence".into());
+    }
+}
+
+fn unbounded(tx: Tx, clock: &Clock) -> String {
+    let why = match (clock.bound_ns, clock.healed) {
+        (None, _) => "no bound is given",
+        (_, None) => "the history does not end healed",
+        _ => "the history ends before the bound",
+    };
+    format!("transaction {} is open, and {why}", tx.0)
+}

@@ -1,0 +1,3 @@
+//! The checkers together: lawful histories pass all of them, and each law catches what breaks it.
+
+mod lawful;
