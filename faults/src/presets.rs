@@ -24,7 +24,7 @@ macro_rules! preset {
     };
 }
 
-static PRESETS: [Preset; 10] = [
+static PRESETS: [Preset; 11] = [
     preset!("none", "nothing goes wrong: no crashes, no faults"),
     preset!("crashes", "crashes and power losses with torn pages, no I/O errors"),
     preset!(
@@ -43,6 +43,10 @@ static PRESETS: [Preset; 10] = [
     preset!(
         "net",
         "crashes, pauses, bad clocks, and a network that loses, delays, cuts and resets; swarmed"
+    ),
+    preset!(
+        "cluster",
+        "several nodes: crashes, I/O errors, full and slow disks, bad clocks and networks; swarmed"
     ),
 ];
 

@@ -3,12 +3,13 @@
 
 pub mod atomic_commit;
 mod patterns;
+pub mod sink;
 
 use seedbed::Scenario;
 
 /// Every built-in scenario.
 pub fn all() -> Vec<Box<dyn Scenario>> {
-    vec![Box::new(atomic_commit::AtomicCommit)]
+    vec![Box::new(atomic_commit::AtomicCommit), Box::new(sink::Sink)]
 }
 
 /// Models of known crash bugs, each small and with one plant. They are not part of a main job: they

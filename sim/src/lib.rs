@@ -36,13 +36,14 @@ pub use net::{NetRule, Packet, PacketKind, Verdict};
 pub use node::{CrashKind, NodeId};
 /// Strategies for workloads: [`Testbed::workload`] gives one, of exactly this version.
 pub use proptest;
+pub use seedbed_check as check;
 pub use seedbed_env as seam;
 pub use seedbed_faults as faults;
 pub use seedbed_traces as traces;
 pub use shrink::{ShrinkError, ShrinkLimits, Shrunk, shrink};
 pub use sim::{Finished, POLL_LIMIT, Sim, Started};
 pub use sockets::{SimDatagram, SimListener, SimReadHalf, SimStream, SimWriteHalf};
-pub use stats::{FaultKind, Stats};
+pub use stats::{CheckerCost, CheckerCosts, FaultKind, Probes, Stats};
 pub use sweep::{Found, LAW_DETERMINISTIC, Progress, Sweep, Swept, nondeterminism, sweep};
 pub use testbed::{
     Failure, Job, LAW_LIVE, LAW_NO_PANIC, LAW_UNSTABLE, Law, Outcome, PlantInfo, Run, Scenario,

@@ -22,7 +22,7 @@ use crate::env::SimEnv;
 use crate::executor::TaskFuture;
 use crate::node::{CrashKind, DOWN, NodeId};
 use crate::panics;
-use crate::stats::{FaultKind, Stats};
+use crate::stats::{CheckerCosts, FaultKind, Probes, Stats};
 use crate::tape::Tape;
 use crate::testbed::Outcome;
 use crate::waker::{Token, drain_woken, waker};
@@ -35,6 +35,7 @@ pub const POLL_LIMIT: u64 = 2_000_000;
 #[derive(Debug)]
 pub struct Sim {
     poll_limit: u64,
+    checkers: CheckerCosts,
     /// The world is this thread's.
     _not_send: PhantomData<*const ()>,
 }
@@ -65,6 +66,10 @@ pub struct Finished {
     pub events: Vec<Event>,
     /// What was done to disks, if it was kept.
     pub tape: Option<Tape>,
+    /// How often probes were reached.
+    pub probes: Probes,
+    /// What checkers have cost.
+    pub checkers: CheckerCosts,
 }
 
 impl Sim {
@@ -82,7 +87,9 @@ impl Sim {
     /// If this thread has a world already.
     pub fn with_source(seed: u64, source: Source, record: bool) -> Self {
         install(seed, source, record);
-        Self { poll_limit: POLL_LIMIT, _not_send: PhantomData }
+        // What an earlier world on this thread did not take.
+        drop(seedbed_env::probe::take());
+        Self { poll_limit: POLL_LIMIT, checkers: CheckerCosts::new(), _not_send: PhantomData }
     }
 
     /// Draws what may go wrong in this world from a plan. Do it before adding nodes.
@@ -371,6 +378,23 @@ impl Sim {
         with(|world| world.stats.checks += 1);
     }
 
+    /// Runs a checker over so many events, and counts what it costs. Nothing of the run depends on
+    /// the time that it takes.
+    pub fn time_checker<T>(
+        &mut self,
+        name: &'static str,
+        events: usize,
+        check: impl FnOnce() -> T,
+    ) -> T {
+        #[expect(clippy::disallowed_methods, reason = "a cost, which decides nothing")]
+        let begun = std::time::Instant::now();
+        let result = check();
+        let cost = self.checkers.entry(name).or_default();
+        cost.events += events as u64;
+        cost.ns += begun.elapsed().as_nanos() as u64;
+        result
+    }
+
     /// Puts an event of the driver's own into trace and digest; see [`SimEnv::note`].
     pub fn note(&mut self, op: &'static str, value: u64, detail: impl FnOnce() -> String) {
         with(|world| {
@@ -418,7 +442,7 @@ impl Sim {
     }
 
     /// Ends the world and gives what it leaves.
-    pub fn finish(self) -> Finished {
+    pub fn finish(mut self) -> Finished {
         let tasks = with(|world| world.exec.remove_tasks(None));
         drop_tasks(tasks);
         with(|world| {
@@ -434,6 +458,8 @@ impl Sim {
                 decisions: world.choices.take_record(),
                 events: world.events.take().unwrap_or_default(),
                 tape: world.tape.take(),
+                probes: seedbed_env::probe::take().into_iter().collect(),
+                checkers: std::mem::take(&mut self.checkers),
             }
         })
     }

@@ -1,5 +1,7 @@
 //! What happened in a world, counted.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 macro_rules! fault_kinds {
@@ -205,3 +207,25 @@ impl Serialize for Stats {
         map.end()
     }
 }
+
+/// What a checker has cost. Times differ from run to run, so they are not compared.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct CheckerCost {
+    /// Events that it was given.
+    pub events: u64,
+    /// CPU time that it took, in nanoseconds.
+    pub ns: u64,
+}
+
+impl PartialEq for CheckerCost {
+    fn eq(&self, other: &Self) -> bool {
+        self.events == other.events
+    }
+}
+
+impl Eq for CheckerCost {}
+
+/// How often probes were reached, by name.
+pub type Probes = BTreeMap<&'static str, u64>;
+/// What checkers have cost, by name.
+pub type CheckerCosts = BTreeMap<&'static str, CheckerCost>;

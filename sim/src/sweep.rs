@@ -13,7 +13,7 @@ use seedbed_faults::Plan;
 use seedbed_traces::{Diff, diff};
 
 use crate::digest::Digest;
-use crate::stats::Stats;
+use crate::stats::{CheckerCosts, Probes, Stats};
 use crate::testbed::{Job, Law, Outcome, Scenario, Violation};
 use crate::trace::record;
 
@@ -79,6 +79,23 @@ pub struct Swept {
     pub internal: Vec<(u64, String)>,
     /// Whether it was stopped from outside.
     pub interrupted: bool,
+    /// How often probes were reached.
+    pub probes: Probes,
+    /// What checkers have cost.
+    pub checkers: CheckerCosts,
+}
+
+impl Swept {
+    fn add_counts(&mut self, probes: &Probes, checkers: &CheckerCosts) {
+        for (name, count) in probes {
+            *self.probes.entry(name).or_default() += count;
+        }
+        for (name, cost) in checkers {
+            let sum = self.checkers.entry(name).or_default();
+            sum.events += cost.events;
+            sum.ns += cost.ns;
+        }
+    }
 }
 
 /// How far a sweep is; read by a progress display while it runs.
@@ -183,6 +200,7 @@ impl Shared<'_> {
         swept.seeds += 1;
         swept.digest = swept.digest.wrapping_add(digest.value());
         swept.stats.add(&run.finished.stats);
+        swept.add_counts(&run.finished.probes, &run.finished.checkers);
         match run.outcome {
             Outcome::Passed => {}
             Outcome::Violation(violation) => swept.found.push(Found { seed, violation }),
@@ -248,6 +266,7 @@ impl Shared<'_> {
 fn merge(into: &mut Swept, block: Swept) {
     into.seeds += block.seeds;
     into.stats.add(&block.stats);
+    into.add_counts(&block.probes, &block.checkers);
     into.digest = into.digest.wrapping_add(block.digest);
     into.found.extend(block.found);
     into.inconclusive.extend(block.inconclusive);

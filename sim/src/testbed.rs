@@ -214,6 +214,16 @@ pub trait Testbed: Send + Sync + 'static {
         &[]
     }
 
+    /// What a sweep should come to, by the names of the probes: see [`seedbed_env::probes!`].
+    fn probes(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// The preset under which it is swept if nobody asks for another one.
+    fn plan(&self) -> &'static str {
+        "rough"
+    }
+
     /// Generates a workload. Leaving out any operations must give a workload as well.
     fn workload(&self) -> BoxedStrategy<Vec<Self::Op>>;
 
@@ -311,6 +321,14 @@ pub trait Scenario: Send + Sync {
     fn syncs(&self) -> &'static [SyncInfo] {
         &[]
     }
+    /// What a sweep should come to, by the names of the probes.
+    fn probes(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+    /// The preset under which it is swept if nobody asks for another one.
+    fn plan(&self) -> &'static str {
+        "rough"
+    }
     /// Runs one job on this thread.
     fn run(&self, job: &Job) -> Run;
     /// Its cases, if all its crash images can be explored.
@@ -350,6 +368,14 @@ impl<T: Testbed> Scenario for T {
 
     fn syncs(&self) -> &'static [SyncInfo] {
         Testbed::syncs(self)
+    }
+
+    fn probes(&self) -> Vec<&'static str> {
+        Testbed::probes(self)
+    }
+
+    fn plan(&self) -> &'static str {
+        Testbed::plan(self)
     }
 
     fn run(&self, job: &Job) -> Run {

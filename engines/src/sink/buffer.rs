@@ -11,6 +11,7 @@ use seedbed_env::Instant;
 use seedbed_env::map::FxHasher64;
 
 use super::options::Options;
+use super::plant::Plant;
 use super::row::{RowError, Rows, Schema, Value};
 
 /// Batches whose allocations are kept.
@@ -64,7 +65,7 @@ impl Buffer {
     pub(super) fn new(options: &Options, participants: usize, offset: u64) -> Self {
         Self {
             participants,
-            batch_rows: options.batch_rows,
+            batch_rows: if options.planted(Plant::SmallBatches) { 2 } else { options.batch_rows },
             batch_bytes: options.batch_bytes,
             filling: None,
             sealed: VecDeque::new(),
@@ -177,7 +178,7 @@ impl Batch {
             self.scratch.clear();
             let len = self.scratch.push(schema, values)?;
             let key = self.scratch.key_at(schema, 0);
-            let part = crc32c::crc32c(key) as usize % participants;
+            let part = participant_of(key, participants);
             self.parts[part].rows.append(&self.scratch);
             (part, len, hash(key))
         };
@@ -213,6 +214,12 @@ impl Batch {
         self.bytes -= len;
         (part.offsets.remove(row), len)
     }
+}
+
+/// Which of so many participants a row with this encoded key belongs to. Must never change: rows of
+/// one key would be at two of them.
+pub(super) fn participant_of(key: &[u8], participants: usize) -> usize {
+    crc32c::crc32c(key) as usize % participants
 }
 
 /// Tells keys apart, nearly always; two that it does not tell apart wait for each other.

@@ -279,7 +279,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             let gids: Vec<Gid> = numbers.iter().flat_map(|one| state.gids_of(*one)).collect();
             (numbers, gids)
         };
-        if let Err(error) = self.decisions.forget(&numbers).await {
+        if let Err(error) = self.decisions.forget(&numbers, &gids).await {
             return self.stop(Error::Stopped { reason: Arc::new(error) });
         }
         gids.iter().for_each(|gid| self.tell(Event::Forgotten { gid: *gid }));
@@ -289,7 +289,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
     /// A planted bug: the decision goes before it is carried out.
     async fn forget_early(&self, number: u64) {
         let gids = self.state().gids_of(number);
-        if self.decisions.forget(&[number]).await.is_ok() {
+        if self.decisions.forget(&[number], &[]).await.is_ok() {
             gids.iter().for_each(|gid| self.tell(Event::Forgotten { gid: *gid }));
         }
     }

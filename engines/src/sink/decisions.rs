@@ -97,16 +97,17 @@ impl<E: Env> Decisions<E> {
         if found.incarnation == 0 || !options.planted(Plant::IdentifierReused) {
             found.incarnation += 1;
         }
-        decisions.write(Batch::putting(b"i", found.incarnation.to_le_bytes())).await?;
+        let started = Batch::putting(b"i", found.incarnation.to_le_bytes());
+        decisions.write(started, std::iter::empty()).await?;
         Ok((decisions, found))
     }
 
-    /// Commits to the store; waits while it has too much to do.
-    async fn write(&self, batch: Batch) -> Result<(), Error> {
+    /// Commits to the store, for these transactions; waits while it has too much to do.
+    async fn write(&self, batch: Batch, of: impl Iterator<Item = Gid>) -> Result<(), Error> {
         loop {
             match self.store.commit(batch.clone()).await {
                 Ok(_) => {
-                    self.observer.tell(Event::Forced);
+                    of.for_each(|gid| self.observer.tell(Event::Forced { gid }));
                     return Ok(());
                 }
                 Err(atomic_commit::Error::Busy { .. }) => {
@@ -144,11 +145,11 @@ impl<E: Env> Decisions<E> {
         for number in carried_out {
             batch.delete(decision_key(*number));
         }
-        self.write(batch).await
+        self.write(batch, decided.iter().map(|one| one.gid)).await
     }
 
-    /// Removes the decisions of checkpoints that everybody has carried out.
-    pub(super) async fn forget(&self, carried_out: &[u64]) -> Result<(), Error> {
+    /// Removes the decisions of checkpoints that everybody has carried out: these transactions.
+    pub(super) async fn forget(&self, carried_out: &[u64], gids: &[Gid]) -> Result<(), Error> {
         let mut batch = Batch::new();
         for number in carried_out {
             batch.delete(decision_key(*number));
@@ -156,7 +157,7 @@ impl<E: Env> Decisions<E> {
         if batch.is_empty() {
             return Ok(());
         }
-        self.write(batch).await
+        self.write(batch, gids.iter().copied()).await
     }
 
     /// Notes damage durably; `false` if it was noted before.
@@ -168,7 +169,7 @@ impl<E: Env> Decisions<E> {
         if self.store.get(&key)?.is_some() {
             return Ok(false);
         }
-        self.write(Batch::putting(key, b"")).await?;
+        self.write(Batch::putting(key, b""), std::iter::empty()).await?;
         Ok(true)
     }
 

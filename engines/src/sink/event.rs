@@ -101,8 +101,37 @@ pub enum Event {
         /// The first offset that is not in it.
         offset: u64,
     },
-    /// A forced write of the coordinator is done.
-    Forced,
+    /// A forced write is done, for this transaction among others.
+    Forced {
+        /// The transaction.
+        gid: Gid,
+    },
+    /// The coordinator does not wait for votes any longer.
+    GaveUp {
+        /// The transaction.
+        gid: Gid,
+    },
+    /// All rows of a batch were left out: no transaction carries these offsets.
+    Emptied {
+        /// The first offset that it covers.
+        from: u64,
+        /// The first one after it.
+        to: u64,
+    },
+    /// Somebody waits for a connection.
+    WaitBegun {
+        /// To whom.
+        participant: u8,
+        /// Which wait; never used twice for a participant in an incarnation.
+        wait: u32,
+    },
+    /// And does not any longer.
+    WaitEnded {
+        /// To whom.
+        participant: u8,
+        /// Which wait.
+        wait: u32,
+    },
     /// A row is in the buffer.
     Buffered {
         /// Its offset.

@@ -50,12 +50,12 @@ plants! {
         met: "pgdog (issue 1271)";
     bug ActiveResolved, "active_resolved",
         "Prepared transactions are aborted as abandoned although somebody works on them.";
+    bug ForgetsAtOnce, "forgets_at_once",
+        "A decision is removed from the log by a forced write of its own, not with the next one.";
     benign CommitsTwice, "commits_twice",
         "Every decision to commit is sent twice.";
     benign AbortsEverywhere, "aborts_everywhere",
         "After a no, those who have voted no are told to abort as well.";
-    benign ForgetsAtOnce, "forgets_at_once",
-        "A decision is removed from the log by a forced write of its own, not with the next one.";
     benign SmallBatches, "small_batches",
         "A transaction is made of a few rows at most.";
     benign SlowDecision, "slow_decision",

@@ -55,6 +55,7 @@ struct Shared<C: Clock, P: Participant> {
     /// The last one to come back is at the end, and goes out first.
     idle: Mutex<VecDeque<Idle<P::Connection>>>,
     next_id: AtomicU32,
+    next_wait: AtomicU32,
     leases: AtomicU64,
     reused: AtomicU64,
     busy_ns: AtomicU64,
@@ -68,6 +69,27 @@ struct Idle<C> {
     connection: C,
     id: u32,
     since: Instant,
+}
+
+/// Somebody waits for a place, until this is dropped.
+struct Wait<'a, C: Clock, P: Participant> {
+    pool: &'a Shared<C, P>,
+    number: u32,
+}
+
+impl<'a, C: Clock, P: Participant> Wait<'a, C, P> {
+    fn begin(pool: &'a Shared<C, P>) -> Self {
+        let number = pool.next_wait.fetch_add(1, Ordering::Relaxed);
+        pool.observer.tell(Event::WaitBegun { participant: pool.nth, wait: number });
+        Self { pool, number }
+    }
+}
+
+impl<C: Clock, P: Participant> Drop for Wait<'_, C, P> {
+    fn drop(&mut self) {
+        let (participant, wait) = (self.pool.nth, self.number);
+        self.pool.observer.tell(Event::WaitEnded { participant, wait });
+    }
 }
 
 impl<C: Clock, P: Participant> Clone for Pool<C, P> {
@@ -105,6 +127,7 @@ impl<C: Clock, P: Participant> Pool<C, P> {
             places: Arc::new(Semaphore::new(options.connections_max)),
             idle: Mutex::new(VecDeque::new()),
             next_id: AtomicU32::new(0),
+            next_wait: AtomicU32::new(0),
             leases: AtomicU64::new(0),
             reused: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
@@ -129,9 +152,15 @@ impl<C: Clock, P: Participant> Pool<C, P> {
     /// A connection to work with. Waits for a place without a limit: each holder has one.
     pub(super) async fn lease(&self) -> Result<Lease<C, P>, ParticipantError> {
         let shared = &self.shared;
-        Probe::PoolWaits.sometimes(shared.places.available_permits() == 0);
-        let place = Arc::clone(&shared.places).acquire_owned().await;
-        let place = place.expect("a pool's places are never closed");
+        let place = match Arc::clone(&shared.places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                Probe::PoolWaits.reached();
+                let _wait = Wait::begin(shared);
+                let place = Arc::clone(&shared.places).acquire_owned().await;
+                place.expect("a pool's places are never closed")
+            }
+        };
         let now = shared.clock.now();
         while let Some(idle) = shared.take_idle(now) {
             let Idle { connection, id, since } = idle;

@@ -10,6 +10,7 @@
 
 use std::fmt;
 
+use super::buffer::participant_of;
 use crate::bytes::{put_u32, put_u64, u32_at, u64_at};
 
 /// The longest row, in bytes as encoded.
@@ -252,6 +253,11 @@ impl<'a> Row<'a> {
             };
         }
         &self.0[..end]
+    }
+
+    /// Which of so many participants it belongs to.
+    pub fn participant(self, schema: &Schema, participants: usize) -> usize {
+        participant_of(self.key(schema), participants)
     }
 
     /// Takes bytes for a row if they are one of this table.

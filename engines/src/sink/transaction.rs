@@ -31,6 +31,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         let mut attempt = 0;
         while !self.is_stopped() {
             if batch.participants() == 0 {
+                self.tell(Event::Emptied { from: batch.from, to: batch.to });
                 return self.finish_batch(nth, batch, None);
             }
             let gid = self.state().begin();
@@ -47,7 +48,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                 Err(failed) => failed,
             };
             if self.two_phases() {
-                self.abort(gid, participants).await;
+                self.abort(gid, participants, &failed).await;
             }
             self.state().end(gid);
             if !self.may_go_on(&mut batch, failed) {
@@ -115,11 +116,22 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         }
     }
 
-    /// Tells participants to abort. Who cannot be told finds out when it is asked what it holds.
-    async fn abort(&self, gid: Gid, participants: u64) {
+    /// Tells participants to abort, but not the one that has said no. Who cannot be told finds out
+    /// when it is asked what it holds.
+    async fn abort(&self, gid: Gid, participants: u64, failed: &Failed) {
         Probe::AbortSent.reached();
+        let refused = match failed {
+            Failed::No { .. } if self.planted(Plant::AbortsEverywhere) => None,
+            Failed::No { participant, .. } => Some(*participant),
+            Failed::Lost { .. } => {
+                self.tell(Event::GaveUp { gid });
+                None
+            }
+        };
         self.tell(Event::Decided { gid, decision: Decision::Abort });
-        let here = |pool: &&Pool<E, P>| participants & 1 << pool.nth() != 0;
+        let here = |pool: &&Pool<E, P>| {
+            participants & 1 << pool.nth() != 0 && refused != Some(usize::from(pool.nth()))
+        };
         let told = self.pools.iter().filter(here).map(|pool| async move {
             match self.ask_to(Decision::Abort, pool, &[gid]).await {
                 Ok(outcomes) => {

@@ -141,6 +141,19 @@ impl<E: Env> Manager<E> {
         }
     }
 
+    /// Has the store do it, but does not wait until it is durable.
+    async fn write_later(&self, batch: Batch) -> Result<(), Error> {
+        while let Err(error) = self.store.submit(batch.clone()) {
+            match error {
+                atomic_commit::Error::Busy { .. } => {
+                    self.env.sleep(Duration::from_millis(5)).await;
+                }
+                error => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// Prepares a transaction: the vote is durable.
     pub(super) async fn prepare(
         &self,
@@ -170,6 +183,7 @@ impl<E: Env> Manager<E> {
         }
         self.kernel().prepared(writer, gid);
         self.inner.changed.notify_waiters();
+        self.observer().tell(Event::Forced { gid });
         self.observer().tell(Event::Prepared { gid });
         if self.planted(Plant::UnilateralAbort) {
             self.abort_later(writer, gid);
@@ -258,14 +272,25 @@ impl<E: Env> Manager<E> {
         Ok(())
     }
 
-    /// Makes the decisions of a group durable.
+    /// Makes the decisions of a group durable. To abort, nothing needs to be: a transaction that
+    /// comes back by a crash will be aborted again, and whatever is written later, to the same
+    /// rows as well, is durable only with this.
     async fn write_group(&self, group: &mut Group<'_>) -> Result<(), Error> {
         if group.transactions.is_empty() {
             return Ok(());
         }
-        self.write(std::mem::take(&mut group.batch)).await?;
+        let batch = std::mem::take(&mut group.batch);
         let (decision, by_hand) = (group.decision, group.by_hand);
+        let forced = decision == Decision::Commit || by_hand;
+        if forced {
+            self.write(batch).await?;
+        } else {
+            self.write_later(batch).await?;
+        }
         for (gid, rows) in group.transactions.drain(..) {
+            if forced {
+                self.observer().tell(Event::Forced { gid });
+            }
             let schema = &self.inner.schema;
             self.kernel().decided(schema, group.writer, gid, decision, by_hand, &rows);
             self.observer().tell(match by_hand {

@@ -1,0 +1,203 @@
+//! What a sweep should come to: every phase of a transaction, with a crash of either role in it, and
+//! with each kind of message lost.
+
+use std::collections::BTreeMap;
+
+use seedbed::check::Process;
+use seedbed::seam::probe;
+use seedbed_engines::sink::Gid;
+
+use super::recorder::SINK;
+
+/// Where a transaction is at the process that crashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// At the coordinator: votes are missing.
+    Voting,
+    /// At the coordinator: it is decided, and not forgotten.
+    Decided,
+    /// At a participant: it is asked to prepare, and has not.
+    Asked,
+    /// At a participant: it is in doubt.
+    Prepared,
+    /// At a participant: it has its end, and the coordinator does not know that.
+    Applied,
+}
+
+/// A message that may be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    Prepare,
+    Vote,
+    Decision,
+    Answer,
+}
+
+macro_rules! grid {
+    ($($phase:literal),*) => {
+        [$([
+            concat!("crash: ", $phase),
+            concat!("crash: ", $phase, ", prepare lost"),
+            concat!("crash: ", $phase, ", vote lost"),
+            concat!("crash: ", $phase, ", decision lost"),
+            concat!("crash: ", $phase, ", answer lost"),
+        ]),*]
+    };
+}
+
+/// A crash in a phase, alone and with each message lost, in the life of one transaction.
+const CRASHES: [[&str; 5]; 5] = grid![
+    "coordinator while voting",
+    "coordinator while decided",
+    "participant while asked",
+    "participant while in doubt",
+    "participant while applied"
+];
+const LOST: [&str; 4] =
+    ["message lost: prepare", "message lost: vote", "message lost: decision", "message lost: answer"];
+
+seedbed::seam::probes! {
+    /// What else a sweep should come to.
+    CoordinatorIdle, "crash: coordinator while idle";
+    CoordinatorRecovering, "crash: coordinator while recovering";
+    ParticipantIdle, "crash: participant while idle";
+    ParticipantRecovering, "crash: participant while recovering";
+    DecidedByHand, "a person decides a prepared transaction";
+    SinkStops, "the sink stops by itself";
+    ParticipantStops, "a participant stops by itself";
+}
+
+/// All of them.
+pub(super) fn all() -> Vec<&'static str> {
+    let own = Probe::ALL.iter().map(|probe| probe.name());
+    let engine = seedbed_engines::sink::Probe::ALL.iter().map(|probe| probe.name());
+    engine.chain(CRASHES.into_iter().flatten()).chain(LOST).chain(own).collect()
+}
+
+/// What happens to each transaction.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    transactions: BTreeMap<Gid, Life>,
+    /// Processes that have started and do not work yet: a bit for each.
+    recovering: u64,
+}
+
+#[derive(Debug, Default)]
+struct Life {
+    decided: bool,
+    over: bool,
+    /// At each participant, by number.
+    at: BTreeMap<u8, Phase>,
+    /// What was sent to or by each participant and has not arrived.
+    under_way: BTreeMap<u8, Message>,
+    /// Phases in which somebody crashed: a bit for each.
+    crashed: u8,
+    /// Messages that were lost: a bit for each.
+    lost: u8,
+}
+
+impl Traffic {
+    fn life(&mut self, gid: Gid) -> &mut Life {
+        self.transactions.entry(gid).or_default()
+    }
+
+    pub(super) fn begun(&mut self, gid: Gid) {
+        self.life(gid);
+    }
+
+    pub(super) fn decided(&mut self, gid: Gid) {
+        self.life(gid).decided = true;
+    }
+
+    pub(super) fn forgotten(&mut self, gid: Gid) {
+        self.life(gid).over = true;
+    }
+
+    pub(super) fn at_participant(&mut self, gid: Gid, nth: u8, phase: Phase) {
+        self.life(gid).at.insert(nth, phase);
+    }
+
+    pub(super) fn sent(&mut self, gid: Gid, nth: u8, message: Message) {
+        let life = self.life(gid);
+        life.under_way.insert(nth, message);
+        if message == Message::Prepare {
+            life.at.insert(nth, Phase::Asked);
+        }
+    }
+
+    pub(super) fn arrived(&mut self, gid: Gid, nth: u8, message: Message) {
+        let life = self.life(gid);
+        if life.under_way.get(&nth) == Some(&message) {
+            life.under_way.remove(&nth);
+        }
+        if message == Message::Answer {
+            life.at.remove(&nth);
+        }
+    }
+
+    /// The coordinator does not wait any longer.
+    pub(super) fn gave_up(&mut self, gid: Gid) {
+        let life = self.life(gid);
+        for message in std::mem::take(&mut life.under_way).into_values() {
+            life.lost |= 1 << message as u8;
+        }
+    }
+
+    /// The coordinator says it once more.
+    pub(super) fn sent_again(&mut self, gid: Gid, nth: u8) {
+        let life = self.life(gid);
+        if let Some(message) = life.under_way.remove(&nth) {
+            life.lost |= 1 << message as u8;
+        }
+    }
+
+    pub(super) fn booted(&mut self, process: Process) {
+        self.recovering |= 1 << process.0;
+    }
+
+    /// The sink is open.
+    pub(super) fn opened(&mut self) {
+        self.recovering &= !(1 << SINK.0);
+    }
+
+    /// A participant listens.
+    pub(super) fn serves(&mut self, process: Process) {
+        self.recovering &= !(1 << process.0);
+    }
+
+    pub(super) fn crashed(&mut self, process: Process) {
+        let recovering = self.recovering & 1 << process.0 != 0;
+        let mut idle = true;
+        for life in self.transactions.values_mut().filter(|life| !life.over) {
+            let phase = match process.0.checked_sub(1) {
+                None if life.decided => Some(Phase::Decided),
+                None => Some(Phase::Voting),
+                Some(nth) => life.at.get(&nth).copied(),
+            };
+            if let Some(phase) = phase {
+                life.crashed |= 1 << phase as u8;
+                idle = false;
+            }
+            // What was not decided dies with the coordinator.
+            life.over |= process == SINK && !life.decided;
+        }
+        match (process == SINK, recovering) {
+            (true, true) => Probe::CoordinatorRecovering.reached(),
+            (false, true) => Probe::ParticipantRecovering.reached(),
+            (true, false) => Probe::CoordinatorIdle.sometimes(idle),
+            (false, false) => Probe::ParticipantIdle.sometimes(idle),
+        }
+    }
+
+    /// The run is over: marks what it came to.
+    pub(super) fn mark(&self) {
+        for life in self.transactions.values() {
+            let lost = (0..4).filter(|message| life.lost & 1 << message != 0);
+            lost.clone().for_each(|message| probe::reached(LOST[message]));
+            for phase in (0..5).filter(|phase| life.crashed & 1 << phase != 0) {
+                probe::reached(CRASHES[phase][0]);
+                lost.clone().for_each(|message| probe::reached(CRASHES[phase][1 + message]));
+            }
+        }
+    }
+}

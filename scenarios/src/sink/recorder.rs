@@ -1,0 +1,316 @@
+//! Turns what the sink and its participants tell into a history that checkers can judge, and keeps
+//! what the model needs to know of each transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seedbed::check::{
+    Checkpoint, Connection, ConnectionState, Event as Entry, Fact, History, Interner, Offset, Pool,
+    Process, Processes, Tx, Waiter,
+};
+use seedbed_engines::sink::{self, ConnectionChange, Decision, Event, Gid};
+
+use super::probes::{Message, Phase, Traffic};
+
+/// The sink's process; participants follow.
+pub(super) const SINK: Process = Process(0);
+
+/// The process of a participant.
+pub(super) fn participant(nth: u8) -> Process {
+    Process(nth + 1)
+}
+
+/// What is known of a transaction, besides the history.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// The offsets that it covers.
+    pub(super) offsets: std::ops::Range<u64>,
+    pub(super) committed: bool,
+    /// Participants where a person decided, and how.
+    pub(super) by_hand: BTreeMap<u8, Decision>,
+    /// Participants whose damage was reported.
+    pub(super) damaged: BTreeSet<u8>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    pub(super) history: History,
+    pub(super) transactions: BTreeMap<Gid, Known>,
+    /// Offsets of rows that were left out.
+    pub(super) rejected: BTreeSet<u64>,
+    names: Interner<Gid>,
+    connections: Interner<(u32, u8, u32)>,
+    waits: Interner<(u32, u8, u32)>,
+    /// The boot of each process.
+    boots: Vec<u32>,
+    /// Transactions that are decided and not in a checkpoint yet.
+    undivided: Vec<Tx>,
+    /// Stretches of offsets that no transaction carries, not in a checkpoint yet.
+    emptied: Vec<(u64, u64)>,
+    /// How many there were.
+    stand_ins: u64,
+    /// Who was told what.
+    told: BTreeSet<(Tx, Process, Decision)>,
+    /// What a person tried to decide.
+    tried: BTreeMap<(Gid, u8), Decision>,
+    pub(super) traffic: Traffic,
+}
+
+impl Recorder {
+    /// Adds a fact of a process.
+    pub(super) fn add(&mut self, process: Process, fact: Fact) {
+        let at = seedbed::simulated_ns().unwrap_or(0);
+        let incarnation = self.boots.get(usize::from(process.0)).copied().unwrap_or(0);
+        self.history.push(Entry { at, process, incarnation, fact });
+    }
+
+    /// A process is up.
+    pub(super) fn booted(&mut self, process: Process) {
+        let nth = usize::from(process.0);
+        if self.boots.len() <= nth {
+            self.boots.resize(nth + 1, 0);
+        }
+        self.boots[nth] += 1;
+        if self.boots[nth] > 1 {
+            self.add(process, Fact::Recovered);
+        }
+        self.traffic.booted(process);
+    }
+
+    /// A process is down.
+    pub(super) fn crashed(&mut self, process: Process) {
+        self.add(process, Fact::Crash);
+        self.traffic.crashed(process);
+        if process == SINK {
+            self.undivided.clear();
+            self.emptied.clear();
+        }
+    }
+
+    /// The number of a transaction.
+    pub(super) fn tx(&mut self, gid: Gid) -> Tx {
+        Tx(self.names.number(gid))
+    }
+
+    /// A person tries to decide a transaction; whether that came about shows later.
+    pub(super) fn tries_by_hand(&mut self, gid: Gid, nth: u8, decision: Decision) {
+        self.tried.insert((gid, nth), decision);
+    }
+
+    fn decided_by_hand(&mut self, gid: Gid, nth: u8, decision: Decision) {
+        let known = self.transactions.entry(gid).or_default();
+        if known.by_hand.insert(nth, decision).is_none() {
+            let tx = self.tx(gid);
+            let commit = decision == Decision::Commit;
+            self.add(participant(nth), Fact::Heuristic { tx, commit });
+        }
+    }
+
+    /// What a participant tells.
+    pub(super) fn participant_told(&mut self, nth: u8, event: Event) {
+        let process = participant(nth);
+        match event {
+            Event::Forced { gid } => {
+                let tx = self.tx(gid);
+                self.add(process, Fact::Forced { tx });
+            }
+            Event::Prepared { gid } => {
+                let tx = self.tx(gid);
+                self.add(process, Fact::Prepared { tx });
+                self.traffic.at_participant(gid, nth, Phase::Prepared);
+            }
+            Event::VoteSent { gid, yes } => {
+                let tx = self.tx(gid);
+                self.add(process, Fact::Vote { tx, yes });
+                self.add(process, Fact::Message { tx });
+                self.traffic.arrived(gid, nth, Message::Prepare);
+                self.traffic.sent(gid, nth, Message::Vote);
+            }
+            Event::Applied { gid, decision } => {
+                let tx = self.tx(gid);
+                self.add(process, Fact::Decide { tx, commit: decision == Decision::Commit });
+                self.traffic.arrived(gid, nth, Message::Decision);
+                self.traffic.sent(gid, nth, Message::Answer);
+                self.traffic.at_participant(gid, nth, Phase::Applied);
+            }
+            Event::DecidedByHand { gid, decision } => self.decided_by_hand(gid, nth, decision),
+            _ => {}
+        }
+    }
+
+    /// What the sink tells.
+    pub(super) fn sink_told(&mut self, event: Event) {
+        match event {
+            Event::Opened { offset, checkpoint, .. } => {
+                if checkpoint > 0 {
+                    let checkpoint = Checkpoint(checkpoint as u32);
+                    self.add(SINK, Fact::Restored { checkpoint, offset: Offset(offset as u32) });
+                }
+                self.traffic.opened();
+            }
+            Event::Checkpointed { checkpoint, offset } => self.checkpointed(checkpoint, offset),
+            Event::Emptied { from, to } => self.emptied.push((from, to)),
+            Event::Buffered { bytes, .. } => self.add(SINK, Fact::Buffered { bytes }),
+            Event::Released { bytes } => self.add(SINK, Fact::Released { bytes }),
+            Event::Rejected { offset } => drop(self.rejected.insert(offset)),
+            Event::Connection { participant, connection, change, state } => {
+                self.connection(participant, connection, change, state);
+            }
+            Event::WaitBegun { participant, wait } => {
+                let waiter = self.waiter(participant, wait);
+                self.add(SINK, Fact::WaitBegin { waiter });
+            }
+            Event::WaitEnded { participant, wait } => {
+                let waiter = self.waiter(participant, wait);
+                self.add(SINK, Fact::WaitEnd { waiter });
+            }
+            other => self.transaction_told(other),
+        }
+    }
+
+    fn transaction_told(&mut self, event: Event) {
+        match event {
+            Event::Begun { gid, from, to, participants } => self.begun(gid, from, to, participants),
+            Event::Forced { gid } => {
+                let tx = self.tx(gid);
+                self.add(SINK, Fact::Forced { tx });
+            }
+            Event::PrepareSent { gid, participant: nth } => {
+                let (tx, to) = (self.tx(gid), participant(nth));
+                self.add(SINK, Fact::PrepareSent { tx, to });
+                self.add(SINK, Fact::Message { tx });
+                self.traffic.sent(gid, nth, Message::Prepare);
+            }
+            Event::Voted { gid, participant: nth, yes } => {
+                let (tx, from) = (self.tx(gid), participant(nth));
+                self.add(SINK, Fact::VoteReceived { tx, from, yes });
+                self.traffic.arrived(gid, nth, Message::Vote);
+            }
+            Event::GaveUp { gid } => {
+                let tx = self.tx(gid);
+                self.add(SINK, Fact::Timeout { tx });
+                self.traffic.gave_up(gid);
+            }
+            Event::Decided { gid, decision } => self.decided(gid, decision),
+            Event::DecisionSent { gid, participant: nth, decision } => {
+                self.decision_sent(gid, nth, decision);
+            }
+            Event::Answered { gid, participant: nth, decision, outcome } => {
+                let (tx, from) = (self.tx(gid), participant(nth));
+                self.add(SINK, Fact::AckReceived { tx, from });
+                // An abort needs no answer: it is there for damage only, and waited for by nobody.
+                if decision == Decision::Commit && outcome == sink::Outcome::Done {
+                    self.add(from, Fact::Message { tx });
+                }
+                self.traffic.arrived(gid, nth, Message::Answer);
+            }
+            Event::Resolved { gid, decision, .. } => {
+                let tx = self.tx(gid);
+                self.add(SINK, Fact::Answer { tx, commit: decision == Decision::Commit });
+            }
+            Event::Forgotten { gid } => {
+                let tx = self.tx(gid);
+                self.add(SINK, Fact::Forget { tx });
+                self.traffic.forgotten(gid);
+            }
+            Event::Damaged { gid, participant: nth } => {
+                // A participant that crashed at it has told nobody.
+                if let Some(decision) = self.tried.get(&(gid, nth)).copied() {
+                    self.decided_by_hand(gid, nth, decision);
+                }
+                let (tx, of) = (self.tx(gid), participant(nth));
+                self.add(SINK, Fact::HeuristicReported { tx, of });
+                self.transactions.entry(gid).or_default().damaged.insert(nth);
+            }
+            _ => {}
+        }
+    }
+
+    fn begun(&mut self, gid: Gid, from: u64, to: u64, participants: u64) {
+        let tx = self.tx(gid);
+        let all = (0..64).filter(|nth| participants & 1 << nth != 0).map(participant);
+        let participants = all.fold(Processes::default(), Processes::with);
+        self.add(SINK, Fact::Begin { tx, participants });
+        let (from_offset, to_offset) = (Offset(from as u32), Offset(to as u32));
+        self.add(SINK, Fact::Covers { tx, from: from_offset, to: to_offset });
+        self.transactions.entry(gid).or_default().offsets = from..to;
+        self.traffic.begun(gid);
+    }
+
+    /// A transaction without participants stands for offsets whose rows were all left out.
+    fn stand_in(&mut self, from: u64, to: u64) {
+        self.stand_ins += 1;
+        let gid = Gid { incarnation: u64::MAX, number: self.stand_ins };
+        self.begun(gid, from, to, 0);
+        self.decided(gid, Decision::Commit);
+        let tx = self.tx(gid);
+        self.add(SINK, Fact::Decide { tx, commit: true });
+        self.traffic.forgotten(gid);
+    }
+
+    fn decided(&mut self, gid: Gid, decision: Decision) {
+        let tx = self.tx(gid);
+        self.traffic.decided(gid);
+        match decision {
+            // An abort has no record: it is presumed.
+            Decision::Abort => self.add(SINK, Fact::Decide { tx, commit: false }),
+            Decision::Commit => {
+                self.add(SINK, Fact::DecisionDurable { tx, commit: true });
+                self.undivided.push(tx);
+                self.transactions.entry(gid).or_default().committed = true;
+            }
+        }
+    }
+
+    fn decision_sent(&mut self, gid: Gid, nth: u8, decision: Decision) {
+        let (tx, commit) = (self.tx(gid), decision == Decision::Commit);
+        self.add(SINK, Fact::Decide { tx, commit });
+        if self.told.insert((tx, participant(nth), decision)) {
+            self.add(SINK, Fact::Message { tx });
+        } else {
+            self.traffic.sent_again(gid, nth);
+        }
+        self.traffic.sent(gid, nth, Message::Decision);
+    }
+
+    fn checkpointed(&mut self, checkpoint: u64, offset: u64) {
+        let checkpoint = Checkpoint(checkpoint as u32);
+        self.add(SINK, Fact::CheckpointStart { checkpoint });
+        let all = std::mem::take(&mut self.emptied);
+        let (inside, beyond) = all.into_iter().partition(|(_, to)| *to <= offset);
+        self.emptied = beyond;
+        inside.into_iter().for_each(|(from, to): (u64, u64)| self.stand_in(from, to));
+        for tx in std::mem::take(&mut self.undivided) {
+            self.add(SINK, Fact::Joins { tx, checkpoint });
+        }
+        self.add(SINK, Fact::CheckpointDurable { checkpoint, offset: Offset(offset as u32) });
+    }
+
+    fn connection(
+        &mut self,
+        nth: u8,
+        connection: u32,
+        change: ConnectionChange,
+        state: sink::ConnectionState,
+    ) {
+        let boot = self.boots.first().copied().unwrap_or(0);
+        let connection = Connection(self.connections.number((boot, nth, connection)));
+        let state = match state {
+            sink::ConnectionState::Idle => ConnectionState::Idle,
+            sink::ConnectionState::Open => ConnectionState::Open,
+            sink::ConnectionState::Broken => ConnectionState::Failed,
+        };
+        let fact = match change {
+            ConnectionChange::Opened => Fact::Connect { connection, pool: Pool(nth) },
+            ConnectionChange::Leased => Fact::Lease { connection, state },
+            ConnectionChange::Returned => Fact::Return { connection },
+            ConnectionChange::Closed => Fact::Close { connection },
+        };
+        self.add(SINK, fact);
+    }
+
+    fn waiter(&mut self, nth: u8, wait: u32) -> Waiter {
+        let boot = self.boots.first().copied().unwrap_or(0);
+        Waiter(self.waits.number((boot, nth, wait)))
+    }
+}
