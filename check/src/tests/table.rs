@@ -1,0 +1,1 @@
+//! Small histories with known verdicts, written by hand.
