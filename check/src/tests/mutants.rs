@@ -83,6 +83,19 @@ impl Patient {
         self.tx_at(at)
     }
 
+    /// Whether all went by the messages that the protocol has for it.
+    fn is_plain(&self, of: Tx) -> bool {
+        !self.has(|event| {
+            matches!(event.fact, Fact::Heuristic { tx, .. } | Fact::Answer { tx, .. } if tx == of)
+        })
+    }
+
+    /// Whether the coordinator, with all that it holds, lives on after this event.
+    fn is_kept(&self, at: usize) -> bool {
+        let ends = |event: &Event| event.process.0 == 0 && event.fact == Fact::Crash;
+        !self.history[at..].iter().any(ends)
+    }
+
     fn last(&self, is_so: impl Fn(&Fact) -> bool) -> Option<usize> {
         self.history.iter().rposition(|event| is_so(&event.fact))
     }
@@ -289,13 +302,13 @@ pub(super) const MUTANTS: &[(&str, &Law, Mutate)] = &[
         Some(())
     }),
     ("one forced write more", &FORCED_WRITES, |p| {
-        let tx = p.committed().filter(|_| p.is_calm())?;
+        let tx = p.committed().filter(|tx| p.is_calm() && p.is_plain(*tx))?;
         let at = p.last(|fact| *fact == Fact::Forced { tx })?;
         p.insert(at, Fact::Forced { tx });
         Some(())
     }),
     ("one message more", &MESSAGES, |p| {
-        let tx = p.committed().filter(|_| p.is_calm())?;
+        let tx = p.committed().filter(|tx| p.is_calm() && p.is_plain(*tx))?;
         let at = p.last(|fact| *fact == Fact::Message { tx })?;
         p.insert(at, Fact::Message { tx });
         Some(())
@@ -420,11 +433,13 @@ pub(super) const MUTANTS: &[(&str, &Law, Mutate)] = &[
         let Fact::Lease { connection, .. } = p.fact(at) else { return None };
         let returned = Fact::Return { connection };
         let back = p.history[at..].iter().position(|event| event.fact == returned)?;
+        let is_closed = p.history[at..].iter().any(|e| e.fact == Fact::Close { connection });
+        (p.is_kept(at) && !is_closed).then_some(())?;
         p.history.remove(at + back);
         Some(())
     }),
     ("a wait never ends", &STARVATION, |p| {
-        let at = p.any(|p, at| matches!(p.fact(at), Fact::WaitEnd { .. }))?;
+        let at = p.any(|p, at| matches!(p.fact(at), Fact::WaitEnd { .. }) && p.is_kept(at))?;
         p.history.remove(at);
         Some(())
     }),
@@ -482,10 +497,13 @@ pub(super) const BENIGN: &[(&str, Mutate)] = &[
         Some(())
     }),
     ("an old life closes a connection", |p| {
-        let at = p.any(|p, at| p.history[at].incarnation > 0)?;
-        p.insert(at, Fact::Close { connection: Connection(0) });
+        let connection = Connection(0);
+        let opened = p.last(|fact| *fact == Fact::Connect { connection, pool: Pool(0) })?;
+        let at = p.any(|p, at| p.history[at].process.0 == 0 && p.history[at].incarnation > 0)?;
+        (p.history[opened].incarnation == 0).then_some(())?;
+        p.insert(at, Fact::Close { connection });
         p.history[at + 1].incarnation -= 1;
-        p.has(|event| event.fact == Fact::Crash && event.process.0 == 0).then_some(())
+        Some(())
     }),
     ("everything happens later", |p| {
         p.history.iter_mut().for_each(|event| event.at += 12_345);

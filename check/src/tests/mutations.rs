@@ -9,9 +9,9 @@ use super::mutants::{BENIGN, MUTANTS, Patient};
 use crate::lawful::Lawful;
 use crate::{CHECKERS, Fact, check_all};
 
-const SEEDS: u64 = 240;
+const SEEDS: u64 = 120;
 /// The fewest histories on which each mutation must have found a place.
-const APPLIED_MIN: usize = 20;
+const APPLIED_MIN: usize = 10;
 
 /// Somewhat longer than other cases, so that most mutations find a place.
 fn patient(seed: u64) -> Patient {
