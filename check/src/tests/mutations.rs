@@ -2,7 +2,7 @@
 //!
 //! `cargo test -p seedbed-check score -- --nocapture` prints the table of `docs/checkers.md`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::lawful::case;
 use super::mutants::{BENIGN, MUTANTS, Patient};
@@ -52,6 +52,55 @@ fn mutation_score() {
     }
     println!("| **all {}** | | **{all}** | **{all_caught}** |", MUTANTS.len());
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// Blind mutations: one event of each kind dropped, or put up to 40 places later. Many are harmless
+/// (a message fewer, a fault fewer, an event that commutes, a transaction that aborts anyway), so
+/// the score has a floor and is not perfect.
+#[test]
+fn blind_mutation_score() {
+    let mut scores = BTreeMap::<(String, &str), (u32, u32)>::new();
+    for seed in 0..60 {
+        let Patient { history, given, salt } = patient(seed);
+        let mut places = BTreeMap::<String, Vec<usize>>::new();
+        for (at, event) in history.iter().enumerate() {
+            let shown = format!("{:?}", event.fact);
+            let kind = shown.split(' ').next().unwrap_or_default().to_owned();
+            places.entry(kind).or_default().push(at);
+        }
+        for (kind, places) in places {
+            let at = places[salt % places.len()];
+            let to = (at + 1 + salt % 40).min(history.len() - 1);
+            for (how, to) in [("dropped", None), ("moved", Some(to))] {
+                let mut mutant = history.clone();
+                let event = mutant.remove(at);
+                if let Some(to) = to {
+                    mutant.insert(to, event);
+                }
+                let judged = check_all(&mutant, &given);
+                let score = scores.entry((kind.clone(), how)).or_default();
+                score.0 += 1;
+                score.1 += u32::from(judged.iter().any(|judged| !judged.verdict.is_ok()));
+            }
+        }
+    }
+    println!("| fact | mutation | histories | noticed |\n|---|---|---|---|");
+    for ((kind, how), (all, noticed)) in &scores {
+        println!("| {kind} | {how} | {all} | {noticed} |");
+    }
+    let score = |how: &str| {
+        let own = scores.iter().filter(|((_, own), _)| *own == how);
+        own.fold((0, 0), |sum, (_, score)| (sum.0 + score.0, sum.1 + score.1))
+    };
+    let (dropped, moved) = (score("dropped"), score("moved"));
+    println!("| **all** | dropped | **{}** | **{}** |", dropped.0, dropped.1);
+    println!("| **all** | moved | **{}** | **{}** |", moved.0, moved.1);
+    let always = ["Begin", "Prepared", "Heuristic", "HeuristicReported", "WaitBegin", "Quiescent"];
+    for kind in always {
+        let (all, noticed) = scores[&(kind.to_owned(), "dropped")];
+        assert_eq!(all, noticed, "{kind} dropped");
+    }
+    assert!(dropped.1 * 100 >= dropped.0 * 40, "{} of {} dropped", dropped.1, dropped.0);
 }
 
 #[test]
