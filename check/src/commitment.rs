@@ -30,7 +30,8 @@ pub static AC2: Law = Law {
 /// Commit needs all votes.
 pub static AC3: Law = Law {
     name: "AC3 unanimity",
-    statement: "If any process decides commit, every participant has voted Yes before, and none No.",
+    statement: "If any process decides commit, every participant has voted Yes before, and none \
+                No.",
 };
 /// All Yes and no failure mean commit.
 pub static AC4: Law = Law {
@@ -48,7 +49,8 @@ pub static DURABLE_VOTE: Law = Law {
 pub static DURABLE_DECISION: Law = Law {
     name: "durable decision",
     statement: "A commit is visible anywhere only after its record at the coordinator is durable; \
-                with presumed commit, a prepare request leaves only after the initiation record is.",
+                with presumed commit, a prepare request leaves only after the initiation record \
+                is.",
 };
 /// Presumptions are sound.
 pub static PRESUMPTION: Law = Law {

@@ -1,8 +1,8 @@
 //! Heuristic decisions: allowed to a participant in doubt, but damage must be told, once.
 //!
 //! Mohan, Lindsay, Obermarck (TODS 1986) and the X/Open XA specification (heuristic hazard, mixed)
-//! let a participant in doubt give up waiting. That may break atomicity; what may not happen is that
-//! nobody is told.
+//! let a participant in doubt give up waiting. That may break atomicity; what may not happen is
+//! that nobody is told.
 
 use std::collections::BTreeMap;
 

@@ -341,7 +341,10 @@ pub(super) const MUTANTS: &[(&str, &Law, Mutate)] = &[
     }),
     ("a transaction covers nothing", &CONTIGUOUS, |p| {
         let of = p.in_durable()?;
-        let durables = |event: &&Event| matches!(event.fact, Fact::CheckpointDurable { offset, .. } if offset.0 > 0);
+        let durables = |event: &&Event| match event.fact {
+            Fact::CheckpointDurable { offset, .. } => offset.0 > 0,
+            _ => false,
+        };
         (p.history.iter().filter(durables).count() > 1).then_some(())?;
         let own =
             |fact: &Fact| matches!(fact, Fact::Covers { tx, from, .. } if *tx == of && from.0 > 0);
