@@ -10,12 +10,11 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use seedbed_check::lawful::Lawful;
-use seedbed_check::{CHECKERS, TwoPhase, Variant};
-use seedbed_check::{Processes, explore};
+use seedbed_check::{CHECKERS, Fact, Processes, TwoPhase, Variant, explore};
 
 const ROUNDS: usize = 9;
 /// The checkers of two-phase commit itself.
-const TWO_PHASE: [&str; 4] = ["commitment", "fencing", "heuristics", "liveness"];
+const TWO_PHASE: [&str; 3] = ["commitment", "fencing", "liveness"];
 
 fn main() {
     let settings = Lawful {
@@ -26,7 +25,7 @@ fn main() {
         trouble_one_in: 2_000,
     };
     let (history, given) = settings.generate();
-    let txs = history.iter().filter(|e| matches!(e.fact, seedbed_check::Fact::Begin { .. }));
+    let txs = history.iter().filter(|e| matches!(e.fact, Fact::Begin { .. }));
     println!("{} events, {} transactions, median of {ROUNDS}", history.len(), txs.count());
     let mut times = vec![[0_u128; ROUNDS]; CHECKERS.len()];
     for round in 0..ROUNDS {

@@ -2,8 +2,8 @@
 //!
 //! [`TCommit`] and [`TwoPhase`] are the specifications of J. Gray and L. Lamport, "Consensus on
 //! transaction commit", ACM TODS 31(1), 2006 (TLA+ modules TCommit and TwoPhase). Each is one
-//! transition function, which serves twice: [`explore`] goes through all states that it reaches, and
-//! the checker `automata` holds real histories against it step by step.
+//! transition function, which serves twice: [`explore`] goes through all states that it reaches,
+//! and the checker `automata` holds real histories against it step by step.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

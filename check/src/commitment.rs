@@ -10,6 +10,7 @@
 use crate::dense::Dense;
 use crate::disturbances::Disturbances;
 use crate::given::{Given, Variant};
+use crate::heuristics::{Cases, HEURISTICS};
 use crate::history::{Event, Fact, Process, Tx};
 use crate::processes::Processes;
 use crate::verdict::{Finding, Judgement, Law, Sheet};
@@ -29,7 +30,8 @@ pub static AC2: Law = Law {
 /// Commit needs all votes.
 pub static AC3: Law = Law {
     name: "AC3 unanimity",
-    statement: "If any process decides commit, every participant has voted Yes before, and none No.",
+    statement: "If any process decides commit, every participant has voted Yes before, and none \
+                No.",
 };
 /// All Yes and no failure mean commit.
 pub static AC4: Law = Law {
@@ -47,7 +49,8 @@ pub static DURABLE_VOTE: Law = Law {
 pub static DURABLE_DECISION: Law = Law {
     name: "durable decision",
     statement: "A commit is visible anywhere only after its record at the coordinator is durable; \
-                with presumed commit, a prepare request leaves only after the initiation record is.",
+                with presumed commit, a prepare request leaves only after the initiation record \
+                is.",
 };
 /// Presumptions are sound.
 pub static PRESUMPTION: Law = Law {
@@ -67,8 +70,18 @@ pub static UNIQUE: Law =
     Law { name: "names are used once", statement: "No transaction begins twice, in any life." };
 
 /// The laws judged here.
-pub(crate) static LAWS: [&Law; 9] =
-    [&AC1, &AC2, &AC3, &AC4, &DURABLE_VOTE, &DURABLE_DECISION, &PRESUMPTION, &WINDOW, &UNIQUE];
+pub(crate) static LAWS: [&Law; 10] = [
+    &AC1,
+    &AC2,
+    &AC3,
+    &AC4,
+    &DURABLE_VOTE,
+    &DURABLE_DECISION,
+    &PRESUMPTION,
+    &WINDOW,
+    &HEURISTICS,
+    &UNIQUE,
+];
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
@@ -110,6 +123,13 @@ impl State {
         (decided != 0 && !self.is(FORGOTTEN)).then_some(decided & DURABLE_COMMIT != 0)
     }
 
+    /// What the transaction came to, if anything is known of that.
+    fn outcome(&self) -> Option<bool> {
+        let commit = self.is(DURABLE_COMMIT) || !self.commit.is_empty();
+        let abort = self.is(DURABLE_ABORT | TOLD_ABORT) || !self.abort.is_empty();
+        (commit || abort).then_some(commit)
+    }
+
     /// What the coordinator must answer.
     fn answer(&self, variant: Variant) -> bool {
         let initiated = self.is(INITIATED) && !self.is(FORGOTTEN);
@@ -141,6 +161,8 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
     let sheet = Sheet::new(&LAWS);
     let mut judge = Judge { history, given, sheet, disturbances: Disturbances::new(history) };
     let mut states = Dense::<State>::new(history.len());
+    let mut cases = Cases::default();
+    let mut is_quiescent = false;
     for (at, event) in history.iter().enumerate() {
         let process = event.process;
         match event.fact {
@@ -165,9 +187,15 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
                 state.acks = state.acks.with(from);
             }
             Fact::Forget { tx } => judge.forget(states.at(tx.0), at, tx),
+            Fact::Heuristic { tx, commit } => cases.decided(at, process, tx, commit),
+            Fact::HeuristicReported { tx, of } => {
+                cases.reported(&mut judge.sheet, history, at, tx, of);
+            }
+            Fact::Quiescent => is_quiescent = true,
             _ => {}
         }
     }
+    cases.end(&mut judge.sheet, is_quiescent, |tx| states.at(tx.0).outcome());
     states.tell("transaction", &mut judge.sheet);
     judge.sheet.done()
 }

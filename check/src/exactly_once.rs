@@ -144,8 +144,10 @@ fn found(
     offset: Offset,
     got: String,
 ) -> Finding {
-    let covers = |event: &Event| matches!(event.fact, Fact::Covers { from, to, .. } if (from..to).contains(&offset));
-    let carried = history.iter().rposition(covers);
+    let carried = history.iter().rposition(|event| match event.fact {
+        Fact::Covers { from, to, .. } => (from..to).contains(&offset),
+        _ => false,
+    });
     let expected = format!("each record below {end} once, and no other");
     Finding::new(expected, got, carried.into_iter().chain(since))
 }

@@ -29,8 +29,8 @@ pub struct Given {
     /// Whether all faults that a transaction could notice stand in the history as intervals. AC4
     /// and the cost laws excuse what a fault touched, and know nothing without.
     pub faults_recorded: bool,
-    /// Within how many ns after [`crate::Fact::Healed`] (or its begin, if later) a transaction must be
-    /// decided everywhere.
+    /// Within how many ns after [`crate::Fact::Healed`] (or its begin, if later) a transaction must
+    /// be decided everywhere.
     pub decide_ns_max: Option<u64>,
     /// The most open connections of each pool.
     pub pool_connections_max: Option<u32>,

@@ -1,16 +1,14 @@
 //! Heuristic decisions: allowed to a participant in doubt, but damage must be told, once.
 //!
 //! Mohan, Lindsay, Obermarck (TODS 1986) and the X/Open XA specification (heuristic hazard, mixed)
-//! let a participant in doubt give up waiting. That may break atomicity; what may not happen is that
-//! nobody is told.
+//! let a participant in doubt give up waiting. That may break atomicity; what may not happen is
+//! that nobody is told.
 
 use std::collections::BTreeMap;
 
-use crate::dense::Dense;
-use crate::given::Given;
 use crate::history::{Event, Fact, Process, Tx};
 use crate::processes::Processes;
-use crate::verdict::{Finding, Judgement, Law, Sheet};
+use crate::verdict::{Finding, Law, Sheet};
 
 /// Damage is reported.
 pub static HEURISTICS: Law = Law {
@@ -18,8 +16,6 @@ pub static HEURISTICS: Law = Law {
     statement: "For each participant that decided heuristically, and otherwise than its \
                 transaction, there is exactly one report at quiescence; for no other is there any.",
 };
-
-pub(crate) static LAWS: [&Law; 1] = [&HEURISTICS];
 
 /// What is known of one transaction with heuristic decisions or reports of such.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,42 +26,48 @@ struct Case {
     last: usize,
 }
 
-/// Judges the reports of heuristic damage.
-pub(crate) fn check(history: &[Event], _: &Given) -> Vec<Judgement> {
-    let mut sheet = Sheet::new(&LAWS);
-    let mut cases = BTreeMap::<Tx, Case>::new();
-    let mut outcomes = Dense::<Option<bool>>::new(history.len());
-    let mut is_quiescent = false;
-    for (at, event) in history.iter().enumerate() {
-        match event.fact {
-            Fact::Heuristic { tx, commit } => {
-                let case = cases.entry(tx).or_default();
-                let list = if commit { &mut case.committed } else { &mut case.aborted };
-                *list = list.with(event.process);
-                case.last = at;
-            }
-            Fact::HeuristicReported { tx, of } => {
-                let case = cases.entry(tx).or_default();
-                if case.reported.contains(of) {
-                    sheet.violation(&HEURISTICS, || twice(history, at, tx, of));
-                }
-                case.reported = case.reported.with(of);
-                case.last = at;
-            }
-            Fact::DecisionDurable { tx, commit }
-            | Fact::Decide { tx, commit }
-            | Fact::Answer { tx, commit } => {
-                outcomes.at(tx.0).get_or_insert(commit);
-            }
-            Fact::Quiescent => is_quiescent = true,
-            _ => {}
+/// All such transactions of a history. They are few, so they have no place in the state that every
+/// transaction has.
+#[derive(Debug, Default)]
+pub(crate) struct Cases(BTreeMap<Tx, Case>);
+
+impl Cases {
+    #[cold]
+    pub(crate) fn decided(&mut self, at: usize, process: Process, tx: Tx, commit: bool) {
+        let case = self.0.entry(tx).or_default();
+        let list = if commit { &mut case.committed } else { &mut case.aborted };
+        *list = list.with(process);
+        case.last = at;
+    }
+
+    #[cold]
+    pub(crate) fn reported(
+        &mut self,
+        sheet: &mut Sheet,
+        history: &[Event],
+        at: usize,
+        tx: Tx,
+        of: Process,
+    ) {
+        let case = self.0.entry(tx).or_default();
+        if case.reported.contains(of) {
+            sheet.violation(&HEURISTICS, || twice(history, at, tx, of));
+        }
+        case.reported = case.reported.with(of);
+        case.last = at;
+    }
+
+    /// Judges them all, by what their transactions came to.
+    pub(crate) fn end(
+        &self,
+        sheet: &mut Sheet,
+        is_quiescent: bool,
+        mut outcome: impl FnMut(Tx) -> Option<bool>,
+    ) {
+        for (tx, case) in &self.0 {
+            judge(sheet, *tx, case, outcome(*tx), is_quiescent);
         }
     }
-    for (tx, case) in &cases {
-        judge(&mut sheet, *tx, case, *outcomes.at(tx.0), is_quiescent);
-    }
-    outcomes.tell("transaction", &mut sheet);
-    sheet.done()
 }
 
 fn twice(history: &[Event], at: usize, tx: Tx, of: Process) -> Finding {

@@ -1,4 +1,4 @@
-//! What a history is: events in one total order, each of them one fact that one process established.
+//! What a history is: events in one total order, each one fact that one process established.
 //!
 //! Whoever records gives dense numbers to what has names in the system ([`Interner`] does it), so
 //! that checkers keep their state in vectors and bit sets. Invariants:

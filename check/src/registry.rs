@@ -3,9 +3,7 @@
 use crate::given::Given;
 use crate::history::Event;
 use crate::verdict::{Judgement, Law};
-use crate::{
-    buffer, checkpoints, commitment, cost, exactly_once, fencing, heuristics, liveness, pool, steps,
-};
+use crate::{buffer, checkpoints, commitment, cost, exactly_once, fencing, liveness, pool, steps};
 
 /// One checker: a pure function that judges some laws in one pass over a history.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +19,7 @@ pub struct Checker {
 }
 
 /// All checkers. `n` is the number of events.
-pub static CHECKERS: [Checker; 10] = [
+pub static CHECKERS: [Checker; 9] = [
     Checker {
         name: "commitment",
         laws: &commitment::LAWS,
@@ -33,12 +31,6 @@ pub static CHECKERS: [Checker; 10] = [
         laws: &fencing::LAWS,
         complexity: "O(n); one number a process",
         check: fencing::check,
-    },
-    Checker {
-        name: "heuristics",
-        laws: &heuristics::LAWS,
-        complexity: "O(n); one byte a transaction, and more for those decided heuristically",
-        check: heuristics::check,
     },
     Checker {
         name: "liveness",

@@ -1,9 +1,10 @@
 //! The automata as validators: every fact of a transaction must be a step that they allow.
 //!
 //! How facts are steps. A Yes vote is `Prepare`; a No vote, or a working participant's abort, is
-//! `ChooseToAbort`; what a coordinator first decides or answers is `TMCommit` or `TMAbort`. The same
-//! again is no step: messages are repeated, decisions applied twice. What a coordinator answers
-//! after it has forgotten, and what a participant decided heuristically, is outside both automata.
+//! `ChooseToAbort`; what a coordinator first decides or answers is `TMCommit` or `TMAbort`. The
+//! same again is no step: messages are repeated, decisions applied twice. What a coordinator
+//! answers after it has forgotten, and what a participant decided heuristically, is outside both
+//! automata.
 
 use std::fmt::Debug;
 
@@ -26,9 +27,9 @@ pub static TCOMMIT: Law = Law {
 /// Every step is one of TwoPhase.
 pub static TWO_PHASE: Law = Law {
     name: "TwoPhase step",
-    statement: "What coordinator and participants do is a behaviour of Gray and Lamport's TwoPhase: \
-                the coordinator commits when all votes have arrived, and prepared participants do \
-                what it says. Cooperative termination is not.",
+    statement: "What coordinator and participants do is a behaviour of Gray and Lamport's \
+                TwoPhase: the coordinator commits when all votes have arrived, and prepared \
+                participants do what it says. Cooperative termination is not.",
 };
 
 pub(crate) static LAWS: [&Law; 2] = [&TCOMMIT, &TWO_PHASE];

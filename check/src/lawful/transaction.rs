@@ -111,11 +111,17 @@ impl Transaction {
         }
     }
 
+    fn is_final(&self, process: Process) -> bool {
+        matches!(self.sites[usize::from(process.0)], Site::Decided | Site::Refused)
+    }
+
+    fn refusals(&self) -> Processes {
+        let refused = |process: &Process| self.sites[usize::from(process.0)] == Site::Refused;
+        self.participants.iter().filter(refused).collect()
+    }
+
     fn is_over(&self) -> bool {
-        let over = |process: Process| {
-            matches!(self.sites[usize::from(process.0)], Site::Decided | Site::Refused)
-        };
-        self.is_unknown && self.participants.iter().all(over)
+        self.is_unknown && self.participants.iter().all(|process| self.is_final(process))
     }
 }
 
@@ -218,32 +224,25 @@ impl World {
         let tx = own.tx;
         let refused = own.sites[usize::from(process.0)] == Site::Refused;
         let Some(commit) = own.decision else { return self.collect(which, process) };
-        let waits_for = own.participants - own.acks;
-        let is_presumed = !self.is_acknowledged(commit);
-        let all_final = own.participants.iter().all(|process| {
-            let site = own.sites[usize::from(process.0)];
-            matches!(site, Site::Decided | Site::Refused)
-        });
+        let finals = own.participants.iter().filter(|process| own.is_final(*process));
+        let all_final = finals.count() == own.participants.len();
+        let may_forget = if self.is_acknowledged(commit) {
+            all_final && (own.acks | own.refusals()).contains_all(own.participants)
+        } else {
+            all_final || self.random.one_in(8)
+        };
+        let own = &self.active[which];
         if !refused && !own.told.contains(process) {
             self.tell(which, process, commit);
         } else if own.acks_sent.contains(process) && !own.acks.contains(process) {
             self.active[which].acks = own.acks.with(process);
             self.note(COORDINATOR, Fact::AckReceived { tx, from: process });
-        } else if own.is_visible && is_presumed && (all_final || self.random.one_in(8)) {
-            self.active[which].is_unknown = true;
-            self.note(COORDINATOR, Fact::Forget { tx });
-        } else if own.is_visible && all_final && (waits_for - self.refusals(which)).is_empty() {
+        } else if own.is_visible && may_forget {
             self.active[which].is_unknown = true;
             self.note(COORDINATOR, Fact::Forget { tx });
         } else if refused && !own.is_visible {
             self.show(which, commit);
         }
-    }
-
-    fn refusals(&self, which: usize) -> Processes {
-        let own = &self.active[which];
-        let refused = |process: &Process| own.sites[usize::from(process.0)] == Site::Refused;
-        own.participants.iter().filter(refused).collect()
     }
 
     /// The first word of a decision that anybody hears.
