@@ -9,6 +9,9 @@
 //! | presumed abort | 2n + 1, 4n | n - r, 3n - r |
 //! | presumed commit | n + 2, 3n | 2(n-r) + r + 2, 4n - 2r |
 //!
+//! A refusal counts that has come to the coordinator when it decides: who does not wait for all votes
+//! tells the others as well.
+//!
 //! A transaction that a fault or crash touched is not counted: it may repeat and write more.
 
 use crate::dense::Dense;
@@ -86,9 +89,11 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
                 state.coordinator = event.process.0;
                 state.is_begun = true;
             }
-            Fact::Vote { tx, yes: false } => {
+            Fact::VoteReceived { tx, from, yes: false } => {
                 let state = states.at(tx.0);
-                state.refused = state.refused.with(event.process);
+                if state.outcome.is_none() {
+                    state.refused = state.refused.with(from);
+                }
             }
             Fact::Decide { tx, commit } => states.at(tx.0).outcome = Some(commit),
             Fact::Forced { tx } => {

@@ -22,7 +22,8 @@ pub static EXACTLY_ONCE: Law = Law {
 pub static EPOCHS: Law = Law {
     name: "epoch atomicity",
     statement: "At quiescence the transactions of a durable checkpoint are committed at all their \
-                participants, and those of any other checkpoint at none.",
+                participants, and those of any other checkpoint at none. Heuristic decisions are \
+                not counted: they have laws of their own.",
 };
 
 pub(crate) static LAWS: [&Law; 2] = [&EXACTLY_ONCE, &EPOCHS];
@@ -34,6 +35,7 @@ const RECORDS_MAX: u32 = 1 << 30;
 struct State {
     participants: Processes,
     committed: Processes,
+    heuristic: Processes,
     checkpoint: Option<Checkpoint>,
     last: u32,
 }
@@ -49,10 +51,14 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
         match event.fact {
             Fact::Begin { tx, participants } => states.at(tx.0).participants = participants,
             Fact::Joins { tx, checkpoint } => states.at(tx.0).checkpoint = Some(checkpoint),
-            Fact::Decide { tx, commit: true } | Fact::Heuristic { tx, commit: true } => {
+            Fact::Decide { tx, commit: true } => {
                 let state = states.at(tx.0);
                 state.committed = state.committed.with(event.process);
                 state.last = at as u32;
+            }
+            Fact::Heuristic { tx, .. } => {
+                let state = states.at(tx.0);
+                state.heuristic = state.heuristic.with(event.process);
             }
             Fact::Decide { tx, commit: false } => {
                 let state = states.at(tx.0);
@@ -86,9 +92,10 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
 
 fn epoch(sheet: &mut Sheet, tx: Tx, state: &State, durable: &BTreeSet<Checkpoint>) {
     let Some(checkpoint) = state.checkpoint else { return };
-    let committed = state.committed & state.participants;
+    let judged = state.participants - state.heuristic;
+    let committed = state.committed & judged;
     let expected = match durable.contains(&checkpoint) {
-        true if committed != state.participants => state.participants,
+        true if committed != judged => judged,
         false if !committed.is_empty() => Processes::NONE,
         _ => return,
     };

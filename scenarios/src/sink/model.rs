@@ -38,8 +38,8 @@ pub(super) fn stored(row: Row<'_>) -> (i64, Stored) {
 enum Fate {
     /// It is written.
     Written,
-    /// It was rejected.
-    Rejected,
+    /// It was rejected. Perhaps a person had committed it before.
+    Rejected { given: bool },
     /// A person took it.
     Lost,
 }
@@ -64,13 +64,15 @@ pub(super) fn check(
         let is_there = table.contains_key(&record.id);
         match fate(recorder, offset, nth as u8) {
             Fate::Lost => continue,
-            Fate::Rejected if mode != WriteMode::Insert || !is_there => {
+            // What a person has committed already is rejected when it comes again.
+            Fate::Rejected { given: true } if !is_there => {}
+            Fate::Rejected { .. } if mode != WriteMode::Insert || !is_there => {
                 return Err(broken(
                     format!("row {offset} is taken: nothing is wrong with it"),
                     "it was rejected".to_owned(),
                 ));
             }
-            Fate::Rejected => continue,
+            Fate::Rejected { .. } => continue,
             Fate::Written => {}
         }
         let new = (offset.cast_signed(), record.note.clone());
@@ -101,9 +103,8 @@ fn fate(recorder: &Recorder, offset: u64, nth: u8) -> Fate {
         }
         given |= by_hand == Some(&Decision::Commit) || known.damaged.contains(&nth);
     }
-    // What a person has committed already is rejected when it comes again.
-    match recorder.rejected.contains(&offset) && !given {
-        true => Fate::Rejected,
+    match recorder.rejected.contains(&offset) {
+        true => Fate::Rejected { given },
         false => Fate::Written,
     }
 }
