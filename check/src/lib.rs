@@ -26,6 +26,7 @@ mod heuristics;
 mod history;
 pub mod lawful;
 mod liveness;
+mod pass;
 mod pool;
 mod processes;
 mod registry;
@@ -44,7 +45,7 @@ pub use history::{
     Tx, Waiter,
 };
 pub use processes::Processes;
-pub use registry::{CHECKERS, Checker, check_all};
+pub use registry::{CHECKERS, Checker, check_all, check_two_phase};
 pub use verdict::{Judgement, Law, Verdict, Violation};
 
 /// All laws, by the name of what they are about.
