@@ -36,6 +36,7 @@ struct State {
     committed: Processes,
     checkpoint: Option<Checkpoint>,
     last: u32,
+    is_begun: bool,
 }
 
 /// Judges the target, and the epochs.
@@ -47,8 +48,16 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
     let mut is_quiescent = false;
     for (at, event) in history.iter().enumerate() {
         match event.fact {
-            Fact::Begin { tx, participants } => states.at(tx.0).participants = participants,
-            Fact::Joins { tx, checkpoint } => states.at(tx.0).checkpoint = Some(checkpoint),
+            Fact::Begin { tx, participants } => {
+                let state = states.at(tx.0);
+                state.participants = participants;
+                state.is_begun = true;
+            }
+            Fact::Joins { tx, checkpoint } => {
+                let state = states.at(tx.0);
+                state.checkpoint = Some(checkpoint);
+                state.last = at as u32;
+            }
             Fact::Decide { tx, commit: true } | Fact::Heuristic { tx, commit: true } => {
                 let state = states.at(tx.0);
                 state.committed = state.committed.with(event.process);
@@ -86,6 +95,9 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
 
 fn epoch(sheet: &mut Sheet, tx: Tx, state: &State, durable: &BTreeSet<Checkpoint>) {
     let Some(checkpoint) = state.checkpoint else { return };
+    if !state.is_begun {
+        return sheet.unknown(&EPOCHS, || format!("transaction {} never begins", tx.0));
+    }
     let committed = state.committed & state.participants;
     let expected = match durable.contains(&checkpoint) {
         true if committed != state.participants => state.participants,

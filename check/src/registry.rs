@@ -46,7 +46,7 @@ pub static CHECKERS: [Checker; 9] = [
     Checker {
         name: "automata",
         laws: &steps::LAWS,
-        complexity: "O(n); 96 bytes a transaction",
+        complexity: "O(n); 88 bytes a transaction",
         check: |history, given| run::<Steps<'_>>(history, given),
     },
     Checker {
