@@ -137,7 +137,7 @@ impl Cluster {
     fn start(&mut self, sim: &mut Sim, process: Process) {
         self.starts += 1;
         let env = sim.boot(self.node(process));
-        self.shared.lock().recorder.booted(process);
+        self.shared.lock().recorder.booted(process, env);
         match process.0.checked_sub(1) {
             None => {
                 let addresses = self.nodes[1..].iter().map(|node| node.ip().into()).collect();

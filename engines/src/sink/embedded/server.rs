@@ -118,7 +118,8 @@ impl<E: Env + Net> Server<E> {
         self.manager.for_each_row(with);
     }
 
-    /// The transactions of a writer that are prepared.
+    /// The transactions of a writer that are prepared, and those decided by hand of which its
+    /// coordinator has not heard.
     pub fn prepared(&self, writer: &Writer) -> Vec<Gid> {
         self.manager.list(writer)
     }
@@ -135,10 +136,17 @@ impl<E: Env + Net> Server<E> {
         gid: Gid,
         decision: Decision,
     ) -> Result<(), Error> {
-        if !self.prepared(writer).contains(&gid) {
+        if !self.manager.is_prepared(writer, gid) {
             return Err(Error::NotPrepared { writer: writer.to_string(), gid });
         }
-        match self.manager.decide(writer, &[gid], decision, true).await?[0] {
+        // A task of its own: whoever gives up waiting does not leave it half done.
+        let (manager, of) = (self.manager.clone(), writer.clone());
+        let decided = self
+            .env
+            .spawn(async move { manager.decide(&of, &[gid], decision, true).await })
+            .await
+            .map_err(|_| Error::Closed)?;
+        match decided?[0] {
             Outcome::Done => Ok(()),
             _ => Err(Error::NotPrepared { writer: writer.to_string(), gid }),
         }
@@ -275,11 +283,15 @@ impl<E: Env + Net> Session<E> {
                 Err(no) => Vote::No(no),
                 Ok(rows) => manager.commit_open(hello.mode, rows).await?,
             }),
-            Request::Decide { gids, .. } if gids.len() > GIDS_MAX => {
+            Request::Decide { gids, .. } | Request::Forget { gids } if gids.len() > GIDS_MAX => {
                 Answer::Refused(format!("{} transactions in one request", gids.len()))
             }
             Request::Decide { decision, gids } => {
                 Answer::Outcomes(manager.decide(&hello.writer, &gids, decision, false).await?)
+            }
+            Request::Forget { gids } => {
+                manager.forget(&hello.writer, &gids).await?;
+                Answer::Pong
             }
             _ => Answer::Refused("a second hello".to_owned()),
         })
