@@ -444,17 +444,21 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
     }
 
     async fn resolve_once(&self, pool: &Pool<E, P>) -> Result<(), ParticipantError> {
-        // What is begun after this is not in the list, and what ends meanwhile was known.
-        let known = self.state().known();
+        // What ends meanwhile was known; what begins meanwhile may be in the list.
+        let (known, newest) = {
+            let state = self.state();
+            (state.known(), state.newest())
+        };
         let listed = {
             let mut lease = pool.lease().await?;
             self.in_time(lease.prepared()).await?
         };
-        let incarnation = self.state().finished().incarnation;
         let mut orphans = Vec::new();
         for gid in listed {
-            let abandoned = !known.contains(&gid) && !self.state().is_known(gid);
-            let earlier = gid.incarnation < incarnation;
+            let abandoned =
+                gid <= newest && !known.contains(&gid) && !self.state().is_known(gid)
+                    || self.planted(Plant::StaleListing) && !self.state().is_known(gid);
+            let earlier = gid.incarnation < newest.incarnation;
             let found = (abandoned && !(earlier && self.planted(Plant::SupersededNotAborted)))
                 || self.planted(Plant::ActiveResolved)
                 || earlier && self.planted(Plant::CompletedAborted);

@@ -50,6 +50,9 @@ plants! {
         met: "pgdog (issue 1271)";
     bug ActiveResolved, "active_resolved",
         "Prepared transactions are aborted as abandoned although somebody works on them.";
+    bug StaleListing, "stale_listing",
+        "A transaction that ended while prepared ones were listed is taken for abandoned.",
+        met: "this engine, before it was simulated";
     bug ForgetsAtOnce, "forgets_at_once",
         "A decision is removed from the log by a forced write of its own, not with the next one.";
     benign CommitsTwice, "commits_twice",

@@ -144,6 +144,11 @@ impl State {
         next.min(logged.unwrap_or(next)).min(active.unwrap_or(next))
     }
 
+    /// The last transaction that was begun; no later one was.
+    pub(super) fn newest(&self) -> Gid {
+        Gid { incarnation: self.incarnation, number: self.last_number }
+    }
+
     /// Whether somebody knows what becomes of this transaction.
     pub(super) fn is_known(&self, gid: Gid) -> bool {
         self.active.contains(&gid) || self.is_decided(gid)
