@@ -131,7 +131,8 @@ impl PostgresParticipant {
             Host::Unix(path) => path.display().to_string(),
         });
         let hosts = hosts.collect::<Vec<_>>().join(",");
-        format!("{} (host {hosts}, database {:?})", self.name, self.config.get_dbname())
+        let database = self.config.get_dbname().unwrap_or("of the role's name");
+        format!("{} (host {hosts}, database {database})", self.name)
     }
 
     /// Says where it happened.
