@@ -1,136 +1,303 @@
-//! raw
-#![allow(clippy::disallowed_methods, missing_docs)]
-use bytes::Bytes;
-use futures_util::{SinkExt, pin_mut};
-use seedbed_postgres::cluster::Cluster;
-use std::time::Instant;
-use tokio_postgres::{
-    Client, NoTls,
-    binary_copy::BinaryCopyInWriter,
-    types::{ToSql, Type},
+//! What the adapter costs beside a raw client that does the same, by rows in a transaction, and
+//! what two phases cost beside one. A server of its own, rounds of all contenders in turn, medians.
+//!
+//! `cargo run --release -p seedbed-postgres --example raw_client [rounds]`
+
+// It measures the real world.
+#![allow(clippy::disallowed_methods)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use seedbed_engines::sink::{
+    Column, ColumnType, Connection, Gid, Outcome, Participant, Rows, Schema, Session, Value, Vote,
+    WriteMode, Writer,
 };
-async fn connect(url: &str) -> Client {
-    let (c, d) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(d);
-    c
+use seedbed_postgres::cluster::Cluster;
+use seedbed_postgres::{PostgresConnection, PostgresParticipant};
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, NoTls, Statement};
+
+/// How long a contender runs in a round. Short, so that all of them meet the same weather.
+const SLICE: Duration = Duration::from_millis(30);
+const BATCHES: [usize; 6] = [1, 10, 100, 1_000, 2_000, 10_000];
+const CONTENDERS: [&str; 8] = [
+    "raw COPY, COMMIT",
+    "raw COPY, two phases",
+    "raw unnest, COMMIT",
+    "raw unnest, two phases",
+    "raw unnest sent at once, COMMIT",
+    "raw unnest sent at once, two phases",
+    "adapter, one phase",
+    "adapter, two phases",
+];
+
+type Error = Box<dyn std::error::Error>;
+type Parameter<'a> = &'a (dyn ToSql + Sync);
+
+struct Item {
+    id: i64,
+    account: i64,
+    amount: i64,
+    note: String,
 }
+
+/// All contenders, at one table.
+struct Bench {
+    client: Client,
+    copy: Statement,
+    unnest: Statement,
+    adapter: PostgresConnection,
+    schema: Arc<Schema>,
+    next_id: i64,
+    number: u64,
+}
+
 #[tokio::main]
-async fn main() {
-    let cluster = Cluster::start(&Cluster::find().unwrap()).unwrap();
-    let url = cluster.create_database("bench").await.unwrap();
-    let c = connect(&url).await;
-    c.batch_execute(
-        "create table t(id bigint primary key, account bigint, amount bigint, note text)",
-    )
-    .await
-    .unwrap();
-    let ins = c
-        .prepare(
-            "insert into t select * from unnest($1::bigint[],$2::bigint[],$3::bigint[],$4::text[])",
-        )
-        .await
-        .unwrap();
-    let one = c.prepare("insert into t values($1,$2,$3,$4)").await.unwrap();
-    let copy = c.prepare("copy t from stdin binary").await.unwrap();
-    let mut id = 0i64;
-    for batch in [1usize, 10, 30, 100, 300, 1000, 10000] {
-        let reps = (20000 / batch).clamp(20, 1000);
-        let mut res = vec![vec![]; 4];
-        for _ in 0..5 {
-            for which in 0..4 {
-                if which == 3 && batch > 1 {
-                    continue;
-                }
-                c.batch_execute("truncate t").await.unwrap();
-                let t = Instant::now();
-                for _ in 0..reps {
-                    let ids: Vec<i64> = (0..batch as i64).map(|x| x + id).collect();
-                    id += batch as i64;
-                    match which {
-                        0 => {
-                            let (_, s) = tokio::join!(
-                                c.batch_execute("begin"),
-                                c.copy_in::<_, Bytes>(&copy)
-                            );
-                            let s = s.unwrap();
-                            let w = BinaryCopyInWriter::new(
-                                s,
-                                &[Type::INT8, Type::INT8, Type::INT8, Type::TEXT],
-                            );
-                            pin_mut!(w);
-                            for i in &ids {
-                                let n = "a note of 20 bytes..".to_string();
-                                w.as_mut()
-                                    .write(&[i as &(dyn ToSql + Sync), i, i, &n])
-                                    .await
-                                    .unwrap();
-                            }
-                            w.finish().await.unwrap();
-                            c.batch_execute("commit").await.unwrap();
-                        }
-                        1 => {
-                            let notes = vec!["a note of 20 bytes.."; batch];
-                            let p: [&(dyn ToSql + Sync); 4] = [&ids, &ids, &ids, &notes];
-                            let (a, b, d) = tokio::join!(
-                                c.batch_execute("begin"),
-                                c.execute(&ins, &p),
-                                c.batch_execute("commit")
-                            );
-                            a.unwrap();
-                            b.unwrap();
-                            d.unwrap();
-                        }
-                        2 => {
-                            let mut buf = Vec::with_capacity(batch * 64);
-                            buf.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
-                            for i in &ids {
-                                buf.extend_from_slice(&4i16.to_be_bytes());
-                                for _ in 0..3 {
-                                    buf.extend_from_slice(&8i32.to_be_bytes());
-                                    buf.extend_from_slice(&i.to_be_bytes());
-                                }
-                                buf.extend_from_slice(&20i32.to_be_bytes());
-                                buf.extend_from_slice(b"a note of 20 bytes..");
-                            }
-                            buf.extend_from_slice(&(-1i16).to_be_bytes());
-                            let (_, s) = tokio::join!(
-                                c.batch_execute("begin"),
-                                c.copy_in::<_, Bytes>(&copy)
-                            );
-                            let s = s.unwrap();
-                            pin_mut!(s);
-                            s.send(Bytes::from(buf)).await.unwrap();
-                            let (a, b) = tokio::join!(s.finish(), c.batch_execute("commit"));
-                            a.unwrap();
-                            b.unwrap();
-                        }
-                        _ => {
-                            let n = "a note of 20 bytes..";
-                            let p: [&(dyn ToSql + Sync); 4] = [&ids[0], &ids[0], &ids[0], &n];
-                            let (a, b, d) = tokio::join!(
-                                c.batch_execute("begin"),
-                                c.execute(&one, &p),
-                                c.batch_execute("commit")
-                            );
-                            a.unwrap();
-                            b.unwrap();
-                            d.unwrap();
-                        }
-                    }
-                }
-                res[which].push(t.elapsed().as_secs_f64() / reps as f64 * 1e6);
+async fn main() -> Result<(), Error> {
+    let rounds = std::env::args().nth(1).map_or(Ok(30), |text| text.parse())?;
+    let settings = [("max_wal_size", "8GB"), ("checkpoint_timeout", "1h")];
+    let cluster = Cluster::start_with(&Cluster::find()?, &settings)?;
+    let mut bench = Bench::new(&cluster.create_database("bench").await?).await?;
+    println!("{:>6}  {:36} {:>10} {:>10} {:>8}", "rows", "", "us each", "rows/s", "of best");
+    for batch in BATCHES {
+        let mut times = vec![Vec::new(); CONTENDERS.len()];
+        for _ in 0..rounds {
+            bench.client.batch_execute("TRUNCATE bench").await?;
+            for (which, times) in times.iter_mut().enumerate() {
+                bench.slice(which, batch, times).await?;
             }
         }
-        let med = |v: &mut Vec<f64>| {
-            v.sort_by(f64::total_cmp);
-            v.get(v.len() / 2).copied().unwrap_or(0.)
+        report(batch, &mut times);
+    }
+    bench.list_and_resolve().await
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn report(batch: usize, times: &mut [Vec<f64>]) {
+    let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
+    let best = |phase: usize| {
+        medians[..6].iter().skip(phase).step_by(2).copied().fold(f64::INFINITY, f64::min)
+    };
+    for (which, time) in medians.iter().enumerate() {
+        let ratio = best(which % 2) / time;
+        let rate = batch as f64 / time * 1e6;
+        println!("{batch:>6}  {:36} {time:>10.1} {rate:>10.0} {ratio:>8.2}", CONTENDERS[which]);
+    }
+    let cost = |one: usize, two: usize| (medians[two] / medians[one] - 1.0) * 100.0;
+    println!(
+        "{batch:>6}  two phases cost {:.0} % of COPY, {:.0} % of unnest, {:.0} % of the adapter; \
+         adapter / raw COPY {:.2} and {:.2}\n",
+        cost(0, 1),
+        cost(4, 5),
+        cost(6, 7),
+        medians[0] / medians[6],
+        medians[1] / medians[7],
+    );
+}
+
+fn schema() -> Result<Schema, Error> {
+    let kinds = [
+        ("id", ColumnType::Int),
+        ("account", ColumnType::Int),
+        ("amount", ColumnType::Int),
+        ("note", ColumnType::Text),
+    ];
+    let columns = kinds.map(|(name, kind)| Column { name: name.to_owned(), kind });
+    Ok(Schema::new("bench", columns.to_vec(), 1)?)
+}
+
+impl Bench {
+    async fn new(url: &str) -> Result<Self, Error> {
+        let schema = Arc::new(schema()?);
+        let session = Session {
+            writer: Writer::new("bench")?,
+            incarnation: 1,
+            schema: Arc::clone(&schema),
+            mode: WriteMode::Insert,
         };
-        println!(
-            "{batch}: copywriter {:.0} unnest {:.0} copyown {:.0} one {:.0} us",
-            med(&mut res[0]),
-            med(&mut res[1]),
-            med(&mut res[2]),
-            med(&mut res[3])
-        );
+        let adapter = PostgresParticipant::new("bench", url)?.connect(&session).await?;
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+        tokio::spawn(connection);
+        let copy = client.prepare("COPY bench FROM STDIN BINARY").await?;
+        let unnest = "INSERT INTO bench SELECT * FROM \
+            unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[])";
+        let unnest = client.prepare(unnest).await?;
+        Ok(Self { client, copy, unnest, adapter, schema, next_id: 0, number: 0 })
+    }
+
+    /// Adds the microseconds of each transaction.
+    async fn slice(
+        &mut self,
+        which: usize,
+        batch: usize,
+        times: &mut Vec<f64>,
+    ) -> Result<(), Error> {
+        let mut spent = Duration::ZERO;
+        while spent < SLICE {
+            let items = self.items(batch);
+            let rows = self.rows(&items)?;
+            self.number += 1;
+            let began = Instant::now();
+            match which {
+                0 | 1 => self.copy(&items, which == 1).await?,
+                2 | 3 => self.unnest(&items, which == 3).await?,
+                4 | 5 => self.unnest_at_once(&items, which == 5).await?,
+                _ => self.adapter(&rows, which == 7).await?,
+            }
+            let time = began.elapsed();
+            spent += time;
+            times.push(time.as_secs_f64() * 1e6);
+        }
+        Ok(())
+    }
+
+    fn items(&mut self, batch: usize) -> Vec<Item> {
+        let first = self.next_id;
+        self.next_id += batch as i64;
+        let item = |id| Item { id, account: id % 977, amount: id * 7, note: format!("{id:020}") };
+        (first..self.next_id).map(item).collect()
+    }
+
+    fn rows(&self, items: &[Item]) -> Result<Rows, Error> {
+        let mut rows = Rows::new();
+        for item in items {
+            let [id, account, amount] = [item.id, item.account, item.amount].map(Value::Int);
+            rows.push(&self.schema, &[id, account, amount, Value::Text(&item.note)])?;
+        }
+        Ok(rows)
+    }
+
+    fn last(&self, two: bool) -> String {
+        if two { format!("PREPARE TRANSACTION 'raw.{}'", self.number) } else { "COMMIT".to_owned() }
+    }
+
+    async fn second_phase(&self, two: bool) -> Result<(), Error> {
+        if two {
+            let sql = format!("COMMIT PREPARED 'raw.{}'", self.number);
+            self.client.batch_execute(&sql).await?;
+        }
+        Ok(())
+    }
+
+    async fn copy(&self, items: &[Item], two: bool) -> Result<(), Error> {
+        self.client.batch_execute("BEGIN").await?;
+        let sink = self.client.copy_in(&self.copy).await?;
+        let types = [Type::INT8, Type::INT8, Type::INT8, Type::TEXT];
+        let mut writer = Box::pin(BinaryCopyInWriter::new(sink, &types));
+        for item in items {
+            let row: [Parameter<'_>; 4] = [&item.id, &item.account, &item.amount, &item.note];
+            writer.as_mut().write(&row).await?;
+        }
+        writer.as_mut().finish().await?;
+        self.client.batch_execute(&self.last(two)).await?;
+        self.second_phase(two).await
+    }
+
+    async fn unnest(&self, items: &[Item], two: bool) -> Result<(), Error> {
+        let columns = Columns::of(items);
+        self.client.batch_execute("BEGIN").await?;
+        self.client.execute(&self.unnest, &columns.parameters()).await?;
+        self.client.batch_execute(&self.last(two)).await?;
+        self.second_phase(two).await
+    }
+
+    async fn unnest_at_once(&self, items: &[Item], two: bool) -> Result<(), Error> {
+        let columns = Columns::of(items);
+        let last = self.last(two);
+        tokio::try_join!(
+            self.client.batch_execute("BEGIN"),
+            async { self.client.execute(&self.unnest, &columns.parameters()).await },
+            self.client.batch_execute(&last)
+        )?;
+        self.second_phase(two).await
+    }
+
+    async fn adapter(&mut self, rows: &Rows, two: bool) -> Result<(), Error> {
+        assert_eq!(self.adapter.write(rows).await?, None);
+        if !two {
+            assert_eq!(self.adapter.commit_open().await?, Vote::Yes);
+            return Ok(());
+        }
+        let gid = Gid { incarnation: 1, number: self.number };
+        assert_eq!(self.adapter.prepare(gid, gid).await?, Vote::Yes);
+        assert_eq!(self.adapter.commit(&[gid]).await?, [Outcome::Done]);
+        Ok(())
+    }
+
+    /// Lists and commits many prepared transactions.
+    async fn list_and_resolve(&mut self) -> Result<(), Error> {
+        println!("{:>6}  {:>20} {:>20}  ms, raw and adapter", "", "list", "commit all");
+        for count in [1, 10, 100, 1_000] {
+            let (mut raw, mut ours) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+            for _ in 0..3 {
+                let gids = self.prepare_many(count, false).await?;
+                let began = Instant::now();
+                self.client.query("SELECT gid FROM pg_prepared_xacts", &[]).await?;
+                raw[0].push(began.elapsed().as_secs_f64() * 1e3);
+                for gid in &gids {
+                    let sql = format!("COMMIT PREPARED 'raw.{}'", gid.number);
+                    self.client.batch_execute(&sql).await?;
+                }
+                raw[1].push(began.elapsed().as_secs_f64() * 1e3);
+                let gids = self.prepare_many(count, true).await?;
+                let began = Instant::now();
+                assert_eq!(self.adapter.prepared().await?, gids);
+                ours[0].push(began.elapsed().as_secs_f64() * 1e3);
+                self.adapter.commit(&gids).await?;
+                ours[1].push(began.elapsed().as_secs_f64() * 1e3);
+            }
+            let [list, all] = raw.map(|mut times| median(&mut times));
+            let [our_list, our_all] = ours.map(|mut times| median(&mut times));
+            println!("{count:>6}  {list:>9.2} {our_list:>10.2} {all:>9.2} {our_all:>10.2}");
+        }
+        Ok(())
+    }
+
+    async fn prepare_many(&mut self, count: usize, adapter: bool) -> Result<Vec<Gid>, Error> {
+        let mut gids = Vec::new();
+        for _ in 0..count {
+            let items = self.items(1);
+            self.number += 1;
+            let gid = Gid { incarnation: 1, number: self.number };
+            if adapter {
+                let rows = self.rows(&items)?;
+                assert_eq!(self.adapter.write(&rows).await?, None);
+                assert_eq!(self.adapter.prepare(gid, Gid::default()).await?, Vote::Yes);
+            } else {
+                let columns = Columns::of(&items);
+                self.client.batch_execute("BEGIN").await?;
+                self.client.execute(&self.unnest, &columns.parameters()).await?;
+                self.client.batch_execute(&self.last(true)).await?;
+            }
+            gids.push(gid);
+        }
+        Ok(gids)
+    }
+}
+
+struct Columns<'a> {
+    numbers: [Vec<i64>; 3],
+    notes: Vec<&'a str>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(items: &'a [Item]) -> Self {
+        let numbers = [
+            items.iter().map(|item| item.id).collect(),
+            items.iter().map(|item| item.account).collect(),
+            items.iter().map(|item| item.amount).collect(),
+        ];
+        Self { numbers, notes: items.iter().map(|item| item.note.as_str()).collect() }
+    }
+
+    fn parameters(&self) -> [Parameter<'_>; 4] {
+        let [id, account, amount] = &self.numbers;
+        [id, account, amount, &self.notes]
     }
 }
