@@ -1,7 +1,8 @@
 //! What the adapter costs beside a raw client that does the same, by rows in a transaction, and
-//! what two phases cost beside one. A server of its own, rounds of all contenders in turn, medians.
+//! what two phases cost beside one. A server of its own. The contenders take turns, a transaction
+//! each, so that all of them meet the same weather; ratios are medians of the turns' ratios.
 //!
-//! `cargo run --release -p seedbed-postgres --example raw_client [rounds]`
+//! `cargo run --release -p seedbed-postgres --example raw_client [seconds for each size]`
 
 // It measures the real world.
 #![allow(clippy::disallowed_methods)]
@@ -19,10 +20,10 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, NoTls, Statement};
 
-/// How long a contender runs in a round. Short, so that all of them meet the same weather.
-const SLICE: Duration = Duration::from_millis(30);
+/// Turns between two that empty the table.
+const TURNS: usize = 50;
 const BATCHES: [usize; 6] = [1, 10, 100, 1_000, 2_000, 10_000];
-const CONTENDERS: [&str; 8] = [
+const CONTENDERS: [&str; 9] = [
     "raw COPY, COMMIT",
     "raw COPY, two phases",
     "raw unnest, COMMIT",
@@ -31,6 +32,7 @@ const CONTENDERS: [&str; 8] = [
     "raw unnest sent at once, two phases",
     "adapter, one phase",
     "adapter, two phases",
+    "raw unnest and marker at once, two",
 ];
 
 type Error = Box<dyn std::error::Error>;
@@ -48,6 +50,7 @@ struct Bench {
     client: Client,
     copy: Statement,
     unnest: Statement,
+    marker: Statement,
     adapter: PostgresConnection,
     schema: Arc<Schema>,
     next_id: i64,
@@ -56,49 +59,74 @@ struct Bench {
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let rounds = std::env::args().nth(1).map_or(Ok(30), |text| text.parse())?;
+    let seconds = std::env::args().nth(1).map_or(Ok(6), |text| text.parse())?;
     let settings = [("max_wal_size", "8GB"), ("checkpoint_timeout", "1h")];
     let cluster = Cluster::start_with(&Cluster::find()?, &settings)?;
     let mut bench = Bench::new(&cluster.create_database("bench").await?).await?;
-    println!("{:>6}  {:36} {:>10} {:>10} {:>8}", "rows", "", "us each", "rows/s", "of best");
+    println!("{:>6}  {:36} {:>10} {:>10}", "rows", "", "us each", "rows/s");
     for batch in BATCHES {
         let mut times = vec![Vec::new(); CONTENDERS.len()];
-        for _ in 0..rounds {
-            bench.client.batch_execute("TRUNCATE bench").await?;
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(seconds) {
+            if times[0].len() % TURNS == 0 {
+                bench.client.batch_execute("TRUNCATE bench").await?;
+            }
             for (which, times) in times.iter_mut().enumerate() {
-                bench.slice(which, batch, times).await?;
+                times.push(bench.transaction(which, batch).await?);
             }
         }
-        report(batch, &mut times);
+        report(batch, &times);
     }
-    bench.list_and_resolve().await
+    bench.list_and_resolve().await?;
+    connect(&cluster.url("bench")).await
 }
 
-fn median(times: &mut [f64]) -> f64 {
+/// How long it takes to connect.
+async fn connect(url: &str) -> Result<(), Error> {
+    let participant = PostgresParticipant::new("bench", url)?;
+    let session = session(&Arc::new(schema()?))?;
+    let (mut raw, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..30 {
+        let began = Instant::now();
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+        tokio::spawn(connection);
+        client.batch_execute("").await?;
+        raw.push(began.elapsed().as_secs_f64() * 1e3);
+        let began = Instant::now();
+        drop(participant.connect(&session).await?);
+        ours.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    println!("connect: raw {:.2} ms, adapter {:.2} ms", median(raw), median(ours));
+    Ok(())
+}
+
+fn session(schema: &Arc<Schema>) -> Result<Session, Error> {
+    let (writer, schema) = (Writer::new("bench")?, Arc::clone(schema));
+    Ok(Session { writer, incarnation: 1, schema, mode: WriteMode::Insert })
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
 }
 
-fn report(batch: usize, times: &mut [Vec<f64>]) {
-    let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
-    let best = |phase: usize| {
-        medians[..6].iter().skip(phase).step_by(2).copied().fold(f64::INFINITY, f64::min)
-    };
-    for (which, time) in medians.iter().enumerate() {
-        let ratio = best(which % 2) / time;
-        let rate = batch as f64 / time * 1e6;
-        println!("{batch:>6}  {:36} {time:>10.1} {rate:>10.0} {ratio:>8.2}", CONTENDERS[which]);
+fn report(batch: usize, times: &[Vec<f64>]) {
+    for (name, times) in CONTENDERS.iter().zip(times) {
+        let time = median(times.clone());
+        println!("{batch:>6}  {name:36} {time:>10.1} {:>10.0}", batch as f64 / time * 1e6);
     }
-    let cost = |one: usize, two: usize| (medians[two] / medians[one] - 1.0) * 100.0;
-    println!(
-        "{batch:>6}  two phases cost {:.0} % of COPY, {:.0} % of unnest, {:.0} % of the adapter; \
-         adapter / raw COPY {:.2} and {:.2}\n",
-        cost(0, 1),
-        cost(4, 5),
-        cost(6, 7),
-        medians[0] / medians[6],
-        medians[1] / medians[7],
-    );
+    let ratio = |of: usize, to: usize| {
+        median(times[of].iter().zip(&times[to]).map(|(of, to)| of / to).collect())
+    };
+    println!("{batch:>6}  speed of the adapter, one phase and two, in that of");
+    for (name, raw) in [("raw COPY", 0), ("raw unnest", 2), ("raw unnest sent at once", 4)] {
+        println!("{batch:>6}    {name:34} {:>10.2} {:>10.2}", ratio(raw, 6), ratio(raw + 1, 7));
+    }
+    println!("{batch:>6}    {:34} {:>10} {:>10.2}", "the same with a marker", "", ratio(8, 7));
+    println!("{batch:>6}  time of two phases in that of one");
+    for (name, one) in [("COPY", 0), ("unnest", 2), ("unnest sent at once", 4), ("adapter", 6)] {
+        println!("{batch:>6}    {name:34} {:>10.2}", ratio(one + 1, one));
+    }
 }
 
 fn schema() -> Result<Schema, Error> {
@@ -115,12 +143,7 @@ fn schema() -> Result<Schema, Error> {
 impl Bench {
     async fn new(url: &str) -> Result<Self, Error> {
         let schema = Arc::new(schema()?);
-        let session = Session {
-            writer: Writer::new("bench")?,
-            incarnation: 1,
-            schema: Arc::clone(&schema),
-            mode: WriteMode::Insert,
-        };
+        let session = session(&schema)?;
         let adapter = PostgresParticipant::new("bench", url)?.connect(&session).await?;
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
         tokio::spawn(connection);
@@ -128,33 +151,24 @@ impl Bench {
         let unnest = "INSERT INTO bench SELECT * FROM \
             unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[])";
         let unnest = client.prepare(unnest).await?;
-        Ok(Self { client, copy, unnest, adapter, schema, next_id: 0, number: 0 })
+        client.batch_execute("CREATE TABLE marker (number bigint PRIMARY KEY)").await?;
+        let marker = client.prepare("INSERT INTO marker VALUES ($1)").await?;
+        Ok(Self { client, copy, unnest, marker, adapter, schema, next_id: 0, number: 0 })
     }
 
-    /// Adds the microseconds of each transaction.
-    async fn slice(
-        &mut self,
-        which: usize,
-        batch: usize,
-        times: &mut Vec<f64>,
-    ) -> Result<(), Error> {
-        let mut spent = Duration::ZERO;
-        while spent < SLICE {
-            let items = self.items(batch);
-            let rows = self.rows(&items)?;
-            self.number += 1;
-            let began = Instant::now();
-            match which {
-                0 | 1 => self.copy(&items, which == 1).await?,
-                2 | 3 => self.unnest(&items, which == 3).await?,
-                4 | 5 => self.unnest_at_once(&items, which == 5).await?,
-                _ => self.adapter(&rows, which == 7).await?,
-            }
-            let time = began.elapsed();
-            spent += time;
-            times.push(time.as_secs_f64() * 1e6);
+    /// Microseconds of a transaction.
+    async fn transaction(&mut self, which: usize, batch: usize) -> Result<f64, Error> {
+        let items = self.items(batch);
+        let rows = self.rows(&items)?;
+        self.number += 1;
+        let began = Instant::now();
+        match which {
+            0 | 1 => self.copy(&items, which == 1).await?,
+            2 | 3 => self.unnest(&items, which == 3).await?,
+            4 | 5 | 8 => self.unnest_at_once(&items, which > 4, which == 8).await?,
+            _ => self.adapter(&rows, which == 7).await?,
         }
-        Ok(())
+        Ok(began.elapsed().as_secs_f64() * 1e6)
     }
 
     fn items(&mut self, batch: usize) -> Vec<Item> {
@@ -207,12 +221,15 @@ impl Bench {
         self.second_phase(two).await
     }
 
-    async fn unnest_at_once(&self, items: &[Item], two: bool) -> Result<(), Error> {
+    async fn unnest_at_once(&self, items: &[Item], two: bool, marker: bool) -> Result<(), Error> {
         let columns = Columns::of(items);
-        let last = self.last(two);
+        let (last, number) = (self.last(two), self.number as i64);
         tokio::try_join!(
             self.client.batch_execute("BEGIN"),
             async { self.client.execute(&self.unnest, &columns.parameters()).await },
+            async {
+                if marker { self.client.execute(&self.marker, &[&number]).await } else { Ok(0) }
+            },
             self.client.batch_execute(&last)
         )?;
         self.second_phase(two).await
@@ -252,8 +269,8 @@ impl Bench {
                 self.adapter.commit(&gids).await?;
                 ours[1].push(began.elapsed().as_secs_f64() * 1e3);
             }
-            let [list, all] = raw.map(|mut times| median(&mut times));
-            let [our_list, our_all] = ours.map(|mut times| median(&mut times));
+            let [list, all] = raw.map(median);
+            let [our_list, our_all] = ours.map(median);
             println!("{count:>6}  {list:>9.2} {our_list:>10.2} {all:>9.2} {our_all:>10.2}");
         }
         Ok(())

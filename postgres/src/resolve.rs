@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seedbed_engines::sink::{Decision, Gid, Outcome, ParticipantError};
+use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
@@ -21,9 +22,9 @@ use crate::trouble::{Trouble, asked};
 
 /// Requests that are sent without waiting for an answer between them.
 const SENT_MAX: usize = 256;
-/// How often to ask again where another session is at the transaction.
-const BUSY_TRIES: u32 = 100;
-/// How long to wait before.
+/// How long to ask again and again where another session is at the transaction,
+const BUSY_MAX: Duration = Duration::from_secs(10);
+/// and how long to wait in between.
 const BUSY_WAIT: Duration = Duration::from_millis(10);
 
 /// The name of a transaction at the server.
@@ -81,19 +82,22 @@ async fn explain(
     gid: Gid,
     mut error: Error,
 ) -> Result<Outcome, ParticipantError> {
-    for _ in 0..BUSY_TRIES {
+    let end = Instant::now() + BUSY_MAX;
+    while Instant::now() < end {
         let elsewhere = error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED);
         match Trouble::of(&error) {
             Trouble::Busy(_) => {}
             // Of this name in another database, it is none of this one.
-            trouble if elsewhere || trouble == Trouble::NotThere => match decision {
-                Decision::Commit => return committed(client, context, gid).await,
-                Decision::Abort => {
-                    if let Some(outcome) = aborted(client, context, gid).await? {
-                        return Ok(outcome);
-                    }
+            Trouble::Refused(_) if !elsewhere => return Err(asked(error)),
+            Trouble::Refused(_) | Trouble::NotThere(_) => {
+                let outcome = match decision {
+                    Decision::Commit => Some(committed(client, context, gid).await?),
+                    Decision::Abort => aborted(client, context, gid).await?,
+                };
+                if let Some(outcome) = outcome {
+                    return Ok(outcome);
                 }
-            },
+            }
             other => return Err(other.error()),
         }
         tokio::time::sleep(BUSY_WAIT).await;

@@ -23,7 +23,7 @@ pub(crate) enum Trouble {
     /// A later incarnation is at work.
     Fenced,
     /// There is no such object: at COMMIT PREPARED, no such transaction.
-    NotThere,
+    NotThere(String),
     /// Another session is at it.
     Busy(String),
     /// It would be refused again.
@@ -80,7 +80,7 @@ impl Trouble {
             return Self::Conflict;
         }
         if *code == SqlState::UNDEFINED_OBJECT {
-            return Self::NotThere;
+            return Self::NotThere(text);
         }
         if *code == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE {
             return Self::Busy(text);
@@ -114,8 +114,7 @@ impl Trouble {
                 Ok(No::Unable { reason })
             }
             Self::Fenced => Err(ParticipantError::Fenced { by: 0 }),
-            Self::NotThere => Err(ParticipantError::Refused("an object is gone".to_owned())),
-            Self::Refused(text) => Err(ParticipantError::Refused(text)),
+            Self::NotThere(text) | Self::Refused(text) => Err(ParticipantError::Refused(text)),
         }
     }
 
@@ -127,8 +126,9 @@ impl Trouble {
             }
             Self::Conflict => ParticipantError::Lost("a lock is held by another session".into()),
             Self::Fenced => ParticipantError::Fenced { by: 0 },
-            Self::NotThere => ParticipantError::Refused("an object is gone".to_owned()),
-            Self::Row(text) | Self::Refused(text) => ParticipantError::Refused(text),
+            Self::Row(text) | Self::NotThere(text) | Self::Refused(text) => {
+                ParticipantError::Refused(text)
+            }
         }
     }
 }
