@@ -1,7 +1,7 @@
 //! seedbed-postgres: PostgreSQL as a participant of the sink's two-phase commit.
 //!
-//! * [`PostgresParticipant`]: rows into one table of a database, transactions that are prepared with
-//!   PREPARE TRANSACTION. What it leaves in the database and what its errors mean is in
+//! * [`PostgresParticipant`]: rows into one table of a database, in transactions that are prepared
+//!   by PREPARE TRANSACTION. What it leaves in the database and what its errors mean is in
 //!   `docs/postgresql.md`.
 //! * [`cluster`]: servers of one's own, for tests.
 //!

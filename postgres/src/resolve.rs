@@ -2,10 +2,10 @@
 //! which ones there are.
 //!
 //! What became of a transaction that is not prepared any more is told by its row in
-//! `seedbed_sink.committed`. It was inserted by the transaction itself, so it is there exactly if it
-//! was committed. One that is aborted without being found gets a row that says so, with the same
-//! key: should an old request to prepare it still be on its way to the server, that will fail; and
-//! if it is just being carried out, inserting waits for its end.
+//! `seedbed_sink.committed`. The transaction itself inserted it, so it is there exactly if it was
+//! committed. One that is aborted without being found gets a row that says so, with the same key:
+//! should an old request to prepare it still be on its way to the server, that will fail; and if it
+//! is just being carried out, inserting waits for its end.
 
 use std::sync::Arc;
 use std::time::Duration;
