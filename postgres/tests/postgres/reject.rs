@@ -81,3 +81,22 @@ async fn a_trigger_that_raises_names_its_row() {
     let (row, reason) = rejected(vote(&mut connection, &bed.numbers(0..30), 1).await);
     assert_eq!((row, reason.contains("unlucky")), (13, true), "{reason}");
 }
+
+#[tokio::test]
+async fn answers_stay_in_step_after_a_copy_that_fails_before_its_first_row() {
+    let Some(cluster) = shared_or_skip() else { return };
+    let bed = Bed::new(cluster, "in_step").await;
+    let mut connection = bed.connect().await;
+    let trigger = "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+        RAISE 'closed today'; END $$; CREATE TRIGGER no BEFORE INSERT ON items \
+        FOR EACH STATEMENT EXECUTE FUNCTION no()";
+    query(&bed.url, trigger).await;
+    let (row, reason) = rejected(vote(&mut connection, &bed.numbers(0..5_000), 1).await);
+    assert_eq!((row, reason.contains("closed today")), (0, true), "{reason}");
+    query(&bed.url, "DROP TRIGGER no ON items").await;
+    assert_eq!(connection.prepared().await, Ok(vec![]));
+    assert_eq!(vote(&mut connection, &bed.numbers(0..5_000), 2).await, Vote::Yes);
+    assert_eq!(connection.prepared().await, Ok(vec![gid(2)]));
+    assert!(connection.commit(&[gid(2)]).await.is_ok());
+    assert_eq!(bed.items().await.len(), 5_000);
+}
