@@ -22,7 +22,7 @@ use crate::replies::{Reply, send, settle};
 use crate::resolve;
 use crate::search;
 use crate::setup;
-use crate::statements::{BEGIN, Statements};
+use crate::statements::Statements;
 use crate::trouble::{Trouble, asked};
 
 /// Most rows of one statement. More are not faster, and the first of them are carried out while the
@@ -128,7 +128,7 @@ impl PostgresConnection {
     /// Opens a transaction if none is.
     fn begin(&mut self) {
         if self.open.is_none() {
-            let replies = vec![self.batch(BEGIN.to_owned())];
+            let replies = vec![self.batch("BEGIN".to_owned())];
             self.open = Some(Open { replies, ..Open::default() });
         }
     }
@@ -141,14 +141,15 @@ impl PostgresConnection {
             return Ok(Some(No::Rejected { row, reason: bad.reason }));
         }
         row_number(before + rows.len())?;
-        self.begin();
         if self.context.mode == WriteMode::Insert && rows.len() >= COPY_ROWS_MIN {
+            self.begin();
             if let Some(no) = self.copy(rows).await? {
                 return Ok(Some(no));
             }
         } else {
             self.send_arrays(rows);
         }
+        self.begin();
         let Some(open) = &mut self.open else { return Ok(None) };
         open.rows.push(rows.clone());
         open.count += rows.len();
@@ -161,7 +162,6 @@ impl PostgresConnection {
 
     /// Sends rows as parameters of statements.
     fn send_arrays(&mut self, rows: &Rows) {
-        let Some(open) = &mut self.open else { return };
         let mut some: Vec<Row<'_>> = Vec::with_capacity(rows.len().min(STATEMENT_ROWS_MAX));
         let mut bytes = 0;
         let mut left = rows.len();
@@ -173,6 +173,9 @@ impl PostgresConnection {
                 continue;
             }
             let arrays = parameters(&self.context.schema, self.context.mode, &some);
+            // Only now, so that both leave together.
+            self.begin();
+            let Some(open) = &mut self.open else { return };
             let (client, statement) = (Arc::clone(&self.client), self.statements.rows.clone());
             open.replies.push(send(async move { client.execute_raw(&statement, &arrays).await }));
             some.clear();

@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Error};
 use crate::batch::parameters;
 use crate::connection::STATEMENT_ROWS_MAX;
 use crate::participant::Context;
-use crate::statements::{BEGIN, Statements};
+use crate::statements::Statements;
 use crate::trouble::{Trouble, asked};
 
 /// Finds the first row that is rejected after those before it, if there is one, or else what is in
@@ -21,7 +21,7 @@ pub(crate) async fn find(
     rows: &[Rows],
 ) -> Result<Option<No>, ParticipantError> {
     let rows: Vec<Row<'_>> = rows.iter().flat_map(Rows::iter).collect();
-    client.batch_execute(BEGIN).await.map_err(asked)?;
+    client.batch_execute("BEGIN").await.map_err(asked)?;
     // Constraints that are looked at late would all be found at the end.
     let found = match client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await {
         Ok(()) => halve(client, context, statements, &rows).await,

@@ -33,8 +33,7 @@ pub(crate) async fn set_up(
     context: &Context,
     settings: &Settings,
 ) -> Result<Statements, ParticipantError> {
-    let timeout = settings.lock_timeout.as_millis();
-    let set = format!("SET lock_timeout = '{timeout}ms'");
+    let set = statements::session_settings(settings.lock_timeout.as_millis());
     let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 1] =
         [(&context.table, Type::TEXT)];
     let (rows, ()) = try_join(client.query_typed(SERVER, &parameters), client.batch_execute(&set))
@@ -43,7 +42,7 @@ pub(crate) async fn set_up(
     let server = rows.first().ok_or_else(|| ParticipantError::Lost("no answer".to_owned()))?;
     check_server(server, settings)?;
     if !server.get::<_, bool>(6) {
-        client.batch_execute(&statements::create_ours(timeout)).await.map_err(asked)?;
+        client.batch_execute(&statements::create_ours()).await.map_err(asked)?;
     }
     fence(client, context).await?;
     if !server.get::<_, bool>(7) {

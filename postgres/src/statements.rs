@@ -9,8 +9,13 @@ use crate::encode::sql_type;
 /// The schema of the tables that remember writers and outcomes.
 pub(crate) const OURS: &str = "seedbed_sink";
 
-/// Begins a transaction, whatever the database's defaults.
-pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// What sessions are set to, whatever the database's defaults.
+pub(crate) fn session_settings(lock_timeout_ms: u128) -> String {
+    format!(
+        "SET lock_timeout = '{lock_timeout_ms}ms'; \
+         SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
+    )
+}
 
 /// A name, quoted. It holds letters, digits and underscores.
 pub(crate) fn quoted(name: &str) -> String {
@@ -86,7 +91,7 @@ fn copy_sql(table: &str, schema: &Schema) -> String {
 }
 
 /// Makes the tables of ours. Several connections may try at once.
-pub(crate) fn create_ours(lock_timeout_ms: u128) -> String {
+pub(crate) fn create_ours() -> String {
     format!(
         "BEGIN; SET LOCAL lock_timeout = '30s'; SELECT pg_advisory_xact_lock(8315163812435620196); \
          CREATE SCHEMA IF NOT EXISTS {OURS}; \
@@ -95,7 +100,7 @@ pub(crate) fn create_ours(lock_timeout_ms: u128) -> String {
          CREATE TABLE IF NOT EXISTS {OURS}.committed \
          (writer text COLLATE \"C\" NOT NULL, incarnation bigint NOT NULL, number bigint NOT NULL, \
          aborted boolean NOT NULL DEFAULT false, PRIMARY KEY (writer, incarnation, number)); \
-         COMMIT; SET lock_timeout = '{lock_timeout_ms}ms'"
+         COMMIT"
     )
 }
 
