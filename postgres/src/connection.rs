@@ -141,15 +141,15 @@ impl PostgresConnection {
             return Ok(Some(No::Rejected { row, reason: bad.reason }));
         }
         row_number(before + rows.len())?;
+        // First, so that the server wakes up while rows are encoded.
+        self.begin();
         if self.context.mode == WriteMode::Insert && rows.len() >= COPY_ROWS_MIN {
-            self.begin();
             if let Some(no) = self.copy(rows).await? {
                 return Ok(Some(no));
             }
         } else {
             self.send_arrays(rows);
         }
-        self.begin();
         let Some(open) = &mut self.open else { return Ok(None) };
         open.rows.push(rows.clone());
         open.count += rows.len();
@@ -162,6 +162,7 @@ impl PostgresConnection {
 
     /// Sends rows as parameters of statements.
     fn send_arrays(&mut self, rows: &Rows) {
+        let Some(open) = &mut self.open else { return };
         let mut some: Vec<Row<'_>> = Vec::with_capacity(rows.len().min(STATEMENT_ROWS_MAX));
         let mut bytes = 0;
         let mut left = rows.len();
@@ -173,9 +174,6 @@ impl PostgresConnection {
                 continue;
             }
             let arrays = parameters(&self.context.schema, self.context.mode, &some);
-            // Only now, so that both leave together.
-            self.begin();
-            let Some(open) = &mut self.open else { return };
             let (client, statement) = (Arc::clone(&self.client), self.statements.rows.clone());
             open.replies.push(send(async move { client.execute_raw(&statement, &arrays).await }));
             some.clear();
