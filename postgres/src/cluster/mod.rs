@@ -77,7 +77,9 @@ pub fn postgres_or_skip() -> Option<Programs> {
             assert!(!required, "{REQUIRE_VARIABLE} is set, and there is {missing}");
             let place = std::panic::Location::caller();
             // Not by eprintln!, which the test harness hides where a test passes.
-            let _ = writeln!(io::stderr(), "SKIPPED {place}: {missing}");
+            // One write, on a line of its own, as other threads write too.
+            let line = format!("\nSKIPPED {place}: {missing}\n");
+            let _ = io::stderr().write_all(line.as_bytes());
             None
         }
     }
