@@ -9,9 +9,8 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-pub use tokio::sync::{
-    Mutex, MutexGuard, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch,
-};
+// Not `watch`: it picks one of its lists of waiters at random.
+pub use tokio::sync::{Mutex, MutexGuard, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::Clock;
 

@@ -385,7 +385,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         let is_damage = |outcome: &Outcome| match outcome {
             Outcome::Done => false,
             Outcome::Heuristic(by_hand) => *by_hand != decision,
-            Outcome::Missing => !self.planted(Plant::MissingTakenForDone),
+            Outcome::Missing => true,
         };
         let all = gids.iter().zip(outcomes).filter(|(_, outcome)| is_damage(outcome));
         all.map(|(gid, outcome)| {
@@ -455,9 +455,8 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         };
         let mut orphans = Vec::new();
         for gid in listed {
-            let abandoned =
-                gid <= newest && !known.contains(&gid) && !self.state().is_known(gid)
-                    || self.planted(Plant::StaleListing) && !self.state().is_known(gid);
+            let abandoned = gid <= newest && !known.contains(&gid) && !self.state().is_known(gid)
+                || self.planted(Plant::StaleListing) && !self.state().is_known(gid);
             let earlier = gid.incarnation < newest.incarnation;
             let found = (abandoned && !(earlier && self.planted(Plant::SupersededNotAborted)))
                 || self.planted(Plant::ActiveResolved)

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use seedbed::SimEnv;
 use seedbed::check::{
     Checkpoint, Connection, ConnectionState, Event as Entry, Fact, History, Interner, Offset, Pool,
     Process, Processes, Tx, Waiter,
 };
-use seedbed::SimEnv;
 use seedbed_engines::sink::{self, ConnectionChange, Decision, Event, Gid};
 
 use super::probes::{Message, Phase, Traffic};

@@ -30,7 +30,10 @@ enum State {
     Committed,
     /// A person decided it. It is listed until its coordinator has decided the same or says that it
     /// has reported the damage.
-    ByHand { decision: Decision, told: bool },
+    ByHand {
+        decision: Decision,
+        told: bool,
+    },
 }
 
 /// What is known of a writer.
@@ -308,9 +311,8 @@ impl Kernel {
             return;
         }
         known.finished = finished;
-        let over = |state: &State| {
-            matches!(state, State::Committed | State::ByHand { told: true, .. })
-        };
+        let over =
+            |state: &State| matches!(state, State::Committed | State::ByHand { told: true, .. });
         let gone: Vec<Gid> = known
             .transactions
             .range(..finished)

@@ -185,18 +185,25 @@ impl<E: Env> Manager<E> {
         };
         self.kernel().finish(writer, finished, &mut batch);
         if self.planted(Plant::VoteBeforeDurable) {
-            drop(self.store.submit(batch)?);
-        } else {
-            self.write(batch).await?;
+            let (manager, writer) = (self.clone(), writer.clone());
+            let late = async move { manager.make_prepared(&writer, gid, batch).await };
+            drop(self.env.spawn(late));
+            return Ok(Vote::Yes);
         }
-        self.kernel().prepared(writer, gid);
-        self.inner.changed.notify_waiters();
-        self.observer().tell(Event::Forced { gid });
-        self.observer().tell(Event::Prepared { gid });
+        self.make_prepared(writer, gid, batch).await?;
         if self.planted(Plant::UnilateralAbort) {
             self.abort_later(writer, gid);
         }
         Ok(Vote::Yes)
+    }
+
+    async fn make_prepared(&self, writer: &Writer, gid: Gid, batch: Batch) -> Result<(), Error> {
+        self.write(batch).await?;
+        self.kernel().prepared(writer, gid);
+        self.inner.changed.notify_waiters();
+        self.observer().tell(Event::Forced { gid });
+        self.observer().tell(Event::Prepared { gid });
+        Ok(())
     }
 
     fn start(&self, writer: &Writer, gid: Gid, prepared: &Prepared) -> Result<Batch, No> {

@@ -53,7 +53,9 @@ pub(super) enum Request {
         gids: Vec<Gid>,
     },
     /// Damage at these was reported.
-    Forget { gids: Vec<Gid> },
+    Forget {
+        gids: Vec<Gid>,
+    },
     List,
     Ping,
 }
