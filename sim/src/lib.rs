@@ -25,6 +25,7 @@ pub mod tape;
 mod testbed;
 mod timers;
 mod trace;
+pub mod vary;
 mod waker;
 mod world;
 
@@ -47,7 +48,7 @@ pub use stats::{CheckerCost, CheckerCosts, FaultKind, Probes, Stats};
 pub use sweep::{Found, LAW_DETERMINISTIC, Progress, Sweep, Swept, nondeterminism, sweep};
 pub use testbed::{
     Failure, Job, LAW_LIVE, LAW_NO_PANIC, LAW_UNSTABLE, Law, Outcome, PlantInfo, Run, Scenario,
-    SyncInfo, Testbed, Violation,
+    SyncInfo, Testbed, Violation, encode_ops,
 };
 pub use trace::{Replayed, job_of, record, replay};
 pub use world::{Stop, simulated_ns};

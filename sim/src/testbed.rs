@@ -15,6 +15,7 @@ use crate::choices::Source;
 use crate::explore::CaseExplorer;
 use crate::panics;
 use crate::sim::{Finished, Sim};
+use crate::vary::Variations;
 use crate::world::Stop;
 
 /// A rule that every run must obey.
@@ -233,6 +234,11 @@ pub trait Testbed: Send + Sync + 'static {
     /// The first violation, or why there is no verdict.
     fn drive(&self, sim: &mut Sim, ops: &[Self::Op], plant: Option<&str>) -> Result<(), Failure>;
 
+    /// For engines of several nodes: the runs of a small workload that are all to be gone through.
+    fn variations(&self) -> Option<&dyn Variations> {
+        None
+    }
+
     /// For testbeds that are [`Explore`](crate::explore::Explore) as well: `Some(explorer(self))`.
     fn explorer(&self) -> Option<Box<dyn CaseExplorer + '_>> {
         None
@@ -331,6 +337,10 @@ pub trait Scenario: Send + Sync {
     }
     /// Runs one job on this thread.
     fn run(&self, job: &Job) -> Run;
+    /// The runs of a small workload of several nodes that are all to be gone through.
+    fn variations(&self) -> Option<&dyn Variations> {
+        None
+    }
     /// Its cases, if all its crash images can be explored.
     fn explorer(&self) -> Option<Box<dyn CaseExplorer + '_>> {
         None
@@ -409,6 +419,10 @@ impl<T: Testbed> Scenario for T {
         Testbed::explorer(self)
     }
 
+    fn variations(&self) -> Option<&dyn Variations> {
+        Testbed::variations(self)
+    }
+
     fn check_workload(&self, workload: &[OpText]) -> Result<(), String> {
         decode_ops::<T::Op>(workload).map(drop)
     }
@@ -440,7 +454,8 @@ pub(crate) fn generate<Op: Debug>(
     tree.map(|tree| tree.current()).map_err(|reason| format!("no workload: {reason}"))
 }
 
-pub(crate) fn encode_ops<Op: Debug + Serialize>(ops: &[Op]) -> Vec<OpText> {
+/// Operations as they stand in traces and jobs.
+pub fn encode_ops<Op: Debug + Serialize>(ops: &[Op]) -> Vec<OpText> {
     let config = bincode::config::standard();
     let encode = |op: &Op| {
         let bytes = bincode::serde::encode_to_vec(op, config);

@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use seedbed::check::{CHECKERS, Fact, Given, Offset, Process, Processes, Verdict};
+use seedbed::check::{self, CHECKERS, Fact, Given, Offset, Process, Processes};
 use seedbed::seam::sync::{Notify, race};
 use seedbed::seam::{Clock, Spawn};
-use seedbed::{Failure, NodeId, Sim, SimEnv, Stop, Violation};
+use seedbed::{
+    Failure, NetRule, NodeId, Packet, PacketKind, Sim, SimEnv, Stop, Verdict, Violation,
+};
 use seedbed_engines::atomic_commit;
 use seedbed_engines::sink::embedded::{self, Remote, Server};
 use seedbed_engines::sink::{
@@ -22,6 +24,14 @@ use super::{OPENS, RESOLVED, WORKS};
 
 /// How many participants there are.
 const PARTICIPANTS: u8 = 3;
+/// And where all runs are gone through.
+const EXPLORED_PARTICIPANTS: u8 = 2;
+/// There, the label of the question what becomes of a message.
+pub(super) const MESSAGE: &str = "message";
+/// And its answers: it arrives; it is lost; it arrives when nobody waits for it any more.
+pub(super) const FATES: u64 = 3;
+const NEVER: Duration = Duration::from_secs(100_000);
+const TOO_LATE: Duration = Duration::from_secs(15);
 /// Where they listen.
 const PORT: u16 = 7000;
 /// For so long things go wrong at most.
@@ -104,26 +114,32 @@ struct Cluster {
     down: Vec<(u64, Process)>,
     starts: u32,
     healed: bool,
+    /// Asks what becomes of messages, as long as it lives.
+    _fates: Option<NetRule>,
 }
 
 impl Cluster {
     fn new(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Self {
         let setup = Setup::draw(sim, plant);
+        let explored = ops.first() == Some(&Op::Explored);
+        let participants = if explored { EXPLORED_PARTICIPANTS } else { PARTICIPANTS };
         let driver = sim.add_node("driver");
         let mut nodes = vec![sim.add_node("sink")];
-        nodes.extend((0..PARTICIPANTS).map(|nth| sim.add_node(["p0", "p1", "p2"][nth as usize])));
+        let names = ["p0", "p1", "p2"].into_iter().take(usize::from(participants));
+        nodes.extend(names.map(|name| sim.add_node(name)));
         let driver = sim.boot(driver);
+        let fates = explored.then(|| sim.net_rule(move |packet| fate(driver, packet)));
         let mut bench = Bench {
             source: Source::new(ops, setup.sink.mode),
-            servers: (0..PARTICIPANTS).map(|_| None).collect(),
+            servers: (0..participants).map(|_| None).collect(),
             ..Bench::default()
         };
         bench.recorder.add(SINK, Fact::FaultBegin { scope: Processes::ALL });
         let bench = Arc::new(Mutex::new(bench));
         let shared = Shared { bench, changed: Arc::new(Notify::new()) };
-        let (starts, healed) = (0, false);
-        let mut cluster = Self { setup, shared, driver, nodes, down: vec![], starts, healed };
-        for process in (1..=PARTICIPANTS).map(Process).chain([SINK]) {
+        let (starts, healed, down, _fates) = (0, false, Vec::new(), fates);
+        let mut cluster = Self { setup, shared, driver, nodes, down, starts, healed, _fates };
+        for process in (1..=participants).map(Process).chain([SINK]) {
             cluster.start(sim, process);
         }
         cluster
@@ -288,9 +304,11 @@ impl Cluster {
                 sim.time_checker(checker.name, history.len(), || (checker.check)(&history, &given));
             for judgement in judged {
                 match judgement.verdict {
-                    Verdict::Ok => {}
-                    Verdict::Violation(found) => return Err(violation(&found, &history).into()),
-                    Verdict::Unknown(reason) => {
+                    check::Verdict::Ok => {}
+                    check::Verdict::Violation(found) => {
+                        return Err(violation(&found, &history).into());
+                    }
+                    check::Verdict::Unknown(reason) => {
                         if given.target.is_some() || judgement.law.name != "exactly once" {
                             let name = judgement.law.name;
                             return Err(Failure::Inconclusive(format!("{name}: {reason}")));
@@ -328,7 +346,7 @@ impl Cluster {
 /// Longer is no row of the source, so a buffer with one row in it has no more.
 const ROW_BYTES_MAX: usize = 200;
 
-fn violation(found: &seedbed::check::Violation, history: &[seedbed::check::Event]) -> Violation {
+fn violation(found: &check::Violation, history: &[check::Event]) -> Violation {
     let witness = found.witness.iter().filter_map(|nth| history.get(*nth));
     let witness: Vec<String> = witness.map(ToString::to_string).collect();
     let got = format!("{} [{}]", found.got, witness.join("; "));
@@ -386,6 +404,19 @@ impl Bench {
         let down = self.servers.iter().filter(|server| server.is_none()).count();
         let finished = if self.finished { "all rows settled" } else { "rows are on their way" };
         format!("{finished}; prepared: {prepared:?}; {down} participants are down")
+    }
+}
+
+/// What becomes of a message, where all runs are gone through.
+fn fate(driver: SimEnv, packet: &Packet<'_>) -> Verdict {
+    // What only opens a connection is no message; a connect that fails has a retry of its own.
+    if packet.kind != PacketKind::Stream {
+        return Verdict::Pass;
+    }
+    match driver.choose(MESSAGE, FATES) {
+        0 => Verdict::Pass,
+        1 => Verdict::Delay(NEVER),
+        _ => Verdict::Delay(TOO_LATE),
     }
 }
 
@@ -514,7 +545,7 @@ async fn take_step(env: SimEnv, sink: &Running, shared: &Shared, op: Op) -> Resu
         Op::Wait { ms } => env.sleep(Duration::from_millis(u64::from(ms))).await,
         Op::Checkpoint => drop(sink.checkpoint().await?),
         Op::ByHand { participant, commit } => decide_by_hand(shared, participant, commit).await,
-        Op::Rows { .. } | Op::Again { .. } => unreachable!("these are rows"),
+        Op::Rows { .. } | Op::Again { .. } | Op::Explored => unreachable!("no step of these"),
     }
     Ok(())
 }

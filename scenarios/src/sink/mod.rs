@@ -11,6 +11,7 @@
 //! noted where the source receives them, and the tables are read where a user would.
 
 mod driver;
+mod explore;
 mod model;
 mod plants;
 mod probes;
@@ -19,6 +20,7 @@ mod workload;
 
 use proptest::strategy::BoxedStrategy;
 use seedbed::check::laws;
+use seedbed::vary::Variations;
 use seedbed::{Failure, Law, PlantInfo, Sim, Testbed};
 use seedbed_engines::sink::Plant;
 
@@ -116,6 +118,10 @@ impl Testbed for Sink {
 
     fn plan(&self) -> &'static str {
         "cluster"
+    }
+
+    fn variations(&self) -> Option<&dyn Variations> {
+        Some(self)
     }
 
     fn workload(&self) -> BoxedStrategy<Vec<Op>> {

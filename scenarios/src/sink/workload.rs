@@ -11,6 +11,9 @@ const KEYS: u32 = 24;
 /// A part of the source, or something that is done when it is reached, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
+    /// First of all operations, and never drawn: the run is one of those that are gone through. It
+    /// has two participants, and asks what becomes of each message.
+    Explored,
     /// Rows. Where each must be new, they are.
     Rows {
         /// How many.
@@ -80,6 +83,7 @@ impl Source {
                     source.records.push(Record { id, note: Some(format!("again {offset}")) });
                     source.steps.push(Step::RowsUpTo(source.records.len() as u64));
                 }
+                Op::Explored => {}
                 other => source.steps.push(Step::Other(other)),
             }
         }

@@ -3,6 +3,7 @@
 mod report;
 mod run;
 mod state;
+mod vary;
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,9 @@ const LENGTH: u32 = 2;
 /// Explores one scenario.
 pub(crate) fn explore(cx: &mut Context<'_>, args: &ExploreArgs) -> Result<Exit, Failure> {
     let scenario = lookup::scenario(cx.scenarios, &args.scenario)?;
+    if let Some(variations) = scenario.variations() {
+        return vary::explore(cx, scenario, variations, args);
+    }
     let what = exploration(scenario, args)?;
     let mut saved = match &args.state {
         Some(path) => {
