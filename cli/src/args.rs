@@ -33,7 +33,7 @@ first of these that is given counts.";
 
 /// Deterministic simulation testing of storage engines: sweeps seeds, checks laws, keeps traces.
 ///
-/// Without a command it sweeps every scenario under the fault plan `rough` and ends with a table.
+/// Without a command it sweeps every scenario under its own fault plan and ends with a table.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXAMPLES)]
 pub(crate) struct Top {
@@ -115,7 +115,8 @@ pub(crate) struct SweepArgs {
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX as i64))]
     pub jobs: Option<u16>,
-    /// Fault plan: a name from `list`, or a TOML file [default: rough].
+    /// Fault plan: a name from `list`, or a TOML file [default: the scenario's own, which `list`
+    /// shows].
     #[arg(short, long, env = "SEEDBED_FAULTS", hide_env_values = true, value_name = "PLAN")]
     pub faults: Option<String>,
     /// Stop after so many violations of a scenario; 0 = never [default: 1].
@@ -325,7 +326,7 @@ pub(crate) struct ReplayArgs {
     /// The scenario of the seed.
     #[arg(long, requires = "seed", value_name = "NAME")]
     pub scenario: Option<String>,
-    /// Fault plan of the seed: a name from `list`, or a TOML file [default: rough].
+    /// Fault plan of the seed: a name from `list`, or a TOML file [default: the scenario's own].
     #[arg(short, long, env = "SEEDBED_FAULTS", hide_env_values = true, value_name = "PLAN")]
     pub faults: Option<String>,
     #[command(flatten)]
@@ -442,11 +443,10 @@ pub(crate) struct ZooArgs {
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX as i64))]
     pub jobs: Option<u16>,
-    /// Fault plan: a name from `list`, or a TOML file. A plant that declares a plan of its own is
-    /// looked for under that.
-    #[arg(short, long, default_value = "rough", env = "SEEDBED_FAULTS", hide_env_values = true)]
-    #[arg(value_name = "PLAN")]
-    pub faults: String,
+    /// Fault plan: a name from `list`, or a TOML file [default: the scenario's own]. A plant that
+    /// declares a plan of its own is looked for under that.
+    #[arg(short, long, env = "SEEDBED_FAULTS", hide_env_values = true, value_name = "PLAN")]
+    pub faults: Option<String>,
     /// Most runs to shrink each violation; 0 = do not shrink.
     #[arg(long, default_value_t = 2_000, value_name = "N")]
     pub shrink_runs: u64,

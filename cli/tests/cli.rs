@@ -4,6 +4,7 @@
 
 mod binary;
 mod damage;
+mod reports;
 mod toy;
 
 use std::path::Path;

@@ -27,9 +27,17 @@ const TRACES_MAX: usize = 100;
 /// Seeds without a verdict that are listed.
 const REASONS_MAX: usize = 5;
 
+/// One scenario's sweep, to be made.
+struct Plot<'a> {
+    scenario: &'a dyn Scenario,
+    settings: Settings,
+    seeds: Seeds,
+}
+
 /// One scenario's sweep and what it found.
 struct Swath<'a> {
     scenario: &'a dyn Scenario,
+    settings: Settings,
     seeds: Seeds,
     swept: Swept,
     wall: Duration,
@@ -37,28 +45,32 @@ struct Swath<'a> {
     exit: Exit,
 }
 
-/// Sweeps all scenarios.
+/// Sweeps all scenarios, each under its own plan unless one is asked for.
 pub(crate) fn main_job(cx: &mut Context<'_>, args: &SweepArgs) -> Result<Exit, Failure> {
-    let settings = Settings::resolve(args, &TargetArgs::default(), MAIN_CHECK_EVERY)?;
-    if settings.target.plant.is_some() || !settings.target.omit_sync.is_empty() {
-        let plan = &settings.target.plan_arg;
-        let what = "its [run] table sets plant or omit_sync, which belong to one scenario";
-        return Err(Failure::usage(format!("{plan}: {what}: use `run SCENARIO`")));
+    let mut plots = Vec::new();
+    for scenario in cx.scenarios {
+        let settings =
+            Settings::resolve(&**scenario, args, &TargetArgs::default(), MAIN_CHECK_EVERY)?;
+        if settings.target.plant.is_some() || !settings.target.omit_sync.is_empty() {
+            let plan = &settings.target.plan_arg;
+            let what = "its [run] table sets plant or omit_sync, which belong to one scenario";
+            return Err(Failure::usage(format!("{plan}: {what}: use `run SCENARIO`")));
+        }
+        let own = || Seeds::first((cx.main_seeds)(scenario.name()));
+        let seeds = settings.seeds.unwrap_or_else(own);
+        plots.push(Plot { scenario: &**scenario, settings, seeds });
     }
-    if cx.scenarios.is_empty() {
+    if plots.is_empty() {
         return Err(Failure::new(Exit::NothingSelected, "there are no scenarios"));
     }
-    let seeds = |name: &str| settings.seeds.unwrap_or(Seeds::first((cx.main_seeds)(name)));
-    let plots = cx.scenarios.iter().map(|scenario| (&**scenario, seeds(scenario.name())));
-    let plots: Vec<_> = plots.collect();
-    let swaths = sweep_all(cx, &plots, &settings);
+    let swaths = sweep_all(cx, plots, args.quiet);
     let exit = worst(swaths.iter().map(|swath| swath.exit));
-    if settings.json {
-        let scenarios = swaths.iter().map(|swath| swath_json(swath, &settings)).collect();
+    if args.json {
+        let scenarios = swaths.iter().map(swath_json).collect();
         let interrupted = swaths.iter().any(|swath| swath.swept.interrupted);
         cx.out.json(&MainJson { scenarios, interrupted, exit_code: exit.code() });
     } else {
-        print(cx, &swaths, &settings);
+        print(cx, &swaths, args.quiet);
     }
     Ok(exit)
 }
@@ -66,32 +78,29 @@ pub(crate) fn main_job(cx: &mut Context<'_>, args: &SweepArgs) -> Result<Exit, F
 /// Sweeps one scenario.
 pub(crate) fn run(cx: &mut Context<'_>, args: &RunArgs) -> Result<Exit, Failure> {
     let scenario = lookup::scenario(cx.scenarios, &args.scenario)?;
-    let settings = Settings::resolve(&args.sweep, &args.target, 0)?;
+    let settings = Settings::resolve(scenario, &args.sweep, &args.target, 0)?;
     settings.target.check(scenario)?;
     let seeds = settings.seeds.unwrap_or(Seeds::first(RUN_SEEDS));
-    let swaths = sweep_all(cx, &[(scenario, seeds)], &settings);
+    let plots = vec![Plot { scenario, settings, seeds }];
+    let swaths = sweep_all(cx, plots, args.sweep.quiet);
     let exit = worst(swaths.iter().map(|swath| swath.exit));
     match swaths.first() {
-        Some(swath) if settings.json => cx.out.json(&swath_json(swath, &settings)),
-        _ => print(cx, &swaths, &settings),
+        Some(swath) if args.sweep.json => cx.out.json(&swath_json(swath)),
+        _ => print(cx, &swaths, args.sweep.quiet),
     }
     Ok(exit)
 }
 
-fn sweep_all<'a>(
-    cx: &mut Context<'_>,
-    plots: &[(&'a dyn Scenario, Seeds)],
-    settings: &Settings,
-) -> Vec<Swath<'a>> {
-    let counts = plots.iter().map(|(_, seeds)| seeds.end - seeds.start);
+fn sweep_all<'a>(cx: &mut Context<'_>, plots: Vec<Plot<'a>>, quiet: bool) -> Vec<Swath<'a>> {
+    let counts = plots.iter().map(|plot| plot.seeds.end - plot.seeds.start);
     let total = counts.fold(0, u64::saturating_add);
-    let mut meter = Meter::new(cx.show(settings.quiet), total);
+    let mut meter = Meter::new(cx.show(quiet), total);
     let mut swaths = Vec::new();
-    for &(scenario, seeds) in plots {
+    for Plot { scenario, settings, seeds } in plots {
         let sweep = settings.sweep(seeds);
         let (swept, wall) = meter.sweep(scenario.name(), scenario, &sweep, cx.stop, &mut cx.err);
-        let exit = exit_of(&swept, settings);
-        swaths.push(Swath { scenario, seeds, swept, wall, findings: Vec::new(), exit });
+        let exit = exit_of(&swept, &settings);
+        swaths.push(Swath { scenario, settings, seeds, swept, wall, findings: Vec::new(), exit });
         if cx.is_stopped() {
             break;
         }
@@ -100,7 +109,7 @@ fn sweep_all<'a>(
     for swath in &mut swaths {
         let found = swath.swept.found.iter().take(TRACES_MAX).cloned();
         let finding = |found| {
-            let (target, folder) = (&settings.target, &settings.traces);
+            let (target, folder) = (&swath.settings.target, &swath.settings.traces);
             Finding::new(cx.program, swath.scenario, target, found, folder)
         };
         swath.findings = found.map(finding).collect();
@@ -135,7 +144,7 @@ fn worst(exits: impl Iterator<Item = Exit>) -> Exit {
     order.into_iter().find(|exit| exits.contains(exit)).unwrap_or(Exit::Fine)
 }
 
-fn print(cx: &mut Context<'_>, swaths: &[Swath<'_>], settings: &Settings) {
+fn print(cx: &mut Context<'_>, swaths: &[Swath<'_>], quiet: bool) {
     let findings: Vec<_> = swaths.iter().flat_map(|swath| &swath.findings).collect();
     for (index, finding) in findings.iter().enumerate() {
         match index < REPORTS_MAX {
@@ -148,7 +157,7 @@ fn print(cx: &mut Context<'_>, swaths: &[Swath<'_>], settings: &Settings) {
         let rest = found - findings.len();
         cx.out.line(format_args!("and {rest} more violations, without trace files"));
     }
-    if found > 0 && !settings.quiet {
+    if found > 0 && !quiet {
         cx.out.line("");
     }
     let rows = swaths.iter().map(|swath| Row {
@@ -156,19 +165,20 @@ fn print(cx: &mut Context<'_>, swaths: &[Swath<'_>], settings: &Settings) {
         swept: &swath.swept,
         wall: swath.wall,
     });
-    if !settings.quiet {
+    if !quiet {
         tables::sweeps(&mut cx.out, &rows.collect::<Vec<_>>());
     }
     for swath in swaths {
-        remarks(cx, swath, settings);
+        remarks(cx, swath);
     }
-    if !settings.quiet {
+    if !quiet {
         conclusion(cx, swaths);
     }
 }
 
 /// What keeps a sweep from being a full answer.
-fn remarks(cx: &mut Context<'_>, swath: &Swath<'_>, settings: &Settings) {
+fn remarks(cx: &mut Context<'_>, swath: &Swath<'_>) {
+    let settings = &swath.settings;
     let name = swath.scenario.name();
     let kinds = [
         ("without a verdict", &swath.swept.inconclusive),
@@ -252,7 +262,8 @@ struct ReasonJson<'a> {
     reason: &'a str,
 }
 
-fn swath_json<'a>(swath: &'a Swath<'_>, settings: &'a Settings) -> SwathJson<'a> {
+fn swath_json<'a>(swath: &'a Swath<'_>) -> SwathJson<'a> {
+    let settings = &swath.settings;
     let Swept { seeds, stats, digest, inconclusive, internal, interrupted, .. } = &swath.swept;
     let reasons = |list: &'a [(u64, String)]| {
         list.iter().map(|(seed, reason)| ReasonJson { seed: *seed, reason }).collect()
