@@ -26,6 +26,7 @@ mod os;
 pub mod probe;
 mod spawn;
 pub mod sync;
+mod watch;
 
 pub use clock::{Clock, Instant, WallTime};
 pub use entropy::Entropy;
