@@ -160,6 +160,7 @@ impl World {
         let until = self.now.saturating_add(ns);
         self.nodes[call.env.node as usize].queue.hung.push((until, kind));
         self.stats.count_fault(FaultKind::Hang);
+        self.mark_hang(NodeId(call.env.node));
         self.digest.word(until);
         Some(until)
     }

@@ -65,6 +65,8 @@ pub(crate) struct Node {
     pub queue: Queue,
     /// Media faults since the last restart.
     pub media_faults: u64,
+    /// A boot before this one has made a call.
+    pub has_worked: bool,
 }
 
 impl Node {
@@ -84,6 +86,7 @@ impl Node {
             paused_until: 0,
             queue: Queue::default(),
             media_faults: 0,
+            has_worked: false,
         }
     }
 
@@ -113,6 +116,7 @@ impl Node {
         self.paused_until = 0;
         self.queue = Queue::default();
         self.media_faults = 0;
+        self.has_worked = false;
     }
 }
 

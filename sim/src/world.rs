@@ -16,6 +16,7 @@ use crate::disk::{Chooser, Device, Disk, Lost, PAGE, Pending};
 use crate::executor::Executor;
 use crate::net::{Network, Rules};
 use crate::node::{CrashKind, DOWN, Node, NodeClock, NodeId};
+use crate::probes::EARLY_OPS;
 use crate::stats::{FaultKind, Stats};
 use crate::tape::Tape;
 use crate::waker::drain_woken;
@@ -255,13 +256,13 @@ impl World {
         self.digest.pair(u64::from(id.0), u64::from(boot));
         self.log(id, || Note { op: "boot", ..Note::default() });
         self.change_network(|net, moment| net.power_on(moment, id.0));
+        self.mark_boot(id);
         self.lives
     }
 
     /// The operation at which this boot crashes: none, or one of the plan's range, or (during
     /// recovery) one of the first few.
     fn draw_crash(&mut self) -> Option<u64> {
-        const EARLY_OPS: u64 = 8;
         if self.crashes_left == 0 {
             return None;
         }
@@ -326,7 +327,9 @@ impl World {
         let node = &mut self.nodes[id.0 as usize];
         assert_eq!(node.life, DOWN, "fence, then drop, then image");
         node.media_faults = 0;
+        self.mark_down(id, kind);
         self.crashes_left = self.crashes_left.saturating_sub(1);
+        let node = &mut self.nodes[id.0 as usize];
         match kind {
             CrashKind::Process => {
                 node.disk.process_crash();

@@ -28,6 +28,10 @@ impl Side {
             Self::Nodes(nodes) => nodes.contains(&node),
         }
     }
+
+    fn names(&self, node: u16) -> bool {
+        matches!(self, Self::Nodes(_)) && self.has(node)
+    }
 }
 
 /// What happens to packets that are sent over a blocked link.
@@ -104,6 +108,16 @@ impl Weather {
             at = block.ends;
         }
         Departure { at, lost }
+    }
+}
+
+impl Network {
+    /// Whether links of a node are cut, and it is one of those that they are cut for.
+    pub(crate) fn is_cut_off(&self, node: u16, now: u64) -> bool {
+        let cuts =
+            |block: &Block| block.how == Blocked::Parted && block.begins <= now && now < block.ends;
+        let mut cuts = self.weather.blocks.iter().filter(|block| cuts(block));
+        cuts.any(|block| block.from.names(node) || block.to.names(node))
     }
 }
 
