@@ -34,6 +34,7 @@ pub(crate) struct Settings {
     pub jobs: usize,
     pub violations_max: usize,
     pub check_every: u64,
+    pub require_probes: bool,
     pub traces: PathBuf,
 }
 
@@ -90,6 +91,7 @@ impl Settings {
             jobs: jobs(args.jobs.or(run.jobs))?,
             violations_max: violations_max as usize,
             check_every: check.unwrap_or(check_every),
+            require_probes: args.require_probes || run.require_probes,
             traces: traces.unwrap_or_else(|| PathBuf::from(TRACES_DEFAULT)),
             target,
         };

@@ -1,5 +1,6 @@
 //! No command (the main job) and `run`: sweeping seeds.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seedbed::faults::Seeds;
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use crate::args::{RunArgs, SweepArgs, TargetArgs};
 use crate::commands::Context;
+use crate::coverage::{self, CheckerJson};
 use crate::exit::{Exit, Failure};
 use crate::finding::{Finding, FindingJson};
 use crate::lookup;
@@ -99,7 +101,7 @@ fn sweep_all<'a>(cx: &mut Context<'_>, plots: Vec<Plot<'a>>, quiet: bool) -> Vec
     for Plot { scenario, settings, seeds } in plots {
         let sweep = settings.sweep(seeds);
         let (swept, wall) = meter.sweep(scenario.name(), scenario, &sweep, cx.stop, &mut cx.err);
-        let exit = exit_of(&swept, &settings);
+        let exit = exit_of(scenario, &swept, &settings);
         swaths.push(Swath { scenario, settings, seeds, swept, wall, findings: Vec::new(), exit });
         if cx.is_stopped() {
             break;
@@ -118,11 +120,13 @@ fn sweep_all<'a>(cx: &mut Context<'_>, plots: Vec<Plot<'a>>, quiet: bool) -> Vec
 }
 
 /// What a sweep means; a violation is the main news, whatever else there is.
-fn exit_of(swept: &Swept, settings: &Settings) -> Exit {
+fn exit_of(scenario: &dyn Scenario, swept: &Swept, settings: &Settings) -> Exit {
     if !swept.found.is_empty() {
         Exit::Violation
     } else if !swept.internal.is_empty() {
         Exit::Internal
+    } else if requires_probes(swept, settings) && !coverage::never(scenario, swept).is_empty() {
+        Exit::Violation
     } else if swept.interrupted || !swept.inconclusive.is_empty() {
         Exit::Inconclusive
     } else if is_never_called(swept, settings) {
@@ -130,6 +134,11 @@ fn exit_of(swept: &Swept, settings: &Settings) -> Exit {
     } else {
         Exit::Fine
     }
+}
+
+/// Whether probes that were never reached are an error: not in a sweep that was cut short.
+fn requires_probes(swept: &Swept, settings: &Settings) -> bool {
+    settings.require_probes && swept.found.is_empty() && !swept.interrupted
 }
 
 /// Whether syncs were to be left out, but none was.
@@ -170,6 +179,13 @@ fn print(cx: &mut Context<'_>, swaths: &[Swath<'_>], quiet: bool) {
     }
     for swath in swaths {
         remarks(cx, swath);
+        let Swath { scenario, swept, settings, .. } = swath;
+        if !quiet {
+            coverage::tell_checkers(&mut cx.out, *scenario, swept);
+        }
+        let required = requires_probes(swept, settings);
+        let to = (&mut cx.out, &mut cx.err);
+        coverage::tell_probes(to, *scenario, swept, (required, quiet));
     }
     if !quiet {
         conclusion(cx, swaths);
@@ -212,7 +228,9 @@ fn conclusion(cx: &mut Context<'_>, swaths: &[Swath<'_>]) {
     let (checks, seeds) = (grouped(checks), grouped(seeds));
     let judged =
         |swath: &Swath<'_>| swath.swept.inconclusive.is_empty() && swath.swept.internal.is_empty();
+    let missing = swaths.iter().any(|swath| swath.exit == Exit::Violation);
     let verdict = match found {
+        0 if missing => paint(BAD, "no violation, but required probes were never reached"),
         0 if !swaths.iter().all(judged) => {
             paint(NOTE, "no violation, but not every seed was judged")
         }
@@ -242,6 +260,9 @@ struct SwathJson<'a> {
     digest: String,
     stats: seedbed::Stats,
     wall_ms: u64,
+    cpu_ms: u64,
+    probes: BTreeMap<&'static str, u64>,
+    checkers: Vec<CheckerJson>,
     violations: Vec<FindingJson<'a>>,
     inconclusive: Vec<ReasonJson<'a>>,
     internal: Vec<ReasonJson<'a>>,
@@ -277,6 +298,9 @@ fn swath_json<'a>(swath: &'a Swath<'_>) -> SwathJson<'a> {
         digest: format!("{digest:016x}"),
         stats: *stats,
         wall_ms: u64::try_from(swath.wall.as_millis()).unwrap_or(u64::MAX),
+        cpu_ms: swath.swept.cpu.ns / 1_000_000,
+        probes: coverage::probes(swath.scenario, &swath.swept),
+        checkers: coverage::checkers(&swath.swept),
         violations: swath.findings.iter().map(Finding::json).collect(),
         inconclusive: reasons(inconclusive),
         internal: reasons(internal),

@@ -9,6 +9,12 @@ use seedbed_cli::{Cli, Exit};
 
 use crate::Ran;
 
+seedbed::seam::probes! {
+    /// What a sweep of it should come to.
+    Done, "a folder is made";
+    Never, "a folder is made twice";
+}
+
 /// Two nodes that make folders, crash and come back after a while.
 struct Pair;
 
@@ -27,6 +33,10 @@ impl Testbed for Pair {
         &[]
     }
 
+    fn probes(&self) -> Vec<&'static str> {
+        Probe::ALL.iter().map(|probe| probe.name()).collect()
+    }
+
     fn plan(&self) -> &'static str {
         "crashes"
     }
@@ -35,7 +45,7 @@ impl Testbed for Pair {
         Just(vec![(); 3]).boxed()
     }
 
-    fn drive(&self, sim: &mut Sim, _ops: &[()], _plant: Option<&str>) -> Result<(), Failure> {
+    fn drive(&self, sim: &mut Sim, ops: &[()], _plant: Option<&str>) -> Result<(), Failure> {
         let driver = sim.add_node("driver");
         let nodes = [sim.add_node("a"), sim.add_node("b")];
         let driver = sim.boot(driver);
@@ -53,6 +63,7 @@ impl Testbed for Pair {
                 Err(stop) => return Err(stop.into()),
             }
         }
+        sim.time_checker("folders", ops.len(), || std::hint::black_box(ops).len());
         Ok(())
     }
 }
@@ -65,7 +76,9 @@ fn start(sim: &mut Sim, node: NodeId) {
 async fn work(env: SimEnv) {
     for round in 0.. {
         // What is there already stays there.
-        let _ = env.create_dir(&round.to_string()).await;
+        let made = env.create_dir(&round.to_string()).await;
+        Probe::Done.sometimes(made.is_ok());
+        Probe::Never.sometimes(made.is_ok() && round > 1_000_000);
         let _ = env.sync_dir("").await;
     }
 }
@@ -88,4 +101,45 @@ fn a_scenario_is_swept_under_its_own_plan_unless_another_is_asked_for() {
     assert_eq!(main["scenarios"][0]["plan"], "net");
     run("list").expect(Exit::Fine, &["unless --faults names one: crashes"]);
     run("replay --scenario pair --seed 3").expect(Exit::Fine, &["all laws held"]);
+}
+
+#[test]
+fn probes_that_a_sweep_never_reached_are_named() {
+    let texts = ["of 9 probes reached in 50 seeds; never:", "\n  a folder is made twice\n"];
+    let ran = run("run pair --seeds 50").expect(Exit::Fine, &texts);
+    assert!(!ran.out.contains("\n  a folder is made\n"), "{}", ran.out);
+    assert!(!ran.out.contains("all nodes are down"), "it is reached: {}", ran.out);
+    let texts = ["error:", "--require-probes", "a folder is made twice", "more --seeds"];
+    let ran = run("run pair --seeds 50 --require-probes").expect(Exit::Violation, &texts);
+    assert!(ran.out.contains("required probes were never reached"), "{}", ran.out);
+    let ran = run("run pair --seeds 50 --require-probes -q").expect(Exit::Violation, &texts);
+    assert_eq!(ran.out, "");
+    assert_eq!(run("run pair --seeds 50 -q").expect(Exit::Fine, &[]).out, "");
+    let json = run("run pair --seeds 50 --json --require-probes").expect(Exit::Violation, &[]);
+    let json = json.json();
+    assert_eq!(json["probes"]["a folder is made twice"], 0);
+    assert!(json["probes"]["a folder is made"].as_u64().unwrap() > 50);
+    assert_eq!((&json["exit_code"], json["probes"].as_object().unwrap().len()), (&1.into(), 9));
+}
+
+#[test]
+fn a_plan_file_may_require_probes() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("p.toml");
+    std::fs::write(&plan, "[run]\nseeds = 3\nrequire_probes = true\n").unwrap();
+    run(&format!("run pair --faults {}", plan.display()))
+        .expect(Exit::Violation, &["never:", "world: all nodes are down at once"]);
+}
+
+#[test]
+fn what_checkers_cost_is_told_and_counted_on_any_number_of_threads() {
+    let texts = ["checkers of pair", "ns/event", "% of CPU time", "folders"];
+    run("run pair --seeds 50").expect(Exit::Fine, &texts);
+    for jobs in [1, 3] {
+        let json = run(&format!("run pair --seeds 50 --json --jobs {jobs}")).json();
+        let cost = &json["checkers"][0];
+        assert_eq!((&cost["name"], &cost["events"]), (&"folders".into(), &150.into()));
+        let share = cost["share"].as_f64().unwrap();
+        assert!(share > 0.0 && share < 1.0, "{share}");
+    }
 }
