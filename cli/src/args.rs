@@ -170,11 +170,12 @@ Probes are marks of what a sweep should come to: those of the scenario, and of t
 several nodes. After a sweep that broke no law and was not interrupted, --require-probes ends with
 exit code 1 if one was never reached: sweep more seeds, or under another plan.
 
-JSON: {scenario, plan, plant, omit_sync, seeds: {start, end, run}, digest (hex), stats: {ops, polls,
-crashes, power_losses, checks, simulated_ns, one count per fault kind}, wall_ms, cpu_ms, probes:
-{name: count}, checkers: [{name, events, ns, share (of the CPU time)}], violations: [{seed, law,
-expected, got, at_event, at_decision, trace, replay, shrink}], inconclusive: [{seed, reason}],
-internal: [{seed, reason}], interrupted, exit_code}.
+JSON: {scenario, plan, plant, omit_sync, beyond: [how the plan goes beyond what must be survived],
+seeds: {start, end, run}, digest (hex), stats: {ops, polls, crashes, power_losses, checks,
+simulated_ns, one count per fault kind}, wall_ms, cpu_ms, probes: {name: count},
+checkers: [{name, events, ns, share (of the CPU time)}], violations: [{seed, law, expected, got,
+at_event, at_decision, trace, replay, shrink}], inconclusive: [{seed, reason}], internal: [{seed,
+reason}], interrupted, exit_code}.
 trace and shrink are null if there is no trace file. Without a command the object is
 {scenarios: [as above], interrupted, exit_code}.")]
 pub(crate) struct RunArgs {

@@ -127,6 +127,7 @@ fn json_holds_what_the_help_says() {
     assert_eq!(
         keys,
         [
+            "beyond",
             "checkers",
             "cpu_ms",
             "digest",

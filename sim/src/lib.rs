@@ -1,6 +1,7 @@
 //! seedbed: deterministic simulation of disks, networks, clocks and crashes for storage engines.
 
 pub mod blocking;
+mod budget;
 mod calls;
 mod choices;
 mod cpu;
@@ -30,6 +31,7 @@ mod trace;
 mod waker;
 mod world;
 
+pub use budget::Tolerance;
 pub use choices::{Divergence, Source};
 pub use crash_test::{Acks, AnyError, CrashTest, crash_test};
 pub use env::{SimEnv, SimFile};

@@ -97,7 +97,9 @@ mod tests {
         let mut sim = Sim::new(1);
         let (driver, a, b) = (sim.add_node("driver"), sim.add_node("a"), sim.add_node("b"));
         sim.boot(driver);
-        [a, b].iter().for_each(|node| drop(works(&mut sim, *node)));
+        for node in [a, b] {
+            works(&mut sim, node);
+        }
         sim.crash(a, CrashKind::Process);
         works(&mut sim, a);
         sim.partition(&[a], &[b]);
@@ -110,7 +112,9 @@ mod tests {
         let mut sim = Sim::new(1);
         let (driver, a, b) = (sim.add_node("driver"), sim.add_node("a"), sim.add_node("b"));
         sim.boot(driver);
-        [a, b].iter().for_each(|node| drop(works(&mut sim, *node)));
+        for node in [a, b] {
+            works(&mut sim, node);
+        }
         [a, b].iter().for_each(|node| sim.crash(*node, CrashKind::Process));
         assert_eq!(reached(sim), [Probe::AllDown, Probe::SecondDown], "the driver is no node");
     }

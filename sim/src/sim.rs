@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 use seedbed_faults::{Faults, Plan, Rule, Then};
 use seedbed_traces::{Decision, Digest, Event};
 
+use crate::budget::Tolerance;
 use crate::choices::{Divergence, Source};
 use crate::cpu;
 use crate::disk::{Disk, Reads};
@@ -130,6 +131,7 @@ impl Sim {
             faults.disk.sync_latency = disk.sync_latency;
             faults.disk.metadata_latency = disk.metadata_latency;
             faults.net = world.faults.net.healed();
+            faults.budget = world.faults.budget;
             world.crashes_left = 0;
             // Planted omissions are part of the engine under test, not of the weather.
             let omits = |rule: &Rule| matches!(rule.then, Then::Omit | Then::Weaken);
@@ -361,6 +363,19 @@ impl Sim {
     /// Counts so far.
     pub fn stats(&self) -> Stats {
         with(|world| Stats { simulated_ns: world.now, ..world.stats })
+    }
+
+    /// How this run has gone beyond what the engine must survive ([`Testbed::tolerates`]), in words,
+    /// if it has: then a broken law of liveness or durability says nothing about the engine.
+    ///
+    /// [`Testbed::tolerates`]: crate::Testbed::tolerates
+    pub fn beyond_tolerance(&self) -> Option<String> {
+        let beyond = with(|world| world.hit().beyond(&world.tolerance));
+        (!beyond.is_empty()).then(|| beyond.join("; "))
+    }
+
+    pub(crate) fn set_tolerance(&mut self, tolerance: Tolerance) {
+        with(|world| world.tolerance = tolerance);
     }
 
     /// Whether a power loss has left junk in the place of a write that nothing had made durable.

@@ -15,7 +15,7 @@ use crate::finding::{Finding, FindingJson};
 use crate::lookup;
 use crate::output::{BAD, GOOD, NOTE, paint};
 use crate::progress::Meter;
-use crate::settings::Settings;
+use crate::settings::{Settings, Target};
 use crate::tables::{self, Row, grouped};
 
 /// The main job compares every so many seeds with a second run.
@@ -96,6 +96,9 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &RunArgs) -> Result<Exit, Failure>
 fn sweep_all<'a>(cx: &mut Context<'_>, plots: Vec<Plot<'a>>, quiet: bool) -> Vec<Swath<'a>> {
     let counts = plots.iter().map(|plot| plot.seeds.end - plot.seeds.start);
     let total = counts.fold(0, u64::saturating_add);
+    if !quiet {
+        plots.iter().for_each(|plot| warn_of_impossible(cx, plot));
+    }
     let mut meter = Meter::new(cx.show(quiet), total);
     let mut swaths = Vec::new();
     for Plot { scenario, settings, seeds } in plots {
@@ -117,6 +120,28 @@ fn sweep_all<'a>(cx: &mut Context<'_>, plots: Vec<Plot<'a>>, quiet: bool) -> Vec
         swath.findings = found.map(finding).collect();
     }
     swaths
+}
+
+/// Says before a sweep where its plan goes beyond what the engine must survive.
+fn warn_of_impossible(cx: &mut Context<'_>, plot: &Plot<'_>) {
+    let target = &plot.settings.target;
+    let beyond = beyond(plot.scenario, target);
+    if beyond.is_empty() {
+        return;
+    }
+    let (name, plan) = (plot.scenario.name(), &target.plan_arg);
+    let head = format!("{name}: the plan {plan} goes beyond what it must survive:");
+    cx.err.line(paint(NOTE, head));
+    beyond.iter().for_each(|how| cx.err.line(format_args!("  {how}")));
+    cx.err.line("  a seed that does so breaks no law of liveness or durability there, and has no");
+    cx.err
+        .line("  verdict: no impossible world is called a bug; [budget] in a plan file limits it");
+}
+
+/// In which ways the plan may go beyond what the engine must survive.
+fn beyond(scenario: &dyn Scenario, target: &Target) -> Vec<String> {
+    // Syncs that are left out are rules of the plan, and no failure of the world.
+    target.plan.reach().beyond(&scenario.tolerates())
 }
 
 /// What a sweep means; a violation is the main news, whatever else there is.
@@ -256,6 +281,7 @@ struct SwathJson<'a> {
     plan: &'a str,
     plant: Option<&'a str>,
     omit_sync: &'a [String],
+    beyond: Vec<String>,
     seeds: SeedsJson,
     digest: String,
     stats: seedbed::Stats,
@@ -294,6 +320,7 @@ fn swath_json<'a>(swath: &'a Swath<'_>) -> SwathJson<'a> {
         plan: &settings.target.plan_arg,
         plant: settings.target.plant.as_deref(),
         omit_sync: &settings.target.omit_sync,
+        beyond: beyond(swath.scenario, &settings.target),
         seeds: SeedsJson { start: swath.seeds.start, end: swath.seeds.end, run: *seeds },
         digest: format!("{digest:016x}"),
         stats: *stats,

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use seedbed::proptest::strategy::{BoxedStrategy, Just, Strategy};
 use seedbed::seam::{Clock, Fs};
-use seedbed::{Failure, Law, NodeId, Sim, SimEnv, Stop, Testbed};
+use seedbed::{Failure, Law, NodeId, Sim, SimEnv, Stop, Testbed, Tolerance};
 use seedbed_cli::{Cli, Exit};
+use serde_json::Value;
 
 use crate::Ran;
 
@@ -39,6 +40,10 @@ impl Testbed for Pair {
 
     fn plan(&self) -> &'static str {
         "crashes"
+    }
+
+    fn tolerates(&self) -> Tolerance {
+        Tolerance { nodes_down_max: Some(1), ..Tolerance::ANY }
     }
 
     fn workload(&self) -> BoxedStrategy<Vec<()>> {
@@ -142,4 +147,26 @@ fn what_checkers_cost_is_told_and_counted_on_any_number_of_threads() {
         let share = cost["share"].as_f64().unwrap();
         assert!(share > 0.0 && share < 1.0, "{share}");
     }
+}
+
+#[test]
+fn a_plan_that_goes_beyond_what_is_tolerated_is_said_to_before_the_sweep() {
+    let texts = [
+        "pair: the plan crashes goes beyond what it must survive:",
+        "any number of nodes down at once, where it survives 1 node",
+        "no impossible world is called a bug",
+    ];
+    run("run pair --seeds 5").expect(Exit::Fine, &texts);
+    let json = run("run pair --seeds 50 --json").expect(Exit::Fine, &[]).json();
+    assert_eq!(json["beyond"].as_array().unwrap().len(), 1);
+    let second = "world: a node goes down while another is down";
+    assert!(json["probes"][second].as_u64().unwrap() > 0);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.toml");
+    std::fs::write(&path, "[node]\ncrash_count = 12\n[budget]\nnodes_down_max = 1\n").unwrap();
+    let line = format!("run pair --seeds 50 --faults {}", path.display());
+    assert_eq!(run(&line).expect(Exit::Fine, &[]).err, "");
+    let json = run(&format!("{line} --json")).expect(Exit::Fine, &[]).json();
+    assert_eq!((&json["beyond"], &json["probes"][second]), (&Value::Array(vec![]), &0.into()));
+    assert!(json["stats"]["crashes"].as_u64().unwrap() > 50);
 }

@@ -19,7 +19,7 @@ mod workload;
 
 use proptest::strategy::BoxedStrategy;
 use seedbed::check::laws;
-use seedbed::{Failure, Law, PlantInfo, Sim, Testbed};
+use seedbed::{Failure, Law, PlantInfo, Sim, Testbed, Tolerance};
 use seedbed_engines::sink::Plant;
 
 pub use workload::Op;
@@ -116,6 +116,11 @@ impl Testbed for Sink {
 
     fn plan(&self) -> &'static str {
         "cluster"
+    }
+
+    /// There is one copy of everything. The rest it survives, however often and wherever.
+    fn tolerates(&self) -> Tolerance {
+        Tolerance { nodes_damaged_max: Some(0), ..Tolerance::ANY }
     }
 
     fn workload(&self) -> BoxedStrategy<Vec<Op>> {
