@@ -12,6 +12,7 @@ use crate::disturbances::Disturbances;
 use crate::given::{Given, Variant};
 use crate::heuristics::{Cases, HEURISTICS};
 use crate::history::{Event, Fact, Process, Tx};
+use crate::pass::Pass;
 use crate::processes::Processes;
 use crate::verdict::{Finding, Judgement, Law, Sheet};
 
@@ -157,13 +158,24 @@ struct Judge<'a> {
 }
 
 /// Judges the laws of atomic commitment.
-pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
-    let sheet = Sheet::new(&LAWS);
-    let mut judge = Judge { history, given, sheet, disturbances: Disturbances::new(history) };
-    let mut states = Dense::<State>::new(history.len());
-    let mut cases = Cases::default();
-    let mut is_quiescent = false;
-    for (at, event) in history.iter().enumerate() {
+pub(crate) struct Commitment<'a> {
+    judge: Judge<'a>,
+    states: Dense<State>,
+    cases: Cases,
+    is_quiescent: bool,
+}
+
+impl<'a> Pass<'a> for Commitment<'a> {
+    fn new(history: &'a [Event], given: &'a Given) -> Self {
+        let (sheet, disturbances) = (Sheet::new(&LAWS), Disturbances::new(history));
+        let judge = Judge { history, given, sheet, disturbances };
+        let (states, cases) = (Dense::new(history.len()), Cases::default());
+        Self { judge, states, cases, is_quiescent: false }
+    }
+
+    #[inline(always)]
+    fn see(&mut self, at: usize, event: &Event) {
+        let Self { judge, states, cases, is_quiescent } = self;
         let process = event.process;
         match event.fact {
             Fact::Begin { tx, participants } => {
@@ -189,15 +201,19 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
             Fact::Forget { tx } => judge.forget(states.at(tx.0), at, tx),
             Fact::Heuristic { tx, commit } => cases.decided(at, process, tx, commit),
             Fact::HeuristicReported { tx, of } => {
-                cases.reported(&mut judge.sheet, history, at, tx, of);
+                cases.reported(&mut judge.sheet, judge.history, at, tx, of);
             }
-            Fact::Quiescent => is_quiescent = true,
+            Fact::Quiescent => *is_quiescent = true,
             _ => {}
         }
     }
-    cases.end(&mut judge.sheet, is_quiescent, |tx| states.at(tx.0).outcome());
-    states.tell("transaction", &mut judge.sheet);
-    judge.sheet.done()
+
+    fn end(self) -> Vec<Judgement> {
+        let Self { mut judge, mut states, cases, is_quiescent } = self;
+        cases.end(&mut judge.sheet, is_quiescent, |tx| states.at(tx.0).outcome());
+        states.tell("transaction", &mut judge.sheet);
+        judge.sheet.done()
+    }
 }
 
 fn word(commit: bool) -> &'static str {

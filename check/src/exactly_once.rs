@@ -38,6 +38,7 @@ struct State {
     heuristic: Processes,
     checkpoint: Option<Checkpoint>,
     last: u32,
+    is_begun: bool,
 }
 
 /// Judges the target, and the epochs.
@@ -49,8 +50,16 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
     let mut is_quiescent = false;
     for (at, event) in history.iter().enumerate() {
         match event.fact {
-            Fact::Begin { tx, participants } => states.at(tx.0).participants = participants,
-            Fact::Joins { tx, checkpoint } => states.at(tx.0).checkpoint = Some(checkpoint),
+            Fact::Begin { tx, participants } => {
+                let state = states.at(tx.0);
+                state.participants = participants;
+                state.is_begun = true;
+            }
+            Fact::Joins { tx, checkpoint } => {
+                let state = states.at(tx.0);
+                state.checkpoint = Some(checkpoint);
+                state.last = at as u32;
+            }
             Fact::Decide { tx, commit: true } => {
                 let state = states.at(tx.0);
                 state.committed = state.committed.with(event.process);
@@ -92,6 +101,9 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
 
 fn epoch(sheet: &mut Sheet, tx: Tx, state: &State, durable: &BTreeSet<Checkpoint>) {
     let Some(checkpoint) = state.checkpoint else { return };
+    if !state.is_begun {
+        return sheet.unknown(&EPOCHS, || format!("transaction {} never begins", tx.0));
+    }
     let judged = state.participants - state.heuristic;
     let committed = state.committed & judged;
     let expected = match durable.contains(&checkpoint) {

@@ -4,6 +4,7 @@
 
 use crate::given::Given;
 use crate::history::Event;
+use crate::pass::Pass;
 use crate::processes::Processes;
 use crate::verdict::{Finding, Judgement, Law, Sheet};
 
@@ -17,29 +18,42 @@ pub static FENCING: Law = Law {
 pub(crate) static LAWS: [&Law; 1] = [&FENCING];
 
 /// Judges fencing.
-pub(crate) fn check(history: &[Event], _: &Given) -> Vec<Judgement> {
-    let mut sheet = Sheet::new(&LAWS);
-    let mut newest = [0; Processes::COUNT_MAX];
-    for (at, event) in history.iter().enumerate() {
-        let newest = &mut newest[usize::from(event.process.0) % Processes::COUNT_MAX];
+pub(crate) struct Fencing<'a> {
+    history: &'a [Event],
+    sheet: Sheet,
+    newest: [u32; Processes::COUNT_MAX],
+}
+
+impl<'a> Pass<'a> for Fencing<'a> {
+    fn new(history: &'a [Event], _: &'a Given) -> Self {
+        Self { history, sheet: Sheet::new(&LAWS), newest: [0; Processes::COUNT_MAX] }
+    }
+
+    #[inline(always)]
+    fn see(&mut self, at: usize, event: &Event) {
+        let newest = &mut self.newest[usize::from(event.process.0) % Processes::COUNT_MAX];
         if event.incarnation == *newest || !event.fact.is_effect() {
-            continue;
+            return;
         }
         if event.incarnation > *newest {
             *newest = event.incarnation;
-            continue;
+            return;
         }
-        let (process, newest) = (event.process, *newest);
-        sheet.violation(&FENCING, || {
+        let (history, newest) = (self.history, *newest);
+        self.sheet.violation(&FENCING, || {
             let successor = history[..at].iter().position(|earlier| {
-                earlier.process == process
+                earlier.process == event.process
                     && earlier.incarnation == newest
                     && earlier.fact.is_effect()
             });
-            let expected = format!("nothing of process {} before incarnation {newest}", process.0);
+            let process = event.process.0;
+            let expected = format!("nothing of process {process} before incarnation {newest}");
             let got = format!("{:?} of incarnation {}", event.fact, event.incarnation);
             Finding::new(expected, got, successor.into_iter().chain([at]))
         });
     }
-    sheet.done()
+
+    fn end(self) -> Vec<Judgement> {
+        self.sheet.done()
+    }
 }

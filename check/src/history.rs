@@ -34,7 +34,7 @@ pub struct Offset(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Connection(pub u32);
 
-/// One pool of connections.
+/// One pool of connections, which belongs to one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pool(pub u8);
 

@@ -5,6 +5,17 @@
 //! with the numbers of the events that show a violation. [`CHECKERS`] has them all, and
 //! [`check_all`] runs them.
 //!
+//! ```
+//! use seedbed_check::{Event, Fact, Given, Process, Tx, check_all};
+//!
+//! let commit = Fact::DecisionDurable { tx: Tx(0), commit: true };
+//! let abort = Fact::DecisionDurable { tx: Tx(0), commit: false };
+//! let event = |fact| Event { at: 0, process: Process(0), incarnation: 0, fact };
+//! let judged = check_all(&[event(commit), event(abort)], &Given::default());
+//! let broken = judged.iter().find_map(|judged| judged.verdict.violation()).unwrap();
+//! assert_eq!((broken.law.name, &broken.witness[..]), ("AC2 stability", &[0, 1][..]));
+//! ```
+//!
 //! Invariants:
 //! * A checker is a pure function: the same history and the same [`Given`] have the same verdict,
 //!   with the same witness.
@@ -26,6 +37,7 @@ mod heuristics;
 mod history;
 pub mod lawful;
 mod liveness;
+mod pass;
 mod pool;
 mod processes;
 mod registry;
@@ -44,7 +56,7 @@ pub use history::{
     Tx, Waiter,
 };
 pub use processes::Processes;
-pub use registry::{CHECKERS, Checker, check_all};
+pub use registry::{CHECKERS, Checker, check_all, check_two_phase};
 pub use verdict::{Judgement, Law, Verdict, Violation};
 
 /// All laws, by the name of what they are about.

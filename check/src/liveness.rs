@@ -9,6 +9,7 @@
 use crate::dense::Dense;
 use crate::given::Given;
 use crate::history::{Event, Fact, Process, Tx};
+use crate::pass::Pass;
 use crate::processes::Processes;
 use crate::stuck::why_stuck;
 use crate::verdict::{Finding, Judgement, Law, Sheet};
@@ -72,13 +73,25 @@ impl Clock {
 }
 
 /// Judges termination.
-pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
-    let mut sheet = Sheet::new(&LAWS);
-    let mut states = Dense::<State>::new(history.len());
-    let crashed = [None; Processes::COUNT_MAX];
-    let mut clock = Clock { healed: None, bound_ns: given.decide_ns_max, crashed };
-    let mut quiescent = None;
-    for (at, event) in history.iter().enumerate() {
+pub(crate) struct Liveness<'a> {
+    history: &'a [Event],
+    sheet: Sheet,
+    states: Dense<State>,
+    clock: Clock,
+    quiescent: Option<usize>,
+}
+
+impl<'a> Pass<'a> for Liveness<'a> {
+    fn new(history: &'a [Event], given: &'a Given) -> Self {
+        let crashed = [None; Processes::COUNT_MAX];
+        let clock = Clock { healed: None, bound_ns: given.decide_ns_max, crashed };
+        let (sheet, states) = (Sheet::new(&LAWS), Dense::new(history.len()));
+        Self { history, sheet, states, clock, quiescent: None }
+    }
+
+    #[inline(always)]
+    fn see(&mut self, at: usize, event: &Event) {
+        let Self { history, sheet, states, clock, quiescent } = self;
         match event.fact {
             Fact::Begin { tx, .. } => {
                 let state = states.at(tx.0);
@@ -101,7 +114,7 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
             Fact::Decide { tx, .. } | Fact::Answer { tx, .. } => {
                 let state = states.at(tx.0);
                 if clock.due(state).is_some_and(|due| event.at > due) {
-                    late(&mut sheet, history, &clock, state, at, tx);
+                    late(sheet, history, clock, state, at, tx);
                 }
                 state.decided = state.decided.with(event.process);
             }
@@ -111,17 +124,20 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
             }
             Fact::FaultBegin { .. } => clock.healed = None,
             Fact::Healed => clock.healed = Some((at, event.at)),
-            Fact::Quiescent => quiescent = Some(at),
-            Fact::PreparedAtEnd { tx } => match quiescent {
-                Some(quiescent) => orphan(&mut sheet, event.process, tx, [quiescent, at]),
+            Fact::Quiescent => *quiescent = Some(at),
+            Fact::PreparedAtEnd { tx } => match *quiescent {
+                Some(quiescent) => orphan(sheet, event.process, tx, [quiescent, at]),
                 None => sheet.unknown(&ORPHANS, || format!("event {at} is before quiescence")),
             },
             _ => {}
         }
     }
-    end(&mut sheet, history, &states, &clock, quiescent);
-    states.tell("transaction", &mut sheet);
-    sheet.done()
+
+    fn end(mut self) -> Vec<Judgement> {
+        end(&mut self.sheet, self.history, &self.states, &self.clock, self.quiescent);
+        self.states.tell("transaction", &mut self.sheet);
+        self.sheet.done()
+    }
 }
 
 #[cold]

@@ -14,6 +14,7 @@ use crate::automata::{
 use crate::dense::Dense;
 use crate::given::Given;
 use crate::history::{Event, Fact, Process, Tx};
+use crate::pass::Pass;
 use crate::processes::Processes;
 use crate::verdict::{Finding, Judgement, Law, Sheet};
 
@@ -54,10 +55,20 @@ struct Judge<'a> {
 }
 
 /// Holds a history against both automata.
-pub(crate) fn check(history: &[Event], _: &Given) -> Vec<Judgement> {
-    let mut judge = Judge { history, sheet: Sheet::new(&LAWS), has_arrivals: None };
-    let mut states = Dense::<State>::new(history.len());
-    for (at, event) in history.iter().enumerate() {
+pub(crate) struct Steps<'a> {
+    judge: Judge<'a>,
+    states: Dense<State>,
+}
+
+impl<'a> Pass<'a> for Steps<'a> {
+    fn new(history: &'a [Event], _: &'a Given) -> Self {
+        let judge = Judge { history, sheet: Sheet::new(&LAWS), has_arrivals: None };
+        Self { judge, states: Dense::new(history.len()) }
+    }
+
+    #[inline(always)]
+    fn see(&mut self, at: usize, event: &Event) {
+        let Self { judge, states } = self;
         match event.fact {
             Fact::Begin { tx, participants } => {
                 let state = states.at(tx.0);
@@ -85,8 +96,11 @@ pub(crate) fn check(history: &[Event], _: &Given) -> Vec<Judgement> {
             _ => {}
         }
     }
-    states.tell("transaction", &mut judge.sheet);
-    judge.sheet.done()
+
+    fn end(mut self) -> Vec<Judgement> {
+        self.states.tell("transaction", &mut self.judge.sheet);
+        self.judge.sheet.done()
+    }
 }
 
 impl Judge<'_> {

@@ -26,7 +26,6 @@ mod os;
 pub mod probe;
 mod spawn;
 pub mod sync;
-mod watch;
 
 pub use clock::{Clock, Instant, WallTime};
 pub use entropy::Entropy;

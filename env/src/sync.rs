@@ -1,7 +1,7 @@
 //! Synchronisation between tasks, the same in both worlds.
 //!
-//! [`Mutex`], [`Notify`], [`Semaphore`], `mpsc` and `oneshot` are tokio's: they need no runtime, are
-//! fair (first come, first served) and draw no randomness. In simulation, who comes first, and which
+//! [`Mutex`], [`Notify`], [`Semaphore`] and the channels are tokio's: they need no runtime, are fair
+//! (first come, first served) and draw no randomness. In simulation, who comes first, and which
 //! of several woken tasks runs first, is the world's decision.
 
 use std::future::Future;
@@ -9,12 +9,8 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+// Not `watch`: it picks one of its lists of waiters at random.
 pub use tokio::sync::{Mutex, MutexGuard, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-
-/// Watched values, in the shape of tokio's but without its random order of waking.
-pub mod watch {
-    pub use crate::watch::{Closed, Receiver, Sender, channel};
-}
 
 use crate::Clock;
 

@@ -365,8 +365,8 @@ impl Sim {
         with(|world| Stats { simulated_ns: world.now, ..world.stats })
     }
 
-    /// How this run has gone beyond what the engine must survive ([`Testbed::tolerates`]), in words,
-    /// if it has: then a broken law of liveness or durability says nothing about the engine.
+    /// How this run has gone beyond what the engine must survive ([`Testbed::tolerates`]), if it
+    /// has: then a broken law of liveness or durability says nothing about the engine.
     ///
     /// [`Testbed::tolerates`]: crate::Testbed::tolerates
     pub fn beyond_tolerance(&self) -> Option<String> {

@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("engines", &["seedbed-env"]),
     ("scenarios", &["seedbed", "seedbed-engines"]),
     ("litmus", &["seedbed"]),
+    ("postgres", &["seedbed-engines", "seedbed-env"]),
     (
         "cli",
         &["seedbed", "seedbed-scenarios", "seedbed-litmus", "seedbed-faults", "seedbed-traces"],

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::lawful::case;
 use super::mutants::{BENIGN, MUTANTS, Patient};
 use crate::lawful::Lawful;
-use crate::{CHECKERS, Fact, check_all};
+use crate::{CHECKERS, Fact, check_all, check_two_phase};
 
 const SEEDS: u64 = 120;
 /// The fewest histories on which each mutation must have found a place.
@@ -101,6 +101,19 @@ fn blind_mutation_score() {
         assert_eq!(all, noticed, "{kind} dropped");
     }
     assert!(dropped.1 * 100 >= dropped.0 * 40, "{} of {} dropped", dropped.1, dropped.0);
+}
+
+#[test]
+fn in_one_pass_checkers_say_what_each_says_alone() {
+    for (seed, (_, _, mutate)) in (0..).zip(MUTANTS) {
+        let mut patient = patient(seed);
+        let _ = mutate(&mut patient);
+        let mut alone = check_all(&patient.history, &patient.given);
+        let together = check_two_phase(&patient.history, &patient.given);
+        alone.truncate(together.len());
+        assert_eq!(together.len(), 15);
+        assert_eq!(alone, together);
+    }
 }
 
 #[test]

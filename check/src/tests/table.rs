@@ -183,3 +183,20 @@ fn costs_have_the_published_budgets() {
     assert_eq!(budget(Variant::PresumedCommit, true), (5, 9));
     assert_eq!(budget(Variant::PresumedAbort, false), (3, 9));
 }
+
+#[test]
+fn an_epoch_whose_transaction_never_begins_is_unknown() {
+    use crate::{Checkpoint, Offset};
+    let checkpoint = Checkpoint(0);
+    let facts = [
+        (0, Fact::CheckpointStart { checkpoint }),
+        (0, Fact::Joins { tx: TX, checkpoint }),
+        (0, Fact::CheckpointDurable { checkpoint, offset: Offset(0) }),
+        (0, Fact::Quiescent),
+    ];
+    for law in [&EPOCHS, &VOTES] {
+        assert!(said(&facts, &given(), law).ends_with("transaction 0 never begins"));
+    }
+    let unasked = "unknown: the content of the target is not given";
+    assert!(said(&facts, &given(), &EXACTLY_ONCE).ends_with(unasked));
+}

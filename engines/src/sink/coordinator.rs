@@ -267,19 +267,19 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         self.progress.notify_waiters();
         self.due.notify_one();
         if self.planted(Plant::ForgetsAtOnce) {
-            self.forget().await;
+            self.forget(true).await;
         }
     }
 
     /// Removes decisions from the log that everybody has carried out.
-    pub(super) async fn forget(&self) {
+    pub(super) async fn forget(&self, durably: bool) {
         let (numbers, gids) = {
             let state = self.state();
             let numbers = state.to_forget();
             let gids: Vec<Gid> = numbers.iter().flat_map(|one| state.gids_of(*one)).collect();
             (numbers, gids)
         };
-        if let Err(error) = self.decisions.forget(&numbers, &gids).await {
+        if let Err(error) = self.decisions.forget(&numbers, &gids, durably).await {
             return self.stop(Error::Stopped { reason: Arc::new(error) });
         }
         gids.iter().for_each(|gid| self.tell(Event::Forgotten { gid: *gid }));
@@ -289,7 +289,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
     /// A planted bug: the decision goes before it is carried out.
     async fn forget_early(&self, number: u64) {
         let gids = self.state().gids_of(number);
-        if self.decisions.forget(&[number], &[]).await.is_ok() {
+        if self.decisions.forget(&[number], &[], true).await.is_ok() {
             gids.iter().for_each(|gid| self.tell(Event::Forgotten { gid: *gid }));
         }
     }
@@ -302,13 +302,8 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                 if self.is_stopped() {
                     return false;
                 }
-                match self.ask_to(Decision::Commit, pool, some).await {
-                    Ok(outcomes) => {
-                        if !self.note_outcomes(pool, some, Decision::Commit, &outcomes).await {
-                            return false;
-                        }
-                        break;
-                    }
+                match self.carry_to(Decision::Commit, pool, some).await {
+                    Ok(()) => break,
                     Err(error) if !self.passes(pool, &error) => return false,
                     Err(error) => {
                         tracing::debug!(participant = pool.name(), %error, "commit is sent again");
@@ -322,8 +317,24 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         true
     }
 
-    /// Sends one decision about some transactions to one participant.
-    pub(super) async fn ask_to(
+    /// Sends a decision about some transactions to one participant, and reports where a person was
+    /// first. Only then may the participant stop listing these.
+    pub(super) async fn carry_to(
+        &self,
+        decision: Decision,
+        pool: &Pool<E, P>,
+        gids: &[Gid],
+    ) -> Result<(), ParticipantError> {
+        let outcomes = self.ask_to(decision, pool, gids).await?;
+        let damaged = self.damaged(pool, gids, decision, &outcomes);
+        if damaged.is_empty() || !self.report(pool, &damaged).await {
+            return Ok(());
+        }
+        let mut lease = pool.lease().await?;
+        self.in_time(lease.forget(&damaged)).await
+    }
+
+    async fn ask_to(
         &self,
         decision: Decision,
         pool: &Pool<E, P>,
@@ -363,30 +374,38 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             .unwrap_or_else(|| Err(ParticipantError::Lost(format!("no answer within {limit:?}"))))
     }
 
-    /// Reports where participants did otherwise than was decided; `false` if that failed.
-    pub(super) async fn note_outcomes(
+    /// Where the outcome is not what was decided.
+    fn damaged(
         &self,
         pool: &Pool<E, P>,
         gids: &[Gid],
         decision: Decision,
         outcomes: &[Outcome],
-    ) -> bool {
-        for (gid, outcome) in gids.iter().zip(outcomes) {
-            let damage = match outcome {
-                Outcome::Done => false,
-                Outcome::Heuristic(by_hand) => *by_hand != decision,
-                Outcome::Missing => !self.planted(Plant::MissingTakenForDone),
-            };
-            if !damage {
-                continue;
-            }
+    ) -> Vec<Gid> {
+        let is_damage = |outcome: &Outcome| match outcome {
+            Outcome::Done => false,
+            Outcome::Heuristic(by_hand) => *by_hand != decision,
+            Outcome::Missing => true,
+        };
+        let all = gids.iter().zip(outcomes).filter(|(_, outcome)| is_damage(outcome));
+        all.map(|(gid, outcome)| {
+            let participant = pool.name();
+            tracing::error!(%gid, participant, ?decision, ?outcome, "damage");
+            *gid
+        })
+        .collect()
+    }
+
+    /// Reports damage, once for each; `false` if the sink had to stop.
+    async fn report(&self, pool: &Pool<E, P>, damaged: &[Gid]) -> bool {
+        for gid in damaged {
             match self.decisions.note_damage(*gid, pool.nth()).await {
                 Ok(false) => (),
                 Ok(true) => {
                     Probe::Damage.reached();
-                    let participant = pool.name();
-                    tracing::error!(%gid, participant, ?decision, ?outcome, "damage");
-                    self.tell(Event::Damaged { gid: *gid, participant: pool.nth() });
+                    let participant = pool.nth();
+                    self.tell(Event::Damaged { gid: *gid, participant, earlier: false });
+                    self.state().damage.push((*gid, participant));
                 }
                 Err(error) => {
                     self.stop(Error::Stopped { reason: Arc::new(error) });
@@ -425,17 +444,20 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
     }
 
     async fn resolve_once(&self, pool: &Pool<E, P>) -> Result<(), ParticipantError> {
-        // What is begun after this is not in the list, and what ends meanwhile was known.
-        let known = self.state().known();
+        // What ends meanwhile was known; what begins meanwhile may be in the list.
+        let (known, newest) = {
+            let state = self.state();
+            (state.known(), state.newest())
+        };
         let listed = {
             let mut lease = pool.lease().await?;
             self.in_time(lease.prepared()).await?
         };
-        let incarnation = self.state().finished().incarnation;
         let mut orphans = Vec::new();
         for gid in listed {
-            let abandoned = !known.contains(&gid) && !self.state().is_known(gid);
-            let earlier = gid.incarnation < incarnation;
+            let abandoned = gid <= newest && !known.contains(&gid) && !self.state().is_known(gid)
+                || self.planted(Plant::StaleListing) && !self.state().is_known(gid);
+            let earlier = gid.incarnation < newest.incarnation;
             let found = (abandoned && !(earlier && self.planted(Plant::SupersededNotAborted)))
                 || self.planted(Plant::ActiveResolved)
                 || earlier && self.planted(Plant::CompletedAborted);
@@ -453,15 +475,14 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             for gid in some {
                 self.tell(Event::Resolved { gid: *gid, participant: pool.nth(), decision });
             }
-            let outcomes = self.ask_to(decision, pool, some).await?;
-            self.note_outcomes(pool, some, decision, &outcomes).await;
+            self.carry_to(decision, pool, some).await?;
         }
         Ok(())
     }
 
     /// Stops for good, with everything durable.
     pub(super) async fn close(&self) -> Result<(), Error> {
-        self.forget().await;
+        self.forget(false).await;
         self.stop(Error::Closed);
         self.pools.iter().for_each(Pool::close_idle);
         self.decisions.close().await

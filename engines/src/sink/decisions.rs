@@ -61,6 +61,8 @@ pub(super) struct Found {
     pub(super) checkpoint: Checkpoint,
     /// By the number of the checkpoint.
     pub(super) decided: BTreeMap<u64, Vec<Decided>>,
+    /// Where damage was reported.
+    pub(super) damage: Vec<(Gid, u8)>,
 }
 
 impl<E: Env> Decisions<E> {
@@ -148,8 +150,14 @@ impl<E: Env> Decisions<E> {
         self.write(batch, decided.iter().map(|one| one.gid)).await
     }
 
-    /// Removes the decisions of checkpoints that everybody has carried out: these transactions.
-    pub(super) async fn forget(&self, carried_out: &[u64], gids: &[Gid]) -> Result<(), Error> {
+    /// Removes the decisions of checkpoints that everybody has carried out: these transactions. That
+    /// need not be durable: decisions that come back are carried out once more.
+    pub(super) async fn forget(
+        &self,
+        carried_out: &[u64],
+        gids: &[Gid],
+        durably: bool,
+    ) -> Result<(), Error> {
         let mut batch = Batch::new();
         for number in carried_out {
             batch.delete(decision_key(*number));
@@ -157,7 +165,11 @@ impl<E: Env> Decisions<E> {
         if batch.is_empty() {
             return Ok(());
         }
-        self.write(batch, gids.iter().copied()).await
+        if durably {
+            return self.write(batch, gids.iter().copied()).await;
+        }
+        drop(self.store.submit(batch)?);
+        Ok(())
     }
 
     /// Notes damage durably; `false` if it was noted before.
@@ -177,6 +189,11 @@ impl<E: Env> Decisions<E> {
     pub(super) async fn close(&self) -> Result<(), Error> {
         Ok(self.store.close().await?)
     }
+}
+
+/// The big-endian number at `at` of a key.
+fn number_at(key: &[u8], at: usize) -> u64 {
+    key[at..at + 8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn decision_key(checkpoint: u64) -> Vec<u8> {
@@ -200,8 +217,7 @@ impl Found {
                     if len != 4 + count.checked_mul(DECIDED_LEN)? {
                         return None;
                     }
-                    let number =
-                        key[1..].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+                    let number = number_at(key, 1);
                     let at = |nth: usize| {
                         let at = 4 + nth * DECIDED_LEN;
                         let gid =
@@ -210,7 +226,11 @@ impl Found {
                     };
                     found.decided.insert(number, (0..count).map(at).collect());
                 }
-                (b'i' | b'c' | b'd', _) => return None,
+                (b'h', _) if key.len() == 18 => {
+                    let gid = Gid { incarnation: number_at(key, 1), number: number_at(key, 9) };
+                    found.damage.push((gid, key[17]));
+                }
+                (b'i' | b'c' | b'd' | b'h', _) => return None,
                 _ => (),
             }
         }

@@ -11,7 +11,7 @@ use super::decisions::{Checkpoint, Decisions};
 use super::error::Error;
 use super::event::Event;
 use super::options::Options;
-use super::participant::{Participant, Session, Writer};
+use super::participant::{Gid, Participant, Session, Writer};
 use super::pool::PoolMetrics;
 use super::probe::Probe;
 use super::row::{Rows, Schema, Value};
@@ -88,7 +88,14 @@ impl<E: Env, P: Participant> Sink<E, P> {
         let (decisions, found) = opened;
         let (incarnation, mode) = (found.incarnation, options.mode);
         let Checkpoint { number: checkpoint, offset } = found.checkpoint;
+        for one in found.decided.values().flatten() {
+            options.observer.tell(Event::Recovered { gid: one.gid });
+        }
         options.observer.tell(Event::Opened { incarnation, offset, checkpoint });
+        for (gid, participant) in &found.damage {
+            let (gid, participant) = (*gid, *participant);
+            options.observer.tell(Event::Damaged { gid, participant, earlier: true });
+        }
         let session = Session { writer, incarnation, schema, mode };
         let coordinator =
             Coordinator::new(env.clone(), options, &session, participants, decisions, &found);
@@ -243,6 +250,12 @@ impl<E: Env, P: Participant> Sink<E, P> {
             }
             progress.await;
         }
+    }
+
+    /// Where a participant did otherwise than was decided, because a person had decided before: the
+    /// transaction, and the participant's number. Of all starts; somebody has to mend it.
+    pub fn damage(&self) -> Vec<(Gid, u8)> {
+        self.handle.coordinator.state().damage.clone()
     }
 
     /// Why the sink has stopped, if it has.

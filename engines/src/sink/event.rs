@@ -19,6 +19,12 @@ pub enum Event {
         /// That checkpoint's number; 0 before the first.
         checkpoint: u64,
     },
+    /// A start finds a decision to commit in the log, of a checkpoint that not everybody has carried
+    /// out. Told before [`Event::Opened`].
+    Recovered {
+        /// The transaction.
+        gid: Gid,
+    },
     /// A transaction carries the rows of these offsets to these participants.
     Begun {
         /// It.
@@ -87,12 +93,15 @@ pub enum Event {
         /// The transaction.
         gid: Gid,
     },
-    /// Damage was reported, durably: a participant did otherwise than was decided.
+    /// Damage is reported, durably: a participant did otherwise than was decided. Told once when it
+    /// is found out, and again by every later start.
     Damaged {
         /// The transaction.
         gid: Gid,
         /// Where.
         participant: u8,
+        /// Whether an earlier start had reported it.
+        earlier: bool,
     },
     /// A checkpoint is durable, and with it the decision to commit its transactions.
     Checkpointed {
@@ -160,7 +169,8 @@ pub enum Event {
         /// Its state then.
         state: ConnectionState,
     },
-    /// At a participant: the transaction is prepared, durably.
+    /// At a participant: the transaction is prepared, durably. A start tells again what it finds: of
+    /// the one before, nobody may have heard.
     Prepared {
         /// It.
         gid: Gid,
@@ -172,14 +182,14 @@ pub enum Event {
         /// Whether it is *yes*.
         yes: bool,
     },
-    /// At a participant: the transaction has its end, durably.
+    /// At a participant: the transaction has its end, durably. A start tells it again.
     Applied {
         /// It.
         gid: Gid,
         /// Which.
         decision: Decision,
     },
-    /// At a participant: a person decided a prepared transaction.
+    /// At a participant: a person decided a prepared transaction. A start tells it again.
     DecidedByHand {
         /// It.
         gid: Gid,

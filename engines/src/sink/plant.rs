@@ -45,17 +45,17 @@ plants! {
     bug IdentifierReused, "identifier_reused",
         "After a restart transactions have the names of earlier ones.",
         met: "pgdog (issue 1271)";
-    bug MissingTakenForDone, "missing_taken_for_done",
-        "A transaction that a participant does not know any more is taken for committed.",
-        met: "pgdog (issue 1271)";
     bug ActiveResolved, "active_resolved",
         "Prepared transactions are aborted as abandoned although somebody works on them.";
+    bug StaleListing, "stale_listing",
+        "A transaction that ended while prepared ones were listed is taken for abandoned.",
+        met: "this engine, before it was simulated";
     bug ForgetsAtOnce, "forgets_at_once",
         "A decision is removed from the log by a forced write of its own, not with the next one.";
+    bug AbortsEverywhere, "aborts_everywhere",
+        "After a no, those who have voted no are told to abort as well.";
     benign CommitsTwice, "commits_twice",
         "Every decision to commit is sent twice.";
-    benign AbortsEverywhere, "aborts_everywhere",
-        "After a no, those who have voted no are told to abort as well.";
     benign SmallBatches, "small_batches",
         "A transaction is made of a few rows at most.";
     benign SlowDecision, "slow_decision",

@@ -65,6 +65,8 @@ pub(super) struct State {
     carried_out: Vec<u64>,
     /// Rows that were left out.
     pub(super) rejected: u64,
+    /// Where participants did otherwise than was decided.
+    pub(super) damage: Vec<(Gid, u8)>,
 }
 
 /// Whether a batch may begin.
@@ -116,6 +118,7 @@ impl State {
             decided: found.decided.iter().map(|(number, all)| (*number, gids(all))).collect(),
             carried_out: Vec::new(),
             rejected: 0,
+            damage: found.damage.clone(),
         }
     }
 
@@ -139,6 +142,11 @@ impl State {
         let logged = self.decided.values().flatten().min().copied();
         let active = self.active.first().copied();
         next.min(logged.unwrap_or(next)).min(active.unwrap_or(next))
+    }
+
+    /// The last transaction that was begun; no later one was.
+    pub(super) fn newest(&self) -> Gid {
+        Gid { incarnation: self.incarnation, number: self.last_number }
     }
 
     /// Whether somebody knows what becomes of this transaction.

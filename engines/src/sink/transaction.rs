@@ -133,15 +133,10 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             participants & 1 << pool.nth() != 0 && refused != Some(usize::from(pool.nth()))
         };
         let told = self.pools.iter().filter(here).map(|pool| async move {
-            match self.ask_to(Decision::Abort, pool, &[gid]).await {
-                Ok(outcomes) => {
-                    self.note_outcomes(pool, &[gid], Decision::Abort, &outcomes).await;
-                }
-                Err(error) => {
-                    Probe::AbortLost.reached();
-                    tracing::debug!(participant = pool.name(), %gid, %error, "abort is lost");
-                    self.suspect(pool.nth());
-                }
+            if let Err(error) = self.carry_to(Decision::Abort, pool, &[gid]).await {
+                Probe::AbortLost.reached();
+                tracing::debug!(participant = pool.name(), %gid, %error, "abort is lost");
+                self.suspect(pool.nth());
             }
         });
         join_all(told).await;

@@ -137,7 +137,7 @@ impl Cluster {
     fn start(&mut self, sim: &mut Sim, process: Process) {
         self.starts += 1;
         let env = sim.boot(self.node(process));
-        self.shared.lock().recorder.booted(process);
+        self.shared.lock().recorder.booted(process, env);
         match process.0.checked_sub(1) {
             None => {
                 let addresses = self.nodes[1..].iter().map(|node| node.ip().into()).collect();
@@ -170,7 +170,8 @@ impl Cluster {
             }
             let next = self.down.iter().map(|(at, _)| *at).min().unwrap_or(end).min(end);
             let wait = Duration::from_nanos(next.saturating_sub(sim.now_ns()).max(1));
-            let main = sim.start(self.driver, wait_for_change(self.driver, self.shared.clone(), wait, done));
+            let main = sim
+                .start(self.driver, wait_for_change(self.driver, self.shared.clone(), wait, done));
             match sim.go_on(&main) {
                 Ok(()) => {}
                 Err(Stop::Crashed(node, _)) => self.crashed(sim, node),
@@ -357,7 +358,9 @@ impl Bench {
         let table = |server: &Option<Server<SimEnv>>| {
             let mut table = Table::new();
             if let Some(server) = server {
-                server.for_each_row(|row| drop(table.insert(model::stored(row).0, model::stored(row).1)));
+                server.for_each_row(|row| {
+                    drop(table.insert(model::stored(row).0, model::stored(row).1))
+                });
             }
             table
         };
@@ -424,12 +427,7 @@ async fn run_participant(env: SimEnv, setup: Setup, shared: Shared, nth: u8) {
     shared.change(|bench| bench.ended.push((participant(nth), error)));
 }
 
-async fn run_sink(
-    env: SimEnv,
-    setup: Setup,
-    shared: Shared,
-    addresses: Vec<std::net::IpAddr>,
-) {
+async fn run_sink(env: SimEnv, setup: Setup, shared: Shared, addresses: Vec<std::net::IpAddr>) {
     if let Err(error) = try_sink(env, setup, &shared, addresses).await {
         shared.change(|bench| bench.ended.push((SINK, error)));
     }
@@ -576,4 +574,3 @@ impl Setup {
         Self { schema: Arc::new(schema), writer: Self::writer(), sink, participant }
     }
 }
-

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use seedbed::check::Offset;
 use seedbed::Violation;
+use seedbed::check::Offset;
 use seedbed_engines::sink::{Decision, Row, Rows, Schema, Value, WriteMode};
 
 use super::CONTENT;

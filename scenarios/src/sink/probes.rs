@@ -53,8 +53,12 @@ const CRASHES: [[&str; 5]; 5] = grid![
     "participant while in doubt",
     "participant while applied"
 ];
-const LOST: [&str; 4] =
-    ["message lost: prepare", "message lost: vote", "message lost: decision", "message lost: answer"];
+const LOST: [&str; 4] = [
+    "message lost: prepare",
+    "message lost: vote",
+    "message lost: decision",
+    "message lost: answer",
+];
 
 seedbed::seam::probes! {
     /// What else a sweep should come to.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use seedbed::SimEnv;
 use seedbed::check::{
     Checkpoint, Connection, ConnectionState, Event as Entry, Fact, History, Interner, Offset, Pool,
     Process, Processes, Tx, Waiter,
@@ -43,12 +44,18 @@ pub(super) struct Recorder {
     waits: Interner<(u32, u8, u32)>,
     /// The boot of each process.
     boots: Vec<u32>,
+    /// And its world.
+    envs: Vec<SimEnv>,
+    /// The last one.
+    checkpoint: u64,
     /// Transactions that are decided and not in a checkpoint yet.
     undivided: Vec<Tx>,
     /// Stretches of offsets that no transaction carries, not in a checkpoint yet.
     emptied: Vec<(u64, u64)>,
     /// How many there were.
     stand_ins: u64,
+    /// What was committed where.
+    applied: BTreeSet<(Gid, u8)>,
     /// Who was told what.
     told: BTreeSet<(Tx, Process, Decision)>,
     /// What a person tried to decide.
@@ -57,19 +64,24 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Adds a fact of a process.
+    /// Adds a fact of a process, to the trace as well.
     pub(super) fn add(&mut self, process: Process, fact: Fact) {
         let at = seedbed::simulated_ns().unwrap_or(0);
+        if let Some(env) = self.envs.get(usize::from(process.0)) {
+            env.note("fact", u64::from(process.0), || format!("{fact:?}"));
+        }
         let incarnation = self.boots.get(usize::from(process.0)).copied().unwrap_or(0);
         self.history.push(Entry { at, process, incarnation, fact });
     }
 
     /// A process is up.
-    pub(super) fn booted(&mut self, process: Process) {
+    pub(super) fn booted(&mut self, process: Process, env: SimEnv) {
         let nth = usize::from(process.0);
         if self.boots.len() <= nth {
             self.boots.resize(nth + 1, 0);
+            self.envs.resize(nth + 1, env);
         }
+        self.envs[nth] = env;
         self.boots[nth] += 1;
         if self.boots[nth] > 1 {
             self.add(process, Fact::Recovered);
@@ -82,8 +94,8 @@ impl Recorder {
         self.add(process, Fact::Crash);
         self.traffic.crashed(process);
         if process == SINK {
+            // What was not in a checkpoint is decided anew, unless the next start finds it.
             self.undivided.clear();
-            self.emptied.clear();
         }
     }
 
@@ -128,6 +140,12 @@ impl Recorder {
             }
             Event::Applied { gid, decision } => {
                 let tx = self.tx(gid);
+                if decision == Decision::Abort {
+                    self.applied.remove(&(gid, nth));
+                } else if !self.applied.insert((gid, nth)) {
+                    // Told once more by a start.
+                    return;
+                }
                 self.add(process, Fact::Decide { tx, commit: decision == Decision::Commit });
                 self.traffic.arrived(gid, nth, Message::Decision);
                 self.traffic.sent(gid, nth, Message::Answer);
@@ -141,7 +159,16 @@ impl Recorder {
     /// What the sink tells.
     pub(super) fn sink_told(&mut self, event: Event) {
         match event {
+            Event::Recovered { gid } if !self.transactions.entry(gid).or_default().committed => {
+                // It was made durable by a start that did not live to tell.
+                self.decided(gid, Decision::Commit);
+            }
             Event::Opened { offset, checkpoint, .. } => {
+                if checkpoint > self.checkpoint {
+                    self.checkpointed(checkpoint, offset);
+                }
+                self.undivided.clear();
+                self.emptied.clear();
                 if checkpoint > 0 {
                     let checkpoint = Checkpoint(checkpoint as u32);
                     self.add(SINK, Fact::Restored { checkpoint, offset: Offset(offset as u32) });
@@ -213,14 +240,17 @@ impl Recorder {
                 self.add(SINK, Fact::Forget { tx });
                 self.traffic.forgotten(gid);
             }
-            Event::Damaged { gid, participant: nth } => {
+            Event::Damaged { gid, participant: nth, earlier } => {
+                let known = self.transactions.entry(gid).or_default();
+                if !known.damaged.insert(nth) && earlier {
+                    return;
+                }
                 // A participant that crashed at it has told nobody.
                 if let Some(decision) = self.tried.get(&(gid, nth)).copied() {
                     self.decided_by_hand(gid, nth, decision);
                 }
                 let (tx, of) = (self.tx(gid), participant(nth));
                 self.add(SINK, Fact::HeuristicReported { tx, of });
-                self.transactions.entry(gid).or_default().damaged.insert(nth);
             }
             _ => {}
         }
@@ -274,6 +304,7 @@ impl Recorder {
     }
 
     fn checkpointed(&mut self, checkpoint: u64, offset: u64) {
+        self.checkpoint = checkpoint;
         let checkpoint = Checkpoint(checkpoint as u32);
         self.add(SINK, Fact::CheckpointStart { checkpoint });
         let all = std::mem::take(&mut self.emptied);

@@ -21,7 +21,8 @@ const NODES: u16 = 4;
 
 const CRASHES: &str = "[node]\ncrash_count = 40\ncrash_after_ops = \"1..30\"\n\
                        [device]\nhang_probability = \"1/50\"\nhang = \"1ms..10ms\"\n";
-const DISKS: &str = "[disk]\nwrite_error_probability = \"1/20\"\nsync_error_probability = \"1/20\"\n\
+const DISKS: &str = "[disk]\nwrite_error_probability = \"1/20\"\n\
+                     sync_error_probability = \"1/20\"\n\
                      no_space_probability = \"1/20\"\nbackground_probability = \"1/3\"\n\
                      writeback_error_probability = \"1/2\"\nshutdown_probability = \"1/50\"\n\
                      capacity_bytes = 9000\n";

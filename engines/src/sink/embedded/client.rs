@@ -211,6 +211,16 @@ impl<E: Env + Net> Connection for RemoteConnection<E> {
         }
     }
 
+    async fn forget(&mut self, gids: &[Gid]) -> Result<(), ParticipantError> {
+        for some in gids.chunks(GIDS_MAX) {
+            match self.ask(&Request::Forget { gids: some.to_vec() }).await? {
+                Answer::Pong => (),
+                answer => return self.broken_by(Err(unexpected(&answer))),
+            }
+        }
+        Ok(())
+    }
+
     async fn ping(&mut self) -> Result<(), ParticipantError> {
         match self.ask(&Request::Ping).await? {
             Answer::Pong => Ok(()),

@@ -28,8 +28,12 @@ enum State {
     Busy,
     Prepared,
     Committed,
-    /// A person decided it.
-    ByHand(Decision),
+    /// A person decided it. It is listed until its coordinator has decided the same or says that it
+    /// has reported the damage.
+    ByHand {
+        decision: Decision,
+        told: bool,
+    },
 }
 
 /// What is known of a writer.
@@ -75,6 +79,8 @@ pub(super) trait Table {
 pub(super) enum Begun {
     /// Nothing is left to do: the answer.
     Answer(Outcome),
+    /// A person was first, and decided the same: done, once it is durable that this is known.
+    Agreed(Batch),
     /// Somebody else is at it: ask again when that has changed.
     Wait,
     /// It is reserved for the caller.
@@ -111,8 +117,10 @@ impl Kernel {
                     let (writer, gid) = transaction_of(&key[1..])?;
                     let state = match value {
                         b"c" => State::Committed,
-                        b"C" => State::ByHand(Decision::Commit),
-                        b"A" => State::ByHand(Decision::Abort),
+                        b"C" => State::ByHand { decision: Decision::Commit, told: false },
+                        b"A" => State::ByHand { decision: Decision::Abort, told: false },
+                        b"CT" => State::ByHand { decision: Decision::Commit, told: true },
+                        b"AT" => State::ByHand { decision: Decision::Abort, told: true },
                         _ => return Err(Foreign("a decision of another kind")),
                     };
                     kernel.known(writer).transactions.insert(gid, state);
@@ -245,8 +253,26 @@ impl Kernel {
             }
             State::Committed if decision == Decision::Commit => Begun::Answer(Outcome::Done),
             State::Committed => Begun::Answer(Outcome::Heuristic(Decision::Commit)),
-            State::ByHand(by) if by == decision => Begun::Answer(Outcome::Done),
-            State::ByHand(by) => Begun::Answer(Outcome::Heuristic(by)),
+            State::ByHand { decision: by, .. } if by != decision => {
+                Begun::Answer(Outcome::Heuristic(by))
+            }
+            State::ByHand { .. } => match self.told(writer, gid) {
+                Some(batch) => Begun::Agreed(batch),
+                None => Begun::Answer(Outcome::Done),
+            },
+        }
+    }
+
+    /// A transaction that a person decided need not be listed any more; gives what makes that
+    /// durable, if it is new.
+    pub(super) fn told(&mut self, writer: &Writer, gid: Gid) -> Option<Batch> {
+        match self.known(writer.clone()).transactions.get_mut(&gid) {
+            Some(State::ByHand { decision, told: told @ false }) => {
+                *told = true;
+                let mark: &[u8] = if *decision == Decision::Commit { b"CT" } else { b"AT" };
+                Some(Batch::putting(transaction_key(b'c', writer, gid), mark))
+            }
+            _ => None,
         }
     }
 
@@ -261,7 +287,7 @@ impl Kernel {
         rows: &Rows,
     ) {
         let state = match decision {
-            _ if by_hand => Some(State::ByHand(decision)),
+            _ if by_hand => Some(State::ByHand { decision, told: false }),
             Decision::Commit => Some(State::Committed),
             Decision::Abort => None,
         };
@@ -285,7 +311,8 @@ impl Kernel {
             return;
         }
         known.finished = finished;
-        let over = |state: &State| matches!(state, State::Committed | State::ByHand(_));
+        let over =
+            |state: &State| matches!(state, State::Committed | State::ByHand { told: true, .. });
         let gone: Vec<Gid> = known
             .transactions
             .range(..finished)
@@ -299,11 +326,30 @@ impl Kernel {
         batch.put(writer_key(writer), known.encode());
     }
 
-    /// The writer's transactions that are prepared, or about to be or to be decided.
+    /// What is known of all transactions: the decision, if there is one, and whether a person made it.
+    pub(super) fn recovered(&self) -> impl Iterator<Item = (Gid, Option<Decision>, bool)> {
+        let transactions = self.writers.values().flat_map(|known| &known.transactions);
+        transactions.map(|(gid, state)| match state {
+            State::Busy | State::Prepared => (*gid, None, false),
+            State::Committed => (*gid, Some(Decision::Commit), false),
+            State::ByHand { decision, .. } => (*gid, Some(*decision), true),
+        })
+    }
+
+    /// The writer's transactions whose coordinator has not told what becomes of them: prepared ones,
+    /// those on which somebody works, and those that a person has decided.
     pub(super) fn list(&self, writer: &Writer) -> Vec<Gid> {
         let Some(known) = self.writers.get(writer) else { return Vec::new() };
-        let open = |state: &State| matches!(state, State::Busy | State::Prepared);
+        let open = |state: &State| {
+            matches!(state, State::Busy | State::Prepared | State::ByHand { told: false, .. })
+        };
         known.transactions.iter().filter(|(_, state)| open(state)).map(|(gid, _)| *gid).collect()
+    }
+
+    /// Whether a transaction is prepared, and nobody works on it.
+    pub(super) fn is_prepared(&self, writer: &Writer, gid: Gid) -> bool {
+        let known = self.writers.get(writer);
+        known.and_then(|known| known.transactions.get(&gid)) == Some(&State::Prepared)
     }
 }
 

@@ -87,7 +87,15 @@ impl<E: Env> Manager<E> {
             let entries = entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
             Kernel::recover(&schema, entries)
         });
-        let kernel = Mutex::new(kernel.map_err(foreign)?);
+        let kernel = kernel.map_err(foreign)?;
+        for (gid, decision, by_hand) in kernel.recovered() {
+            options.observer.tell(match decision {
+                None => Event::Prepared { gid },
+                Some(decision) if by_hand => Event::DecidedByHand { gid, decision },
+                Some(decision) => Event::Applied { gid, decision },
+            });
+        }
+        let kernel = Mutex::new(kernel);
         let inner = Inner { schema, kernel, changed: Notify::new(), options };
         Ok(Self { env, store, inner: Arc::new(inner) })
     }
@@ -177,18 +185,25 @@ impl<E: Env> Manager<E> {
         };
         self.kernel().finish(writer, finished, &mut batch);
         if self.planted(Plant::VoteBeforeDurable) {
-            drop(self.store.submit(batch)?);
-        } else {
-            self.write(batch).await?;
+            let (manager, writer) = (self.clone(), writer.clone());
+            let late = async move { manager.make_prepared(&writer, gid, batch).await };
+            drop(self.env.spawn(late));
+            return Ok(Vote::Yes);
         }
-        self.kernel().prepared(writer, gid);
-        self.inner.changed.notify_waiters();
-        self.observer().tell(Event::Forced { gid });
-        self.observer().tell(Event::Prepared { gid });
+        self.make_prepared(writer, gid, batch).await?;
         if self.planted(Plant::UnilateralAbort) {
             self.abort_later(writer, gid);
         }
         Ok(Vote::Yes)
+    }
+
+    async fn make_prepared(&self, writer: &Writer, gid: Gid, batch: Batch) -> Result<(), Error> {
+        self.write(batch).await?;
+        self.kernel().prepared(writer, gid);
+        self.inner.changed.notify_waiters();
+        self.observer().tell(Event::Forced { gid });
+        self.observer().tell(Event::Prepared { gid });
+        Ok(())
     }
 
     fn start(&self, writer: &Writer, gid: Gid, prepared: &Prepared) -> Result<Batch, No> {
@@ -234,6 +249,10 @@ impl<E: Env> Manager<E> {
                 let begun = self.kernel().decide(writer, *gid, decision);
                 match begun {
                     Begun::Answer(outcome) => break outcome,
+                    Begun::Agreed(batch) => {
+                        self.write(batch).await?;
+                        break Outcome::Done;
+                    }
                     Begun::Ours => {
                         self.add(&mut group, *gid).await?;
                         break Outcome::Done;
@@ -247,6 +266,17 @@ impl<E: Env> Manager<E> {
         }
         self.write_group(&mut group).await?;
         Ok(outcomes)
+    }
+
+    /// Damage at these transactions was reported.
+    pub(super) async fn forget(&self, writer: &Writer, gids: &[Gid]) -> Result<(), Error> {
+        for gid in gids {
+            let told = self.kernel().told(writer, *gid);
+            if let Some(batch) = told {
+                self.write(batch).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds a reserved transaction to a group, which is written first if it has no room.
@@ -305,6 +335,11 @@ impl<E: Env> Manager<E> {
     /// The writer's transactions that have no end yet.
     pub(super) fn list(&self, writer: &Writer) -> Vec<Gid> {
         self.kernel().list(writer)
+    }
+
+    /// Whether a transaction is prepared, and nobody works on it.
+    pub(super) fn is_prepared(&self, writer: &Writer, gid: Gid) -> bool {
+        self.kernel().is_prepared(writer, gid)
     }
 
     /// The rows of the table, in the order of their encoded keys.

@@ -6,10 +6,10 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use seedbed_env::sync::{Either, race, timeout, watch};
+use seedbed_env::sync::{Either, Notify, race, timeout};
 use seedbed_env::{Env, Listener, Net, Stream, StreamWrite};
 
 use super::super::error::{Error, net};
@@ -29,7 +29,7 @@ pub struct Server<E: Env + Net> {
     listener: Arc<E::Listener>,
     addr: SocketAddr,
     /// Why it ended, for all its connections and for [`Server::serve`].
-    ended: watch::Sender<Option<Error>>,
+    end: Arc<End>,
     idle_max: Duration,
 }
 
@@ -40,7 +40,7 @@ impl<E: Env + Net> Clone for Server<E> {
             manager: self.manager.clone(),
             listener: Arc::clone(&self.listener),
             addr: self.addr,
-            ended: self.ended.clone(),
+            end: Arc::clone(&self.end),
             idle_max: self.idle_max,
         }
     }
@@ -68,8 +68,8 @@ impl<E: Env + Net> Server<E> {
         let manager = Manager::open(env.clone(), dir.as_ref(), schema, options).await?;
         let listener = env.bind(addr).await.map_err(net("listen"))?;
         let addr = listener.local_addr().map_err(net("listen"))?;
-        let (ended, _) = watch::channel(None);
-        Ok(Self { env, manager, listener: Arc::new(listener), addr, ended, idle_max })
+        let (listener, end) = (Arc::new(listener), Arc::new(End::default()));
+        Ok(Self { env, manager, listener, addr, end, idle_max })
     }
 
     /// Where it listens.
@@ -80,14 +80,9 @@ impl<E: Env + Net> Server<E> {
     /// Serves until the store fails or [`Server::close`] is called, and says why it ended. Then it
     /// can be opened again.
     pub async fn serve(self) -> Error {
-        let mut ended = self.ended.subscribe();
         loop {
-            let accepted = match race(ended.wait_for(Option::is_some), self.listener.accept()).await
-            {
-                Either::Left(reason) => {
-                    let reason = reason.ok().and_then(|reason| reason.clone());
-                    return reason.unwrap_or(Error::Closed);
-                }
+            let accepted = match race(self.end.wait(), self.listener.accept()).await {
+                Either::Left(reason) => return reason,
                 Either::Right(accepted) => accepted,
             };
             match accepted {
@@ -109,7 +104,7 @@ impl<E: Env + Net> Server<E> {
     /// # Errors
     /// The store's.
     pub async fn close(&self) -> Result<(), Error> {
-        self.ended.send_replace(Some(Error::Closed));
+        self.end.tell(Error::Closed);
         self.manager.close().await
     }
 
@@ -118,7 +113,8 @@ impl<E: Env + Net> Server<E> {
         self.manager.for_each_row(with);
     }
 
-    /// The transactions of a writer that are prepared.
+    /// The transactions of a writer that are prepared, and those decided by hand of which its
+    /// coordinator has not heard.
     pub fn prepared(&self, writer: &Writer) -> Vec<Gid> {
         self.manager.list(writer)
     }
@@ -135,12 +131,50 @@ impl<E: Env + Net> Server<E> {
         gid: Gid,
         decision: Decision,
     ) -> Result<(), Error> {
-        if !self.prepared(writer).contains(&gid) {
+        if !self.manager.is_prepared(writer, gid) {
             return Err(Error::NotPrepared { writer: writer.to_string(), gid });
         }
-        match self.manager.decide(writer, &[gid], decision, true).await?[0] {
+        // A task of its own: whoever gives up waiting does not leave it half done.
+        let (manager, of) = (self.manager.clone(), writer.clone());
+        let decided = self
+            .env
+            .spawn(async move { manager.decide(&of, &[gid], decision, true).await })
+            .await
+            .map_err(|_| Error::Closed)?;
+        match decided?[0] {
             Outcome::Done => Ok(()),
             _ => Err(Error::NotPrepared { writer: writer.to_string(), gid }),
+        }
+    }
+}
+
+/// The end of a server, and why.
+#[derive(Debug, Default)]
+struct End {
+    reason: Mutex<Option<Error>>,
+    came: Notify,
+}
+
+impl End {
+    fn reason(&self) -> Option<Error> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends it. The first reason counts.
+    fn tell(&self, error: Error) {
+        let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.get_or_insert(error);
+        drop(reason);
+        self.came.notify_waiters();
+    }
+
+    async fn wait(&self) -> Error {
+        loop {
+            let came = self.came.notified();
+            if let Some(reason) = self.reason() {
+                return reason;
+            }
+            came.await;
         }
     }
 }
@@ -177,12 +211,12 @@ impl<E: Env + Net> Session<E> {
     /// Answers requests until the connection or the server ends.
     async fn run(mut self, stream: <E as Net>::Stream) {
         let (mut read, mut write) = stream.split();
-        let mut ended = self.server.ended.subscribe();
+        let end = Arc::clone(&self.server.end);
         let mut frames = FrameReader::default();
         let (env, idle_max) = (self.server.env.clone(), self.server.idle_max);
         loop {
             let next = timeout(&env, idle_max, frames.next(&mut read));
-            let frame = match race(ended.wait_for(Option::is_some), next).await {
+            let frame = match race(end.wait(), next).await {
                 Either::Left(_) | Either::Right(None | Some(Ok(None) | Err(_))) => return,
                 Either::Right(Some(Ok(Some(frame)))) => frame,
             };
@@ -198,7 +232,7 @@ impl<E: Env + Net> Session<E> {
                 Ok(next) => next,
                 Err(error) => {
                     // Without its store it can answer nobody.
-                    self.server.ended.send_replace(Some(error));
+                    end.tell(error);
                     return;
                 }
             };
@@ -275,11 +309,15 @@ impl<E: Env + Net> Session<E> {
                 Err(no) => Vote::No(no),
                 Ok(rows) => manager.commit_open(hello.mode, rows).await?,
             }),
-            Request::Decide { gids, .. } if gids.len() > GIDS_MAX => {
+            Request::Decide { gids, .. } | Request::Forget { gids } if gids.len() > GIDS_MAX => {
                 Answer::Refused(format!("{} transactions in one request", gids.len()))
             }
             Request::Decide { decision, gids } => {
                 Answer::Outcomes(manager.decide(&hello.writer, &gids, decision, false).await?)
+            }
+            Request::Forget { gids } => {
+                manager.forget(&hello.writer, &gids).await?;
+                Answer::Pong
             }
             _ => Answer::Refused("a second hello".to_owned()),
         })

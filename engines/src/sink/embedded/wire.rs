@@ -52,6 +52,10 @@ pub(super) enum Request {
         decision: Decision,
         gids: Vec<Gid>,
     },
+    /// Damage at these was reported.
+    Forget {
+        gids: Vec<Gid>,
+    },
     List,
     Ping,
 }
@@ -140,6 +144,9 @@ impl Request {
                 let kind = if *decision == Decision::Commit { 5 } else { 6 };
                 put_frame(out, kind, request, |out| gids.iter().for_each(|gid| put_gid(out, *gid)));
             }
+            Self::Forget { gids } => {
+                put_frame(out, 9, request, |out| gids.iter().for_each(|gid| put_gid(out, *gid)));
+            }
             Self::List => put_frame(out, 7, request, |_| ()),
             Self::Ping => put_frame(out, 8, request, |_| ()),
         }
@@ -159,6 +166,7 @@ impl Request {
             6 => decide(Decision::Abort),
             7 if bytes.is_empty() => Ok(Self::List),
             8 if bytes.is_empty() => Ok(Self::Ping),
+            9 => Ok(Self::Forget { gids: gids(bytes)? }),
             kind => Err(bad(format!("a request of kind {kind} with {} bytes", bytes.len()))),
         }
     }
