@@ -1,9 +1,9 @@
 //! The fault budget of a world of several nodes: how many of them may be hit.
 //!
 //! Engines of several nodes survive so many failures and no more; a world that hits more nodes
-//! than that is impossible to survive, and no finding. The same numbers say what an engine survives:
-//! then a budget is a **tolerance**. Invariant: `None` is no limit, which asks nothing and changes
-//! nothing.
+//! than that is impossible to survive, and no finding. The same numbers say what an engine
+//! survives: then a budget is a **tolerance**. Invariant: `None` is no limit, which asks nothing
+//! and changes nothing.
 
 use serde::{Deserialize, Serialize};
 

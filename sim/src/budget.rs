@@ -32,9 +32,9 @@ impl Default for Hit {
 /// Which of a node's hits.
 type Which = fn(&mut Node) -> &mut Hit;
 
-/// The new last node is a victim or not. As many are as the limit says, out of all nodes and of so
-/// many nobodies, each with the same chance: a reservoir that nobodies fill at first. A victim takes
-/// the place of a nobody, or of another node, unless that has been up already.
+/// The new last node is a victim or not. As many are as the limit says, out of all nodes and of
+/// so many nobodies, each with the same chance: a reservoir that nobodies fill at first. A victim
+/// takes the place of a nobody, or of another node, unless that has been up already.
 fn draw_victim(
     nodes: &mut [Node],
     choices: &mut Choices,
