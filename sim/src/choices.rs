@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use seedbed_env::map::FxHashMap;
+use seedbed_env::map::{FxHashMap, FxHashSet};
 use seedbed_faults::Ratio;
 use seedbed_traces::Decision;
 
@@ -24,6 +24,8 @@ pub enum Source {
     Complete(Arc<[Decision]>),
     /// Only the answers that are not 0, found by label and count; all others are 0.
     Sparse(Arc<[Decision]>),
+    /// The world's seed, but the answers to questions with these labels are 0: a quieter world.
+    Quiet(Arc<[String]>),
 }
 
 /// Where a replay left its list.
@@ -53,6 +55,7 @@ enum Answers {
     },
     /// By label, then by count.
     Sparse(FxHashMap<String, FxHashMap<u64, u64>>),
+    Quiet(FxHashSet<String>),
 }
 
 /// A stream of decisions; see the module's head.
@@ -81,6 +84,7 @@ impl Choices {
                 }
                 Answers::Sparse(map)
             }
+            Source::Quiet(labels) => Answers::Quiet(labels.iter().cloned().collect()),
         };
         let fast = matches!(answers, Answers::Seed) && !record;
         Self {
@@ -118,6 +122,8 @@ impl Choices {
         let number = self.count - 1;
         let value = match &mut self.answers {
             Answers::Seed => draw(&mut self.rng, bound),
+            Answers::Quiet(labels) if labels.contains(label) => 0,
+            Answers::Quiet(_) => draw(&mut self.rng, bound),
             Answers::Complete { list, diverged } => {
                 replay_complete(list, diverged, number, label, bound)
             }

@@ -24,7 +24,7 @@ pub(crate) fn trace_of(scenario: &dyn Scenario, job: &Job, run: Run, shrunk: boo
     let plan = job.plan.to_toml();
     let mode = match job.source {
         Source::Sparse(_) => DecisionMode::Sparse,
-        Source::Seed | Source::Complete(_) => DecisionMode::Complete,
+        Source::Seed | Source::Quiet(_) | Source::Complete(_) => DecisionMode::Complete,
     };
     let mut decisions = finished.decisions;
     if mode == DecisionMode::Sparse {
