@@ -19,8 +19,8 @@ Examples:
 
 Exit codes:
   0   fine: everything was done, and all laws held
-  1   violation: a law was broken (diff: the traces differ; zoo: a plant escaped; litmus: an outcome
-      is not a recorded one)
+  1   violation: a law was broken, or a required probe never reached (diff: the traces differ;
+      zoo: a plant escaped; litmus: an outcome is not a recorded one)
   2   usage: the command line, a setting, an input file or an output place is wrong
   3   inconclusive: interrupted, a run went on for too long, or litmus could not run
   4   nothing selected: no seeds, or a sync that is never called
@@ -33,7 +33,7 @@ first of these that is given counts.";
 
 /// Deterministic simulation testing of storage engines: sweeps seeds, checks laws, keeps traces.
 ///
-/// Without a command it sweeps every scenario under the fault plan `rough` and ends with a table.
+/// Without a command it sweeps every scenario under its own fault plan and ends with a table.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXAMPLES)]
 pub(crate) struct Top {
@@ -115,7 +115,8 @@ pub(crate) struct SweepArgs {
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX as i64))]
     pub jobs: Option<u16>,
-    /// Fault plan: a name from `list`, or a TOML file [default: rough].
+    /// Fault plan: a name from `list`, or a TOML file [default: the scenario's own, which `list`
+    /// shows].
     #[arg(short, long, env = "SEEDBED_FAULTS", hide_env_values = true, value_name = "PLAN")]
     pub faults: Option<String>,
     /// Stop after so many violations of a scenario; 0 = never [default: 1].
@@ -126,6 +127,9 @@ pub(crate) struct SweepArgs {
     #[arg(long, env = "SEEDBED_CHECK_DETERMINISM", hide_env_values = true, value_name = "EVERY")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub check_determinism: Option<u32>,
+    /// Probes that the sweep never reached are an error, like a violation.
+    #[arg(long, env = "SEEDBED_REQUIRE_PROBES", hide_env_values = true)]
+    pub require_probes: bool,
     /// Folder for the traces of violations, made when needed [default: seedbed-traces].
     #[arg(long, env = "SEEDBED_TRACES", hide_env_values = true, value_name = "DIR")]
     pub traces: Option<PathBuf>,
@@ -160,12 +164,18 @@ Examples:
   seedbed run atomic_commit --faults my-plan.toml --json
 
 The plan file may have a table [run] with the keys seeds, jobs, plant, omit_sync, max_violations,
-check_determinism and traces; flags and environment variables go first.
+check_determinism, require_probes and traces; flags and environment variables go first.
 
-JSON: {scenario, plan, plant, omit_sync, seeds: {start, end, run}, digest (hex), stats: {ops, polls,
-crashes, power_losses, checks, simulated_ns, one count per fault kind}, wall_ms, violations: [{seed,
-law, expected, got, at_event, at_decision, trace, replay, shrink}], inconclusive: [{seed, reason}],
-internal: [{seed, reason}], interrupted, exit_code}.
+Probes are marks of what a sweep should come to: those of the scenario, and of the world if it has
+several nodes. After a sweep that broke no law and was not interrupted, --require-probes ends with
+exit code 1 if one was never reached: sweep more seeds, or under another plan.
+
+JSON: {scenario, plan, plant, omit_sync, beyond: [how the plan goes beyond what must be survived],
+seeds: {start, end, run}, digest (hex), stats: {ops, polls, crashes, power_losses, checks,
+simulated_ns, one count per fault kind}, wall_ms, cpu_ms, probes: {name: count},
+checkers: [{name, events, ns, share (of the CPU time)}], violations: [{seed, law, expected, got,
+at_event, at_decision, trace, replay, shrink}], inconclusive: [{seed, reason}], internal: [{seed,
+reason}], interrupted, exit_code}.
 trace and shrink are null if there is no trace file. Without a command the object is
 {scenarios: [as above], interrupted, exit_code}.")]
 pub(crate) struct RunArgs {
@@ -325,7 +335,7 @@ pub(crate) struct ReplayArgs {
     /// The scenario of the seed.
     #[arg(long, requires = "seed", value_name = "NAME")]
     pub scenario: Option<String>,
-    /// Fault plan of the seed: a name from `list`, or a TOML file [default: rough].
+    /// Fault plan of the seed: a name from `list`, or a TOML file [default: the scenario's own].
     #[arg(short, long, env = "SEEDBED_FAULTS", hide_env_values = true, value_name = "PLAN")]
     pub faults: Option<String>,
     #[command(flatten)]
@@ -442,11 +452,10 @@ pub(crate) struct ZooArgs {
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX as i64))]
     pub jobs: Option<u16>,
-    /// Fault plan: a name from `list`, or a TOML file. A plant that declares a plan of its own is
-    /// looked for under that.
-    #[arg(short, long, default_value = "rough", env = "SEEDBED_FAULTS", hide_env_values = true)]
-    #[arg(value_name = "PLAN")]
-    pub faults: String,
+    /// Fault plan: a name from `list`, or a TOML file [default: the scenario's own]. A plant that
+    /// declares a plan of its own is looked for under that.
+    #[arg(short, long, env = "SEEDBED_FAULTS", hide_env_values = true, value_name = "PLAN")]
+    pub faults: Option<String>,
     /// Most runs to shrink each violation; 0 = do not shrink.
     #[arg(long, default_value_t = 2_000, value_name = "N")]
     pub shrink_runs: u64,

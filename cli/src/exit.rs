@@ -9,8 +9,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Everything that was asked for was done, and all laws held.
     Fine = 0,
-    /// A law was broken (`diff`: the traces differ; `zoo`: a plant escaped or a twin alarmed;
-    /// `litmus`: an outcome is not a recorded one).
+    /// A law was broken, or a probe that is required was never reached (`diff`: the traces differ;
+    /// `zoo`: a plant escaped or a twin alarmed; `litmus`: an outcome is not a recorded one).
     Violation = 1,
     /// The command line, a setting, an input file or an output place is wrong.
     Usage = 2,

@@ -12,6 +12,7 @@
 mod args;
 mod clock;
 mod commands;
+mod coverage;
 mod diagnostics;
 mod exit;
 mod finding;

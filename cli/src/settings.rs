@@ -11,8 +11,6 @@ use crate::args::{JOBS_MAX, SweepArgs, TargetArgs};
 use crate::exit::{Exit, Failure};
 use crate::lookup;
 
-/// The fault plan of whoever asks for none.
-pub(crate) const PLAN_DEFAULT: &str = "rough";
 /// The folder for traces of whoever asks for none.
 const TRACES_DEFAULT: &str = "seedbed-traces";
 
@@ -31,23 +29,24 @@ pub(crate) struct Target {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub target: Target,
-    /// The same for every scenario, if anyone said so.
+    /// As asked for, if anyone said so.
     pub seeds: Option<Seeds>,
     pub jobs: usize,
     pub violations_max: usize,
     pub check_every: u64,
+    pub require_probes: bool,
     pub traces: PathBuf,
-    pub json: bool,
-    pub quiet: bool,
 }
 
 impl Target {
-    /// Loads the plan and applies what is to be left out. Gives the plan's `[run]` table too.
+    /// Loads the plan that is asked for, or else the scenario's own, and applies what is to be left
+    /// out. Gives the plan's `[run]` table too.
     pub(crate) fn resolve(
+        scenario: &dyn Scenario,
         faults: Option<&str>,
         args: &TargetArgs,
     ) -> Result<(Self, RunSettings), Failure> {
-        let plan_arg = faults.filter(|name| !name.is_empty()).unwrap_or(PLAN_DEFAULT).to_owned();
+        let plan_arg = plan_name(scenario, faults);
         let mut plan = Plan::load(&plan_arg)?;
         let run = plan.run.take().unwrap_or_default();
         let plant = args.plant.clone().or_else(|| run.plant.clone());
@@ -75,13 +74,15 @@ impl Target {
 }
 
 impl Settings {
-    /// Merges what was given with the plan file and the defaults; `check_every` is one.
+    /// Merges what was given with the plan file and the defaults; `check_every` is one, and the
+    /// scenario's plan another.
     pub(crate) fn resolve(
+        scenario: &dyn Scenario,
         args: &SweepArgs,
         target: &TargetArgs,
         check_every: u64,
     ) -> Result<Self, Failure> {
-        let (target, run) = Target::resolve(args.faults.as_deref(), target)?;
+        let (target, run) = Target::resolve(scenario, args.faults.as_deref(), target)?;
         let traces = args.traces.clone().or_else(|| run.traces.as_ref().map(PathBuf::from));
         let violations_max = args.max_violations.or(run.max_violations).unwrap_or(1);
         let check = args.check_determinism.or(run.check_determinism).map(u64::from);
@@ -90,9 +91,8 @@ impl Settings {
             jobs: jobs(args.jobs.or(run.jobs))?,
             violations_max: violations_max as usize,
             check_every: check.unwrap_or(check_every),
+            require_probes: args.require_probes || run.require_probes,
             traces: traces.unwrap_or_else(|| PathBuf::from(TRACES_DEFAULT)),
-            json: args.json,
-            quiet: args.quiet,
             target,
         };
         settings.seeds.map_or(Ok(()), check_seeds)?;
@@ -110,6 +110,11 @@ impl Settings {
             check_every: self.check_every,
         }
     }
+}
+
+/// The plan that is asked for, by name or path, or else the scenario's own.
+pub(crate) fn plan_name(scenario: &dyn Scenario, faults: Option<&str>) -> String {
+    faults.filter(|name| !name.is_empty()).unwrap_or(scenario.plan()).to_owned()
 }
 
 /// The number of threads: as given, or one per core.

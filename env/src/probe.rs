@@ -64,11 +64,13 @@ pub fn take() -> Vec<(&'static str, u64)> {
 macro_rules! probes {
     ($(#[$doc:meta])* $($variant:ident, $name:literal;)*) => {
         $(#[$doc])*
+        #[allow(unreachable_pub, reason = "it may be a module's own")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Probe {
             $(#[doc = $name] $variant,)*
         }
 
+        #[allow(unreachable_pub, dead_code, reason = "it may be a module's own")]
         impl Probe {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
@@ -86,7 +88,6 @@ macro_rules! probes {
 
             /// This place was reached, and there the condition held.
             #[inline]
-            #[allow(dead_code)]
             pub fn sometimes(self, condition: bool) {
                 if condition {
                     self.reached();

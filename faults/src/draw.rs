@@ -45,6 +45,7 @@ impl Plan {
             node: draw.node(&self.node),
             clock: draw.clock(&self.clock),
             net: draw.net(&self.net),
+            budget: self.budget,
             rules: self.rules.clone(),
         }
     }

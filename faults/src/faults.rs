@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::device::DeviceFaults;
 use crate::net::NetFaults;
 use crate::plan::{ClockPlan, DiskPlan, NodePlan};
@@ -26,6 +27,8 @@ pub struct Faults {
     pub clock: ClockFaults,
     /// What the network does.
     pub net: NetFaults,
+    /// How many nodes may be hit.
+    pub budget: Budget,
     /// Surgical rules, in the order of the plan; the first that fires decides.
     pub rules: Vec<Rule>,
 }
@@ -105,7 +108,7 @@ impl Faults {
     /// The names of the fault kinds that are on, as in the plan. Crashes and rules are not kinds:
     /// they are not switched by the swarm.
     pub fn kinds_on(&self) -> Vec<&'static str> {
-        let Self { disk, device, node, clock, net, rules: _ } = self;
+        let Self { disk, device, node, clock, net, budget: _, rules: _ } = self;
         let kinds = [
             ("read_error", !disk.read_error_probability.is_never()),
             ("write_error", !disk.write_error_probability.is_never()),

@@ -13,6 +13,7 @@
 //! * Text from outside never panics: it is accepted or refused with what was found, what is
 //!   expected, and an example.
 
+mod budget;
 mod device;
 mod draw;
 mod errors;
@@ -26,6 +27,7 @@ mod ratio;
 mod rule;
 mod run;
 
+pub use budget::Budget;
 pub use device::{DeviceFaults, DevicePlan, SECTOR_BYTES};
 pub use errors::{ParseError, PlanError, RuleError};
 pub use faults::{ClockFaults, DiskFaults, Faults, NodeFaults};

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::{Budget, NODES_MAX};
 use crate::device::DevicePlan;
 use crate::errors::{PlanError, RuleError, nearest, shown};
 use crate::net::NetPlan;
@@ -59,6 +60,9 @@ pub struct Plan {
     /// What the network does.
     #[serde(skip_serializing_if = "NetPlan::is_default")]
     pub net: NetPlan,
+    /// How many nodes may be hit.
+    #[serde(skip_serializing_if = "Budget::is_any")]
+    pub budget: Budget,
     /// Surgical rules (`[[rule]]`); the first that fires decides.
     #[serde(rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -229,7 +233,7 @@ impl Plan {
 
     /// Refuses what a simulator could not add up.
     fn check_limits(&self, text: &str, origin: &str) -> Result<(), PlanError> {
-        let Self { disk, device, node, clock, net, rules, .. } = self;
+        let Self { disk, device, node, clock, net, rules, budget, .. } = self;
         let limits = [
             ("rule", rules.len() as u64, RULES_MAX as u64, "rules"),
             ("disk.read_latency", disk.read_latency.max_ns, DURATION_NS_MAX, "ns"),
@@ -250,6 +254,8 @@ impl Plan {
         let of_net = |(key, range): (_, DurationRange)| (key, range.max_ns, DURATION_NS_MAX, "ns");
         let stalls = rules.iter().filter_map(|rule| rule.stall);
         let stalls = stalls.map(|stall| ("rule.stall", stall.max_ns, DURATION_NS_MAX, "ns"));
+        let of_budget =
+            |(key, _, limit): (_, _, Option<u64>)| (key, limit.unwrap_or(0), NODES_MAX, "nodes");
         let invalid = |key: &str, message| PlanError::Invalid {
             origin: shown(origin),
             line: line_of_key(text, key),
@@ -261,6 +267,7 @@ impl Plan {
             .into_iter()
             .chain(stalls)
             .chain(net_durations.map(of_net))
+            .chain(budget.limits().map(of_budget))
             .find(|(_, found, limit, _)| found > limit)
         {
             let message = format!("{found} {unit} is too much: at most {limit} {unit}");

@@ -28,6 +28,8 @@ pub struct RunSettings {
     pub max_violations: Option<u32>,
     /// Run every seed that this number divides twice and compare; 0 = none.
     pub check_determinism: Option<u32>,
+    /// Whether probes that were never reached are an error.
+    pub require_probes: bool,
     /// The folder for traces of violations.
     pub traces: Option<String>,
 }

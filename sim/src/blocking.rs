@@ -38,7 +38,8 @@ pub struct BlockingFile {
 fn settle<T>(submitted: Submitted<T>) -> io::Result<T> {
     with(|world| world.now = world.now.max(submitted.at));
     if submitted.result.is_none() {
-        with(|world| world.reset_hung(submitted.at));
+        let put_off = with(|world| world.reset_hung(submitted.at));
+        assert_eq!(put_off, None, "nothing goes down while a blocking call hangs");
     }
     or_crashed(submitted.result)
 }

@@ -129,9 +129,10 @@ impl World {
             node.expose();
         }
         self.stats.ops += 1;
-        if node.crash_at == Some(node.ops) {
+        if self.crashes_here(index) {
             return self.crash_at(call, apply);
         }
+        let node = &self.nodes[index];
         if node.disturb_at == Some(node.ops) {
             self.disturb(index);
         }
@@ -185,6 +186,7 @@ impl World {
         };
         if let Some(kind) = cause {
             self.stats.count_fault(kind);
+            self.note_fault(index, kind);
         }
         let mut submitted = self.finish(call, result, cause.map(FaultKind::name), extra_ns);
         submitted.at = self.queue(call, submitted.at);
@@ -288,8 +290,7 @@ impl World {
         if node.disturb_at == Some(node.ops) {
             self.disturb(env.node as usize);
         }
-        let node = &self.nodes[env.node as usize];
-        node.crash_at == Some(node.ops) && self.crash_in_barrier(NodeId(env.node))
+        self.crashes_here(env.node as usize) && self.crash_in_barrier(NodeId(env.node))
     }
 
     #[inline(never)]
@@ -355,6 +356,7 @@ impl World {
         let at = self.now.saturating_add(latency.min_ns + drawn).saturating_add(extra_ns);
         if cause != Some(FaultKind::NoSpace.name()) && is_no_space(&result) {
             self.stats.count_fault(FaultKind::NoSpace);
+            self.note_fault(call.env.node as usize, FaultKind::NoSpace);
         }
         let outcome = match &result {
             Ok(done) => (*done).into().value,
@@ -461,7 +463,8 @@ impl World {
         if let Some(code) = self.nodes[index].disk.refusal(changes) {
             return Fate::Refused(code);
         }
-        if self.gives_up(call.op) {
+        let may_fail = self.nodes[index].disk_faults.may;
+        if may_fail && self.gives_up(call.op) {
             self.nodes[index].disk.shut_down();
             let code = self.nodes[index].disk.refusal(true).unwrap_or(os_code::EIO);
             return Fate::Refused(code);
@@ -487,19 +490,20 @@ impl World {
             OpKind::Write if call.len > 1 => disk.short_write_probability,
             _ => Ratio::NEVER,
         };
-        if self.choices.chance(label, error) {
+        if may_fail && self.choices.chance(label, error) {
             let codes = error_codes(call.op);
             let code = codes[self.choices.choose("fault.code", codes.len() as u64) as usize];
             return Fate::Fail(code, error_kind(call.op));
         }
-        if self.choices.chance("fault.no_space", no_space) {
+        if may_fail && self.choices.chance("fault.no_space", no_space) {
             return Fate::Fail(os_code::ENOSPC, FaultKind::NoSpace);
         }
         if self.choices.chance("fault.short", short) {
             return Fate::Short(short_kind(call.op));
         }
         let lie = self.faults.device.lying_sync_probability;
-        if call.promises() && self.choices.chance("fault.lying_sync", lie) {
+        let may_lie = call.promises() && self.nodes[index].damage.may;
+        if may_lie && self.choices.chance("fault.lying_sync", lie) {
             return Fate::Lie;
         }
         self.misread(call).map_or(Fate::Normal, Fate::Misread)

@@ -85,12 +85,14 @@ impl World {
     }
 
     pub(crate) fn has_media_budget(&self, id: NodeId) -> bool {
-        self.nodes[id.0 as usize].media_faults < self.faults.device.media_fault_max
+        let node = &self.nodes[id.0 as usize];
+        node.damage.may && node.media_faults < self.faults.device.media_fault_max
     }
 
     pub(crate) fn spend_media_fault(&mut self, id: NodeId, kind: FaultKind) {
         self.nodes[id.0 as usize].media_faults += 1;
         self.stats.count_fault(kind);
+        self.note_fault(id.0 as usize, kind);
     }
 
     /// A read that gets other bytes than it should, if it does: which kind.
@@ -149,7 +151,8 @@ impl World {
     /// Whether a call hangs, and until when its node is left alone.
     pub(crate) fn hangs(&mut self, call: Call<'_>) -> Option<u64> {
         let (probability, range) = (self.faults.device.hang_probability, self.faults.device.hang);
-        if !self.choices.chance("fault.hang", probability) {
+        let may_hang = self.nodes[call.env.node as usize].disk_faults.may && self.may_go_down();
+        if !may_hang || !self.choices.chance("fault.hang", probability) {
             return None;
         }
         let ns = range.min_ns + self.choices.choose("hang", range.span());
@@ -160,23 +163,31 @@ impl World {
         let until = self.now.saturating_add(ns);
         self.nodes[call.env.node as usize].queue.hung.push((until, kind));
         self.stats.count_fault(FaultKind::Hang);
+        self.note_fault(call.env.node as usize, FaultKind::Hang);
+        self.mark_hang(NodeId(call.env.node));
         self.digest.word(until);
         Some(until)
     }
 
     /// Somebody has waited for a call that does not return until `at`: the node whose operation
-    /// hangs until then is reset. Those for which nobody waits any more are not asked for.
-    pub(crate) fn reset_hung(&mut self, at: u64) {
+    /// hangs until then is reset. Those for which nobody waits any more are not asked for. If it
+    /// would be one node too many that is down, gives when to ask again.
+    pub(crate) fn reset_hung(&mut self, at: u64) -> Option<u64> {
         for index in 0..self.node_count {
             let hung = &mut self.nodes[index].queue.hung;
             let Some(found) = hung.iter().position(|(until, _)| *until == at) else { continue };
             let (_, kind) = hung.remove(found);
+            if let Some(later) = self.reset_put_off(at) {
+                self.nodes[index].queue.hung.push((later, kind));
+                return Some(later);
+            }
             if self.stop.is_none() {
                 self.crashes_left += 1;
                 self.stop = Some(Stop::Crashed(NodeId(index as u16), kind));
             }
-            return;
+            break;
         }
+        None
     }
 }
 

@@ -116,13 +116,15 @@ impl<T> Future for Settling<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        ready!(Pin::new(&mut self.sleep).poll(cx));
-        match self.result.take() {
-            Some(result) => Poll::Ready(result),
-            None => {
-                let at = self.sleep.at;
-                with(|world| world.reset_hung(at));
-                Poll::Pending
+        loop {
+            ready!(Pin::new(&mut self.sleep).poll(cx));
+            if let Some(result) = self.result.take() {
+                return Poll::Ready(result);
+            }
+            let at = self.sleep.at;
+            match with(|world| world.reset_hung(at)) {
+                Some(later) => self.sleep = SleepUntil { at: later, timer: None },
+                None => return Poll::Pending,
             }
         }
     }

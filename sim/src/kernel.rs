@@ -55,12 +55,14 @@ impl World {
         let (ino, unit) =
             dirty[self.choices.choose("background.unit", dirty.len() as u64) as usize];
         let fails = self.faults.disk.writeback_error_probability;
-        let fails = self.choices.chance("fault.writeback_error", fails);
+        let may_fail = self.nodes[index].disk_faults.may;
+        let fails = may_fail && self.choices.chance("fault.writeback_error", fails);
         let disk = &mut self.nodes[index].disk;
         let detail = format!("unit {unit} of {}", disk.name_of(ino));
         if fails {
             disk.fail_write_back(ino, unit, os_code::EIO);
             self.stats.count_fault(FaultKind::WritebackError);
+            self.note_fault(index, FaultKind::WritebackError);
         } else {
             disk.write_back(ino, unit);
         }

@@ -1,8 +1,10 @@
 //! seedbed: deterministic simulation of disks, networks, clocks and crashes for storage engines.
 
 pub mod blocking;
+mod budget;
 mod calls;
 mod choices;
+mod cpu;
 pub mod crash_test;
 mod device;
 mod digest;
@@ -15,6 +17,7 @@ mod kernel;
 mod net;
 mod node;
 mod panics;
+mod probes;
 mod range;
 mod shrink;
 mod sim;
@@ -29,6 +32,7 @@ pub mod vary;
 mod waker;
 mod world;
 
+pub use budget::Tolerance;
 pub use choices::{Divergence, Source};
 pub use crash_test::{Acks, AnyError, CrashTest, crash_test};
 pub use env::{SimEnv, SimFile};
@@ -44,7 +48,7 @@ pub use seedbed_traces as traces;
 pub use shrink::{ShrinkError, ShrinkLimits, Shrunk, shrink};
 pub use sim::{Finished, POLL_LIMIT, Sim, Started};
 pub use sockets::{SimDatagram, SimListener, SimReadHalf, SimStream, SimWriteHalf};
-pub use stats::{CheckerCost, CheckerCosts, FaultKind, Probes, Stats};
+pub use stats::{CheckerCost, CheckerCosts, CpuTime, FaultKind, Probes, Stats};
 pub use sweep::{Found, LAW_DETERMINISTIC, Progress, Sweep, Swept, nondeterminism, sweep};
 pub use testbed::{
     Failure, Job, LAW_LIVE, LAW_NO_PANIC, LAW_UNSTABLE, Law, Outcome, PlantInfo, Run, Scenario,

@@ -2,6 +2,7 @@
 
 use seedbed_faults::{ClockFaults, Profile};
 
+use crate::budget::Hit;
 use crate::choices::Choices;
 use crate::device::Queue;
 use crate::disk::{Disk, Reads};
@@ -65,6 +66,12 @@ pub(crate) struct Node {
     pub queue: Queue,
     /// Media faults since the last restart.
     pub media_faults: u64,
+    /// How its disk may fail, and whether it has.
+    pub disk_faults: Hit,
+    /// How its media may be damaged, and whether they were.
+    pub damage: Hit,
+    /// A boot before this one has made a call.
+    pub has_worked: bool,
 }
 
 impl Node {
@@ -84,6 +91,9 @@ impl Node {
             paused_until: 0,
             queue: Queue::default(),
             media_faults: 0,
+            disk_faults: Hit::default(),
+            damage: Hit::default(),
+            has_worked: false,
         }
     }
 
@@ -113,6 +123,9 @@ impl Node {
         self.paused_until = 0;
         self.queue = Queue::default();
         self.media_faults = 0;
+        self.disk_faults = Hit::default();
+        self.damage = Hit::default();
+        self.has_worked = false;
     }
 }
 

@@ -16,17 +16,19 @@ use std::task::{Context, Poll};
 use seedbed_faults::{Faults, Plan, Rule, Then};
 use seedbed_traces::{Decision, Digest, Event};
 
+use crate::budget::Tolerance;
 use crate::choices::{Divergence, Source};
+use crate::cpu;
 use crate::disk::{Disk, Reads};
 use crate::env::SimEnv;
 use crate::executor::TaskFuture;
 use crate::node::{CrashKind, DOWN, NodeId};
-use crate::panics;
 use crate::stats::{CheckerCosts, FaultKind, Probes, Stats};
 use crate::tape::Tape;
 use crate::testbed::Outcome;
 use crate::waker::{Token, drain_woken, waker};
 use crate::world::{Note, Stop, World, install, uninstall, with};
+use crate::{panics, probes};
 
 /// Polls after which a run is taken to go in circles; see [`Sim::set_poll_limit`].
 pub const POLL_LIMIT: u64 = 2_000_000;
@@ -66,7 +68,7 @@ pub struct Finished {
     pub events: Vec<Event>,
     /// What was done to disks, if it was kept.
     pub tape: Option<Tape>,
-    /// How often probes were reached.
+    /// How often probes were reached. Those of the world are all named, unless it had one node.
     pub probes: Probes,
     /// What checkers have cost.
     pub checkers: CheckerCosts,
@@ -129,6 +131,7 @@ impl Sim {
             faults.disk.sync_latency = disk.sync_latency;
             faults.disk.metadata_latency = disk.metadata_latency;
             faults.net = world.faults.net.healed();
+            faults.budget = world.faults.budget;
             world.crashes_left = 0;
             // Planted omissions are part of the engine under test, not of the weather.
             let omits = |rule: &Rule| matches!(rule.then, Then::Omit | Then::Weaken);
@@ -362,6 +365,19 @@ impl Sim {
         with(|world| Stats { simulated_ns: world.now, ..world.stats })
     }
 
+    /// How this run has gone beyond what the engine must survive ([`Testbed::tolerates`]), if it
+    /// has: then a broken law of liveness or durability says nothing about the engine.
+    ///
+    /// [`Testbed::tolerates`]: crate::Testbed::tolerates
+    pub fn beyond_tolerance(&self) -> Option<String> {
+        let beyond = with(|world| world.hit().beyond(&world.tolerance));
+        (!beyond.is_empty()).then(|| beyond.join("; "))
+    }
+
+    pub(crate) fn set_tolerance(&mut self, tolerance: Tolerance) {
+        with(|world| world.tolerance = tolerance);
+    }
+
     /// Whether a power loss has left junk in the place of a write that nothing had made durable.
     /// Then an engine may refuse to start; what it serves must be right all the same.
     pub fn has_unstable_junk(&self) -> bool {
@@ -386,12 +402,11 @@ impl Sim {
         events: usize,
         check: impl FnOnce() -> T,
     ) -> T {
-        #[expect(clippy::disallowed_methods, reason = "a cost, which decides nothing")]
-        let begun = std::time::Instant::now();
+        let begun = cpu::thread_ns();
         let result = check();
         let cost = self.checkers.entry(name).or_default();
         cost.events += events as u64;
-        cost.ns += begun.elapsed().as_nanos() as u64;
+        cost.ns += cpu::thread_ns().saturating_sub(begun);
         result
     }
 
@@ -445,6 +460,7 @@ impl Sim {
     pub fn finish(mut self) -> Finished {
         let tasks = with(|world| world.exec.remove_tasks(None));
         drop_tasks(tasks);
+        let reached = seedbed_env::probe::take().into_iter().collect();
         with(|world| {
             let divergence = world.choices.finish();
             world.stats.simulated_ns = world.now;
@@ -458,7 +474,7 @@ impl Sim {
                 decisions: world.choices.take_record(),
                 events: world.events.take().unwrap_or_default(),
                 tape: world.tape.take(),
-                probes: seedbed_env::probe::take().into_iter().collect(),
+                probes: probes::of_run(reached, world.node_count),
                 checkers: std::mem::take(&mut self.checkers),
             }
         })

@@ -225,6 +225,21 @@ impl PartialEq for CheckerCost {
 
 impl Eq for CheckerCost {}
 
+/// CPU time that something took. It differs from run to run, so it is not compared.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuTime {
+    /// In nanoseconds.
+    pub ns: u64,
+}
+
+impl PartialEq for CpuTime {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for CpuTime {}
+
 /// How often probes were reached, by name.
 pub type Probes = BTreeMap<&'static str, u64>;
 /// What checkers have cost, by name.

@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex};
 use seedbed_faults::Plan;
 use seedbed_traces::{Diff, diff};
 
+use crate::cpu;
 use crate::digest::Digest;
-use crate::stats::{CheckerCosts, Probes, Stats};
+use crate::stats::{CheckerCosts, CpuTime, Probes, Stats};
 use crate::testbed::{Job, Law, Outcome, Scenario, Violation};
 use crate::trace::record;
 
@@ -79,17 +80,22 @@ pub struct Swept {
     pub internal: Vec<(u64, String)>,
     /// Whether it was stopped from outside.
     pub interrupted: bool,
-    /// How often probes were reached.
+    /// How often probes were reached. Those of the world are all named if runs had several nodes.
     pub probes: Probes,
     /// What checkers have cost.
     pub checkers: CheckerCosts,
+    /// What the threads spent on all of it.
+    pub cpu: CpuTime,
 }
 
 impl Swept {
-    fn add_counts(&mut self, probes: &Probes, checkers: &CheckerCosts) {
+    fn add_probes(&mut self, probes: &Probes) {
         for (name, count) in probes {
             *self.probes.entry(name).or_default() += count;
         }
+    }
+
+    fn add_costs(&mut self, checkers: &CheckerCosts) {
         for (name, cost) in checkers {
             let sum = self.checkers.entry(name).or_default();
             sum.events += cost.events;
@@ -177,7 +183,7 @@ impl Shared<'_> {
 
     /// Runs a block, or the part of it before an interruption.
     fn run_block(&self, seeds: Range<u64>) -> Swept {
-        let mut swept = Swept::default();
+        let (mut swept, begun) = (Swept::default(), cpu::thread_ns());
         for seed in seeds {
             if self.progress.stop.load(Ordering::Relaxed) {
                 break;
@@ -189,6 +195,7 @@ impl Shared<'_> {
             let found = (swept.found.len() - before.1) as u64;
             self.progress.violations.fetch_add(found, Ordering::Relaxed);
         }
+        swept.cpu.ns = cpu::thread_ns().saturating_sub(begun);
         swept
     }
 
@@ -200,7 +207,8 @@ impl Shared<'_> {
         swept.seeds += 1;
         swept.digest = swept.digest.wrapping_add(digest.value());
         swept.stats.add(&run.finished.stats);
-        swept.add_counts(&run.finished.probes, &run.finished.checkers);
+        swept.add_probes(&run.finished.probes);
+        swept.add_costs(&run.finished.checkers);
         match run.outcome {
             Outcome::Passed => {}
             Outcome::Violation(violation) => swept.found.push(Found { seed, violation }),
@@ -210,6 +218,7 @@ impl Shared<'_> {
         let every = self.sweep.check_every;
         if every > 0 && seed.is_multiple_of(every) {
             let again = self.scenario.run(&job);
+            swept.add_costs(&again.finished.checkers);
             if again.finished.digest != run.finished.digest {
                 let violation = nondeterminism(self.scenario, &job);
                 swept.found.push(Found { seed, violation });
@@ -245,8 +254,9 @@ impl Shared<'_> {
         if end == seeds.end {
             return swept;
         }
-        let mut part = Swept::default();
+        let (mut part, begun) = (Swept::default(), cpu::thread_ns());
         (seeds.start..end).for_each(|seed| self.run_seed(seed, &mut part));
+        part.cpu.ns = cpu::thread_ns().saturating_sub(begun);
         part
     }
 
@@ -266,7 +276,9 @@ impl Shared<'_> {
 fn merge(into: &mut Swept, block: Swept) {
     into.seeds += block.seeds;
     into.stats.add(&block.stats);
-    into.add_counts(&block.probes, &block.checkers);
+    into.add_probes(&block.probes);
+    into.add_costs(&block.checkers);
+    into.cpu.ns += block.cpu.ns;
     into.digest = into.digest.wrapping_add(block.digest);
     into.found.extend(block.found);
     into.inconclusive.extend(block.inconclusive);

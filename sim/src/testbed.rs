@@ -11,6 +11,7 @@ use seedbed_traces::OpText;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::budget::Tolerance;
 use crate::choices::Source;
 use crate::explore::CaseExplorer;
 use crate::panics;
@@ -225,6 +226,12 @@ pub trait Testbed: Send + Sync + 'static {
         "rough"
     }
 
+    /// How many nodes of each kind it must survive: a run that goes beyond breaks no law but
+    /// [`LAW_NO_PANIC`], it has no verdict. Nodes that go down come back, and partitions heal.
+    fn tolerates(&self) -> Tolerance {
+        Tolerance::ANY
+    }
+
     /// Generates a workload. Leaving out any operations must give a workload as well.
     fn workload(&self) -> BoxedStrategy<Vec<Self::Op>>;
 
@@ -335,6 +342,10 @@ pub trait Scenario: Send + Sync {
     fn plan(&self) -> &'static str {
         "rough"
     }
+    /// How many nodes of each kind it must survive.
+    fn tolerates(&self) -> Tolerance {
+        Tolerance::ANY
+    }
     /// Runs one job on this thread.
     fn run(&self, job: &Job) -> Run;
     /// The runs of a small workload of several nodes that are all to be gone through.
@@ -388,10 +399,15 @@ impl<T: Testbed> Scenario for T {
         Testbed::plan(self)
     }
 
+    fn tolerates(&self) -> Tolerance {
+        Testbed::tolerates(self)
+    }
+
     fn run(&self, job: &Job) -> Run {
         panics::hook();
         let mut sim = Sim::with_source(job.seed, job.source.clone(), job.record);
         sim.apply_plan(&job.plan);
+        sim.set_tolerance(Testbed::tolerates(self));
         if job.tape {
             sim.keep_tape();
         }
@@ -407,6 +423,7 @@ impl<T: Testbed> Scenario for T {
                 if sim.has_unstable_junk() {
                     result = result.map(|result| result.map_err(unverified));
                 }
+                let result = result.map(|result| result.map_err(|failure| excused(failure, &sim)));
                 (outcome(result, &sim), texts)
             }
             Err(reason) => (Outcome::Internal(reason), Vec::new()),
@@ -425,6 +442,18 @@ impl<T: Testbed> Scenario for T {
 
     fn check_workload(&self, workload: &[OpText]) -> Result<(), String> {
         decode_ops::<T::Op>(workload).map(drop)
+    }
+}
+
+/// No impossible world is called a bug: a law that was broken in a run beyond what the engine must
+/// survive leaves it without a verdict.
+fn excused(failure: Failure, sim: &Sim) -> Failure {
+    match (failure, sim.beyond_tolerance()) {
+        (Failure::Violation(Violation { law, got, .. }), Some(why)) if law != LAW_NO_PANIC.name => {
+            let what = format!("this world is beyond what it must survive ({why}), so not judged");
+            Failure::Inconclusive(format!("{what}: {law}: {got}"))
+        }
+        (failure, _) => failure,
     }
 }
 

@@ -9,13 +9,15 @@ use std::cell::RefCell;
 use seedbed_faults::{CompiledRule, Faults, Ratio, RuleState};
 use seedbed_traces::Event;
 
+use crate::budget::Tolerance;
 use crate::choices::{Choices, Source};
 use crate::device::Queue;
 use crate::digest::Digest;
-use crate::disk::{Chooser, Device, Disk, Lost, PAGE, Pending};
+use crate::disk::{Chooser, Device, Lost, PAGE, Pending};
 use crate::executor::Executor;
 use crate::net::{Network, Rules};
 use crate::node::{CrashKind, DOWN, Node, NodeClock, NodeId};
+use crate::probes::EARLY_OPS;
 use crate::stats::{FaultKind, Stats};
 use crate::tape::Tape;
 use crate::waker::drain_woken;
@@ -66,6 +68,10 @@ pub(crate) struct World {
     /// Crashes that the plan still has to give.
     pub crashes_left: u64,
     pub stop: Option<Stop>,
+    /// The most nodes that were down at once.
+    pub nodes_down_most: u64,
+    /// What the engine must survive.
+    pub tolerance: Tolerance,
     /// The last boot number given out; never reset, so that a handle of another world is stale.
     pub lives: u32,
     /// The task being polled, by number.
@@ -149,6 +155,8 @@ impl World {
             stats: Stats::default(),
             crashes_left: 0,
             stop: None,
+            nodes_down_most: 0,
+            tolerance: Tolerance::ANY,
             lives: DOWN,
             current: 0,
             events: record.then(Vec::new),
@@ -175,6 +183,8 @@ impl World {
             stats,
             crashes_left,
             stop,
+            nodes_down_most,
+            tolerance,
             lives: _,
             current,
             events,
@@ -191,6 +201,8 @@ impl World {
         rules.clear();
         *stats = Stats::default();
         *stop = None;
+        *nodes_down_most = 0;
+        *tolerance = Tolerance::ANY;
         *events = record.then(Vec::new);
         *tape = None;
         net.reset();
@@ -218,8 +230,8 @@ impl World {
             ]
             .iter()
             .all(|probability| probability.is_never());
-        self.nodes.iter_mut().for_each(|node| set_limits(&mut node.disk, &faults));
-        self.net.set_faults(faults.net.clone());
+        self.nodes.iter_mut().for_each(|node| set_limits(node, &faults));
+        self.net.set_faults(faults.net.clone(), faults.budget.nodes_cut_off_max);
         self.faults = faults;
     }
 
@@ -231,9 +243,12 @@ impl World {
         }
         self.node_count += 1;
         self.net.add_host();
+        self.draw_victims();
         let node = &mut self.nodes[index];
         node.clock = NodeClock::draw(&self.faults.clock, &mut self.choices);
-        set_limits(&mut node.disk, &self.faults);
+        // A victim may have taken the place of an earlier one.
+        let faults = &self.faults;
+        self.nodes[..=index].iter_mut().for_each(|node| set_limits(node, faults));
         NodeId(u16::try_from(index).expect("at most 65 536 nodes"))
     }
 
@@ -255,13 +270,13 @@ impl World {
         self.digest.pair(u64::from(id.0), u64::from(boot));
         self.log(id, || Note { op: "boot", ..Note::default() });
         self.change_network(|net, moment| net.power_on(moment, id.0));
+        self.mark_boot(id);
         self.lives
     }
 
     /// The operation at which this boot crashes: none, or one of the plan's range, or (during
     /// recovery) one of the first few.
     fn draw_crash(&mut self) -> Option<u64> {
-        const EARLY_OPS: u64 = 8;
         if self.crashes_left == 0 {
             return None;
         }
@@ -326,7 +341,10 @@ impl World {
         let node = &mut self.nodes[id.0 as usize];
         assert_eq!(node.life, DOWN, "fence, then drop, then image");
         node.media_faults = 0;
+        self.note_down();
+        self.mark_down(id, kind);
         self.crashes_left = self.crashes_left.saturating_sub(1);
+        let node = &mut self.nodes[id.0 as usize];
         match kind {
             CrashKind::Process => {
                 node.disk.process_crash();
@@ -338,6 +356,9 @@ impl World {
                 let before = self.tape.is_some().then(|| node.disk.clone());
                 let mut losses = Losses::new(&mut self.choices, &self.faults);
                 losses.tape = self.tape.as_mut();
+                if !node.damage.may && !self.faults.device.garbage_in_write {
+                    losses.garbage = Ratio::NEVER;
+                }
                 let lost = node.disk.power_loss(&mut losses);
                 if let (Some(before), Some(tape), true) =
                     (before, &mut self.tape, lost == Lost::default())
@@ -419,8 +440,10 @@ pub(crate) struct Note {
 }
 
 /// Sets what a seed fixes of a disk.
-fn set_limits(disk: &mut Disk, faults: &Faults) {
-    let limit = |limit: u64| if limit == 0 { u64::MAX } else { limit };
+fn set_limits(node: &mut Node, faults: &Faults) {
+    let fails = node.disk_faults.may;
+    let limit = |limit: u64| if limit == 0 || !fails { u64::MAX } else { limit };
+    let disk = &mut node.disk;
     disk.set_capacity(limit(faults.disk.capacity_bytes));
     disk.set_inodes_max(limit(faults.disk.capacity_files));
     disk.set_device(Device {

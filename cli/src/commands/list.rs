@@ -20,6 +20,7 @@ struct ListJson {
 struct ScenarioJson {
     name: &'static str,
     about: &'static str,
+    plan: &'static str,
     laws: Vec<LawJson>,
     plants: Vec<PlantJson>,
     sync_sites: Vec<SyncSite>,
@@ -69,6 +70,7 @@ fn describe(scenario: &dyn Scenario) -> ScenarioJson {
     ScenarioJson {
         name: scenario.name(),
         about: scenario.about(),
+        plan: scenario.plan(),
         laws: scenario.laws().into_iter().map(law).collect(),
         plants: scenario.plants().into_iter().map(plant).collect(),
         sync_sites: discover(scenario),
@@ -78,6 +80,7 @@ fn describe(scenario: &dyn Scenario) -> ScenarioJson {
 fn print(cx: &mut Context<'_>, list: &ListJson) {
     for scenario in &list.scenarios {
         cx.out.line(format_args!("{}  {}", paint(HEAD, scenario.name), scenario.about));
+        cx.out.line(format_args!("  fault plan unless --faults names one: {}", scenario.plan));
         let laws = scenario.laws.iter().map(|law| (law.name, law.statement.to_owned()));
         section(cx, "laws", &laws.collect::<Vec<_>>());
         let plants = scenario.plants.iter().map(|plant| match plant.benign {

@@ -110,7 +110,7 @@ fn replay_seed(
     seed: u64,
 ) -> Result<Exit, Failure> {
     let scenario = lookup::scenario(cx.scenarios, name)?;
-    let (target, _) = Target::resolve(args.faults.as_deref(), &args.target)?;
+    let (target, _) = Target::resolve(scenario, args.faults.as_deref(), &args.target)?;
     target.check(scenario)?;
     let job = finding::job(&target, seed);
     let trace = record(scenario, &job);

@@ -17,7 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::lookup;
 use crate::output::{BAD, GOOD, NOTE, paint};
 use crate::progress::Meter;
-use crate::settings::{check_seeds, jobs};
+use crate::settings::{check_seeds, jobs, plan_name};
 use crate::sites::discover;
 use crate::tables::{duration, numbers, print, table};
 
@@ -37,8 +37,8 @@ struct Specimen<'a> {
     declared: Option<Profile>,
     /// Why it may show on a more realistic one as well.
     left_open: &'static str,
-    /// The preset to look for it under, if not the plan that is asked for.
-    plan: Option<&'static str>,
+    /// The plan to look for it under; `None` if it declares one that is no preset.
+    plan: Option<Plan>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -117,15 +117,16 @@ struct ZooJson<'a> {
 /// Measures every specimen.
 pub(crate) fn zoo(cx: &mut Context<'_>, args: &ZooArgs) -> Result<Exit, Failure> {
     check_seeds(args.seeds)?;
-    let plan = Plan { run: None, ..Plan::load(&args.faults)? };
-    let what = Sweep { jobs: jobs(args.jobs)?, ..Sweep::new(args.seeds.range(), plan) };
+    let what = Sweep { jobs: jobs(args.jobs)?, ..Sweep::new(args.seeds.range(), Plan::default()) };
     let scenarios: Vec<&dyn Scenario> = match &args.scenario {
         Some(name) => vec![lookup::scenario(cx.scenarios, name)?],
         None => cx.scenarios.iter().map(|scenario| &**scenario).collect(),
     };
     let mut specimens = Vec::new();
     for scenario in scenarios {
-        specimens.extend(specimens_of(scenario, args.plant.as_deref())?);
+        let plan = Plan::load(&plan_name(scenario, args.faults.as_deref()))?;
+        let plan = Plan { run: None, ..plan };
+        specimens.extend(specimens_of(scenario, args.plant.as_deref(), &plan)?);
     }
     if specimens.is_empty() {
         let message = "there is nothing in the zoo: no plants and no syncs";
@@ -159,7 +160,9 @@ pub(crate) fn zoo(cx: &mut Context<'_>, args: &ZooArgs) -> Result<Exit, Failure>
 fn specimens_of<'a>(
     scenario: &'a dyn Scenario,
     only: Option<&str>,
+    plan: &Plan,
 ) -> Result<Vec<Specimen<'a>>, Failure> {
+    let plan_of = |own: Option<&str>| own.map_or(Some(plan.clone()), Plan::preset);
     if let Some(name) = only {
         lookup::plant(scenario, name)?;
     }
@@ -170,7 +173,7 @@ fn specimens_of<'a>(
         breaks: plant.breaks,
         declared: plant.severity,
         left_open: plant.left_open,
-        plan: plant.plan,
+        plan: plan_of(plant.plan),
     });
     let plants: Vec<_> =
         plants.filter(|plant| only.is_none_or(|name| name == plant.name)).collect();
@@ -195,7 +198,7 @@ fn specimens_of<'a>(
         breaks: &[],
         declared: declared(at).map(|sync| sync.severity),
         left_open: "",
-        plan: declared(at).and_then(|sync| sync.plan),
+        plan: plan_of(declared(at).and_then(|sync| sync.plan)),
     };
     let syncs: Vec<_> = sites.iter().enumerate().map(sync).collect();
     Ok(plants.into_iter().chain(syncs).collect())
@@ -255,11 +258,7 @@ impl Watcher<'_, '_, '_> {
 
     fn sweep(&mut self, fate: &mut Fate, profile: Option<Profile>) -> Option<BySweep> {
         let Specimen { scenario, kind, ref name, .. } = *self.specimen;
-        let plan = match self.specimen.plan {
-            None => Some(Plan::clone(&self.what.plan)),
-            Some(preset) => Plan::preset(preset),
-        };
-        let Some(mut plan) = plan else {
+        let Some(mut plan) = self.specimen.plan.clone() else {
             fate.trouble = Some("it declares a plan that is no preset".to_owned());
             return None;
         };

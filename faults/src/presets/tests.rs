@@ -24,6 +24,7 @@ fn every_preset_reads_reads_back_equal_and_says_what_the_table_says() {
         "media",
         "lying_disk",
         "net",
+        "cluster",
     ];
     assert_eq!(names, expected);
 }

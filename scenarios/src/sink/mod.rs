@@ -21,7 +21,7 @@ mod workload;
 use proptest::strategy::BoxedStrategy;
 use seedbed::check::laws;
 use seedbed::vary::Variations;
-use seedbed::{Failure, Law, PlantInfo, Sim, Testbed};
+use seedbed::{Failure, Law, PlantInfo, Sim, Testbed, Tolerance};
 use seedbed_engines::sink::Plant;
 
 pub use workload::Op;
@@ -122,6 +122,11 @@ impl Testbed for Sink {
 
     fn variations(&self) -> Option<&dyn Variations> {
         Some(self)
+    }
+
+    /// There is one copy of everything. The rest it survives, however often and wherever.
+    fn tolerates(&self) -> Tolerance {
+        Tolerance { nodes_damaged_max: Some(0), ..Tolerance::ANY }
     }
 
     fn workload(&self) -> BoxedStrategy<Vec<Op>> {

@@ -84,6 +84,8 @@ struct Host {
     is_on: bool,
     /// Its kernel answers nobody before.
     paused_until: u64,
+    /// A partition or a swizzle is about it until then.
+    cut_off_until: u64,
     /// Where the search for a free port begins.
     next_port: u16,
 }
@@ -102,6 +104,9 @@ pub(crate) struct Network {
     quiet: bool,
     hosts: Vec<Host>,
     weather: Weather,
+    /// How many nodes may be cut off at once, and the most that were.
+    cut_off_max: Option<u64>,
+    cut_off_most: u64,
     conns: Slab<Conn>,
     listeners: Slab<Listening>,
     inboxes: Slab<Inbox>,
@@ -122,6 +127,8 @@ impl Default for Network {
             quiet: true,
             hosts: Vec::new(),
             weather: Weather::default(),
+            cut_off_max: None,
+            cut_off_most: 0,
             conns: Slab::new(),
             listeners: Slab::new(),
             inboxes: Slab::new(),
@@ -150,17 +157,20 @@ impl Network {
         self.wakes.clear();
         self.happenings.clear();
         self.counted.clear();
-        self.set_faults(NetFaults::default());
+        self.cut_off_most = 0;
+        self.set_faults(NetFaults::default(), None);
     }
 
-    pub(crate) fn set_faults(&mut self, faults: NetFaults) {
+    pub(crate) fn set_faults(&mut self, faults: NetFaults, cut_off_max: Option<u64>) {
+        self.cut_off_max = cut_off_max;
         assert!(faults.window_bytes > 0, "a stream takes at least one byte");
         self.quiet = faults.is_quiet();
         self.faults = faults;
     }
 
     pub(crate) fn add_host(&mut self) {
-        self.hosts.push(Host { is_on: false, paused_until: 0, next_port: EPHEMERAL.start });
+        let next_port = EPHEMERAL.start;
+        self.hosts.push(Host { is_on: false, paused_until: 0, cut_off_until: 0, next_port });
     }
 
     #[inline]
@@ -226,7 +236,9 @@ impl Network {
     /// All links are whole again, and what waited for that is sent.
     pub(crate) fn heal(&mut self, moment: &mut Moment<'_>) {
         self.weather.clear();
-        self.hosts.iter_mut().for_each(|host| host.paused_until = 0);
+        for host in &mut self.hosts {
+            (host.paused_until, host.cut_off_until) = (0, 0);
+        }
         self.send_streams_again(moment, |_, _| true, false);
         self.hurry_datagrams(moment);
     }

@@ -106,6 +106,11 @@ impl Pipe {
         len
     }
 
+    /// Whether bytes were sent that have not arrived.
+    pub(super) fn has_bytes_under_way(&self, now: u64) -> bool {
+        self.segments.iter().any(|segment| segment.len > 0 && segment.arrives > now)
+    }
+
     #[inline]
     pub(super) fn available(&self) -> usize {
         self.available

@@ -10,6 +10,7 @@ use std::task::Waker;
 
 use super::pipe::{Pipe, Segment};
 use super::{Moment, Network, Step, Verdict, errno};
+use crate::probes::Probe;
 use crate::stats::FaultKind;
 
 /// One end of a connection.
@@ -391,6 +392,8 @@ impl Network {
         let link = self.conns[id.conn as usize].link(side);
         let (arrives, lost) = self.carry(moment, link, Verdict::Pass);
         let conn = &mut self.conns[id.conn as usize];
+        let under_way = |pipe: &Pipe| pipe.has_bytes_under_way(moment.now);
+        Probe::ResetUnderWay.sometimes(conn.pipes.iter().any(under_way));
         conn.ends[side].state = State::Gone;
         conn.ends[side].failed.get_or_insert((code, false));
         conn.pipes[side].look(moment.now);

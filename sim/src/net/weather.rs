@@ -28,6 +28,10 @@ impl Side {
             Self::Nodes(nodes) => nodes.contains(&node),
         }
     }
+
+    fn names(&self, node: u16) -> bool {
+        matches!(self, Self::Nodes(_)) && self.has(node)
+    }
 }
 
 /// What happens to packets that are sent over a blocked link.
@@ -107,6 +111,45 @@ impl Weather {
     }
 }
 
+impl Network {
+    /// Whether links of a node are cut, and it is one of those that they are cut for.
+    pub(crate) fn is_cut_off(&self, node: u16, now: u64) -> bool {
+        let cuts =
+            |block: &Block| block.how == Blocked::Parted && block.begins <= now && now < block.ends;
+        let mut cuts = self.weather.blocks.iter().filter(|block| cuts(block));
+        cuts.any(|block| block.from.names(node) || block.to.names(node))
+    }
+
+    fn cut_off(&self, now: u64) -> u64 {
+        self.hosts.iter().filter(|host| host.cut_off_until > now).count() as u64
+    }
+
+    /// Whether the weather may cut a node off, or cut it off once more.
+    fn may_cut_off(&self, node: u16, now: u64) -> bool {
+        let already = self.hosts[node as usize].cut_off_until > now;
+        self.cut_off_max.is_none_or(|limit| already || self.cut_off(now) < limit)
+    }
+
+    /// The weather cuts a node off for so long.
+    fn cuts_off(&mut self, node: u16, now: u64, ns: u64) {
+        let host = &mut self.hosts[node as usize];
+        host.cut_off_until = host.cut_off_until.max(now.saturating_add(ns));
+        self.cut_off_most = self.cut_off_most.max(self.cut_off(now));
+    }
+
+    /// The most nodes that the weather has cut off at once.
+    pub(crate) fn cut_off_most(&self) -> u64 {
+        self.cut_off_most
+    }
+
+    /// Whether what is sent now over a link waits or is lost.
+    #[cfg(test)]
+    pub(crate) fn is_blocked(&self, from: u16, to: u16, now: u64) -> bool {
+        let holds = |block: &Block| block.begins <= now && now < block.ends;
+        self.weather.blocks.iter().any(|block| holds(block) && block.covers(from, to))
+    }
+}
+
 impl Moment<'_> {
     /// A duration out of a range.
     #[inline]
@@ -152,11 +195,14 @@ impl Network {
             self.happened(FaultKind::NetClog, (from, to), || format!("for {ns} ns"));
             self.block_for(moment, (Side::one(from), Side::one(to)), Blocked::Clogged, ns);
         }
-        if moment.choices.chance("fault.net_partition", self.faults.partition_probability) {
+        if self.may_cut_off(to, moment.now)
+            && moment.choices.chance("fault.net_partition", self.faults.partition_probability)
+        {
             let shape = moment.choices.choose("net.partition_shape", 3);
             let ns = moment.draw("net.partition", self.faults.partition);
             let shown = ["one way", "both ways", "from all nodes"][shape as usize];
             self.happened(FaultKind::NetPartition, (from, to), || format!("{shown}, for {ns} ns"));
+            self.cuts_off(to, moment.now, ns.max(1));
             let other = if shape == 2 { Side::Any } else { Side::one(from) };
             let there = (other.clone(), Side::one(to));
             self.block_for(moment, there, Blocked::Parted, ns);
@@ -186,7 +232,10 @@ impl Network {
         let ns = moment.draw("net.swizzle", self.faults.swizzle).max(4);
         let mut nodes: Vec<u16> = Vec::new();
         for node in 0..self.hosts.len() as u16 {
-            if moment.choices.choose("net.swizzle_node", 2) == 1 {
+            if self.may_cut_off(node, moment.now)
+                && moment.choices.choose("net.swizzle_node", 2) == 1
+            {
+                self.cuts_off(node, moment.now, ns.saturating_add(1));
                 nodes.push(node);
             }
         }

@@ -109,7 +109,9 @@ impl World {
 
     #[inline]
     fn crashes_before(&mut self, call: SocketCall) -> bool {
-        if !self.is_crash_point(call.env.node) || self.choices.choose("crash.after_effect", 2) == 1
+        if !self.is_crash_point(call.env.node)
+            || !self.may_go_down()
+            || self.choices.choose("crash.after_effect", 2) == 1
         {
             return false;
         }
@@ -144,11 +146,12 @@ impl World {
         bytes: &[u8],
     ) -> bool {
         let index = call.env.node as usize;
-        let crashes = self.is_crash_point(call.env.node);
         self.stats.ops += 1;
         let node = &mut self.nodes[index];
         node.ops += 1;
-        if node.disturb_at == Some(node.ops) {
+        let disturbs = node.disturb_at == Some(node.ops);
+        let crashes = self.crashes_here(index);
+        if disturbs {
             self.disturb(index);
         }
         self.tell_socket(call, result, value, bytes);
