@@ -116,7 +116,6 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         match error {
             ParticipantError::Lost(_) => return true,
             ParticipantError::Fenced { .. } => {
-                Probe::Fenced.reached();
                 self.stop(Error::Fenced);
             }
             ParticipantError::Refused(reason) => {

@@ -20,5 +20,5 @@ seedbed_env::probes! {
     KeyHeld, "sink: a batch waits because an earlier one has a row with the same key";
     CheckpointsOverlap, "sink: a checkpoint begins before the one before is carried out";
     Damage, "sink: damage is reported";
-    Fenced, "sink: an earlier start is refused";
+    Fenced, "sink: a request of an earlier start is refused";
 }

@@ -398,6 +398,13 @@ impl Bench {
         self.servers.iter().all(Option::is_some) && self.prepared(&writer).is_empty()
     }
 
+    /// Whether a step of the source was not done yet; it is, from now on.
+    fn is_new_step(&mut self, nth: usize) -> bool {
+        let new = self.steps_done <= nth;
+        self.steps_done = self.steps_done.max(nth + 1);
+        new
+    }
+
     /// What is not as it should be in the end, for people.
     fn what_is_open(&self) -> String {
         let prepared = self.prepared(&Setup::writer());
@@ -527,13 +534,9 @@ async fn push_source(env: SimEnv, sink: &Running, shared: &Shared) -> Result<(),
                 }
             }
             Step::Other(op) => {
-                let mut bench = shared.lock();
-                if bench.steps_done > nth {
-                    continue;
+                if shared.lock().is_new_step(nth) {
+                    take_step(env, sink, shared, *op).await?;
                 }
-                bench.steps_done = nth + 1;
-                drop(bench);
-                take_step(env, sink, shared, *op).await?;
             }
         }
     }

@@ -196,7 +196,11 @@ impl Traffic {
     /// The run is over: marks what it came to.
     pub(super) fn mark(&self) {
         for life in self.transactions.values() {
-            let lost = (0..4).filter(|message| life.lost & 1 << message != 0);
+            // What has not arrived by now never will.
+            let under_way =
+                life.under_way.values().fold(0, |bits, message| bits | 1 << *message as u8);
+            let all_lost = life.lost | under_way;
+            let lost = (0..4).filter(|message| all_lost & 1 << message != 0);
             lost.clone().for_each(|message| probe::reached(LOST[message]));
             for phase in (0..5).filter(|phase| life.crashed & 1 << phase != 0) {
                 probe::reached(CRASHES[phase][0]);

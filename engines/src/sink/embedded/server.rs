@@ -15,6 +15,7 @@ use seedbed_env::{Env, Listener, Net, Stream, StreamWrite};
 use super::super::error::{Error, net};
 use super::super::event::Event;
 use super::super::participant::{Decision, Gid, No, Outcome, Vote, WriteMode, Writer};
+use super::super::probe::Probe;
 use super::super::row::{Row, Rows, Schema};
 use super::Options;
 use super::kernel::TRANSACTION_LEN_MAX;
@@ -294,6 +295,7 @@ impl<E: Env + Net> Session<E> {
     ) -> Result<Answer, Error> {
         let manager = self.server.manager.clone();
         if let Some(by) = manager.fenced(&hello.writer, hello.incarnation) {
+            Probe::Fenced.reached();
             return Ok(Answer::Fenced { by });
         }
         Ok(match request {
