@@ -256,23 +256,30 @@ impl Kernel {
             State::ByHand { decision: by, .. } if by != decision => {
                 Begun::Answer(Outcome::Heuristic(by))
             }
-            State::ByHand { .. } => match self.told(writer, gid) {
+            State::ByHand { .. } => match self.tell(writer, gid) {
                 Some(batch) => Begun::Agreed(batch),
                 None => Begun::Answer(Outcome::Done),
             },
         }
     }
 
-    /// A transaction that a person decided need not be listed any more; gives what makes that
-    /// durable, if it is new.
-    pub(super) fn told(&mut self, writer: &Writer, gid: Gid) -> Option<Batch> {
-        match self.known(writer.clone()).transactions.get_mut(&gid) {
-            Some(State::ByHand { decision, told: told @ false }) => {
-                *told = true;
+    /// A transaction that a person decided need not be listed any more: gives what makes that
+    /// durable, if it is not yet. Only then it is [`Kernel::told`].
+    pub(super) fn tell(&self, writer: &Writer, gid: Gid) -> Option<Batch> {
+        match self.writers.get(writer)?.transactions.get(&gid)? {
+            State::ByHand { decision, told: false } => {
                 let mark: &[u8] = if *decision == Decision::Commit { b"CT" } else { b"AT" };
                 Some(Batch::putting(transaction_key(b'c', writer, gid), mark))
             }
             _ => None,
+        }
+    }
+
+    /// It is durable that a transaction which a person decided need not be listed any more.
+    pub(super) fn told(&mut self, writer: &Writer, gid: Gid) {
+        let transactions = &mut self.known(writer.clone()).transactions;
+        if let Some(State::ByHand { told, .. }) = transactions.get_mut(&gid) {
+            *told = true;
         }
     }
 

@@ -251,6 +251,7 @@ impl<E: Env> Manager<E> {
                     Begun::Answer(outcome) => break outcome,
                     Begun::Agreed(batch) => {
                         self.write(batch).await?;
+                        self.kernel().told(writer, *gid);
                         break Outcome::Done;
                     }
                     Begun::Ours => {
@@ -271,9 +272,10 @@ impl<E: Env> Manager<E> {
     /// Damage at these transactions was reported.
     pub(super) async fn forget(&self, writer: &Writer, gids: &[Gid]) -> Result<(), Error> {
         for gid in gids {
-            let told = self.kernel().told(writer, *gid);
-            if let Some(batch) = told {
+            let batch = self.kernel().tell(writer, *gid);
+            if let Some(batch) = batch {
                 self.write(batch).await?;
+                self.kernel().told(writer, *gid);
             }
         }
         Ok(())
