@@ -211,6 +211,12 @@ pub trait Testbed: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Whether tools leave out its engine's syncs, one by one. Not if these are another engine's,
+    /// which has a scenario of its own.
+    fn has_own_syncs(&self) -> bool {
+        true
+    }
+
     /// What is known of the engine's syncs. One that is not named here may matter or not.
     fn syncs(&self) -> &'static [SyncInfo] {
         &[]
@@ -330,6 +336,10 @@ pub trait Scenario: Send + Sync {
     fn laws(&self) -> Vec<Law>;
     /// Deviations that can be switched on by name.
     fn plants(&self) -> Vec<PlantInfo>;
+    /// Whether tools leave out its engine's syncs, one by one.
+    fn has_own_syncs(&self) -> bool {
+        true
+    }
     /// What is known of the engine's syncs.
     fn syncs(&self) -> &'static [SyncInfo] {
         &[]
@@ -385,6 +395,10 @@ impl<T: Testbed> Scenario for T {
 
     fn plants(&self) -> Vec<PlantInfo> {
         Testbed::plants(self)
+    }
+
+    fn has_own_syncs(&self) -> bool {
+        Testbed::has_own_syncs(self)
     }
 
     fn syncs(&self) -> &'static [SyncInfo] {

@@ -58,8 +58,11 @@ fn every_trace_of_the_corpus_still_breaks_its_law() {
 fn update() {
     for scenario in seedbed_scenarios::all() {
         for plant in scenario.plants().iter().filter(|plant| !plant.benign) {
-            let plan = crate::zoo::plan_of(plant);
+            let plan = crate::zoo::plan_of(&*scenario, plant);
             write(&*scenario, plan, Some(plant.name), plant.name);
+        }
+        if !scenario.has_own_syncs() {
+            continue;
         }
         // A sync left out, as the command line does it; the site's line is part of the trace.
         let mut plan = Plan::preset("crashes").expect("a preset");

@@ -8,16 +8,17 @@ use proptest::strategy::{BoxedStrategy, Just, Strategy};
 use seedbed::faults::Plan;
 use seedbed::seam::{File, Fs, OpenOptions};
 use seedbed::traces::Diff;
-use seedbed::{Failure, Law, Progress, Sim, SimEnv, Sweep, Testbed, sweep};
+use seedbed::{Failure, Law, Progress, Scenario, Sim, SimEnv, Sweep, Testbed, sweep};
 
-fn rough(seeds: u64) -> Sweep {
-    Sweep::new(0..seeds, Plan::preset("rough").expect("a preset"))
+/// A sweep under a scenario's own plan.
+fn own(scenario: &dyn Scenario, seeds: u64) -> Sweep {
+    Sweep::new(0..seeds, Plan::preset(scenario.plan()).expect("a preset"))
 }
 
 #[test]
 fn a_seed_run_twice_is_the_same_run() {
     for scenario in seedbed_scenarios::all() {
-        let sweep_twice = Sweep { check_every: 1, ..rough(200) };
+        let sweep_twice = Sweep { check_every: 1, ..own(&*scenario, 200) };
         let swept = sweep(&*scenario, &sweep_twice, &Progress::default());
         assert_eq!((swept.seeds, swept.found), (200, vec![]), "{}", scenario.name());
     }
@@ -26,9 +27,10 @@ fn a_seed_run_twice_is_the_same_run() {
 #[test]
 fn the_number_of_threads_changes_nothing() {
     for scenario in seedbed_scenarios::all() {
-        let one = sweep(&*scenario, &rough(300), &Progress::default());
+        let one = sweep(&*scenario, &own(&*scenario, 300), &Progress::default());
         for jobs in [2, 5] {
-            let many = sweep(&*scenario, &Sweep { jobs, ..rough(300) }, &Progress::default());
+            let many =
+                sweep(&*scenario, &Sweep { jobs, ..own(&*scenario, 300) }, &Progress::default());
             assert_eq!(many, one, "{} on {jobs} threads", scenario.name());
         }
     }
@@ -38,7 +40,7 @@ fn the_number_of_threads_changes_nothing() {
 fn a_sweep_that_stops_early_reports_the_same_on_any_number_of_threads() {
     for scenario in seedbed_scenarios::all() {
         let plant = scenario.plants().iter().find(|plant| !plant.benign).map(|p| p.name.to_owned());
-        let planted = Sweep { plant, violations_max: 2, ..rough(2000) };
+        let planted = Sweep { plant, violations_max: 2, ..own(&*scenario, 2000) };
         let one = sweep(&*scenario, &planted, &Progress::default());
         assert_eq!(one.found.len(), 2, "{}", scenario.name());
         let many = sweep(&*scenario, &Sweep { jobs: 3, ..planted }, &Progress::default());
@@ -50,7 +52,7 @@ fn a_sweep_that_stops_early_reports_the_same_on_any_number_of_threads() {
 fn recording_a_run_does_not_change_it() {
     for scenario in seedbed_scenarios::all() {
         for seed in 0..50 {
-            let job = rough(1).job(seed);
+            let job = own(&*scenario, 1).job(seed);
             let plain = scenario.run(&job).finished.digest;
             assert_eq!(seedbed::record(&*scenario, &job).end.digest, plain, "seed {seed}");
         }
@@ -60,7 +62,7 @@ fn recording_a_run_does_not_change_it() {
 #[test]
 fn a_trace_replays_to_itself_and_a_changed_one_diverges_where_it_was_changed() {
     for scenario in seedbed_scenarios::all() {
-        let mut trace = seedbed::record(&*scenario, &rough(1).job(7));
+        let mut trace = seedbed::record(&*scenario, &own(&*scenario, 1).job(7));
         let replayed = seedbed::replay(&*scenario, &trace).expect("a plan of ours");
         assert!(replayed.is_same(), "{:?}", replayed.diff);
         let changed = trace.decisions.len() / 2;
@@ -74,8 +76,9 @@ fn a_trace_replays_to_itself_and_a_changed_one_diverges_where_it_was_changed() {
 #[test]
 fn different_seeds_are_different_runs() {
     for scenario in seedbed_scenarios::all() {
-        let digests: std::collections::BTreeSet<_> =
-            (0..100).map(|seed| scenario.run(&rough(1).job(seed)).finished.digest.0[0]).collect();
+        let digests: std::collections::BTreeSet<_> = (0..100)
+            .map(|seed| scenario.run(&own(&*scenario, 1).job(seed)).finished.digest.0[0])
+            .collect();
         assert_eq!(digests.len(), 100, "{}", scenario.name());
     }
 }
@@ -179,11 +182,11 @@ fn the_first_difference_of_two_leaky_runs_is_an_event() {
 #[test]
 fn a_world_does_not_remember_the_one_before() {
     for scenario in seedbed_scenarios::all() {
-        let job = rough(1).job(3);
+        let job = own(&*scenario, 1).job(3);
         let fresh = std::thread::scope(|scope| {
             scope.spawn(|| scenario.run(&job).finished).join().expect("no panic")
         });
-        (0..20).for_each(|seed| drop(scenario.run(&rough(1).job(seed))));
+        (0..20).for_each(|seed| drop(scenario.run(&own(&*scenario, 1).job(seed))));
         assert_eq!(scenario.run(&job).finished, fresh, "{}", scenario.name());
     }
 }

@@ -177,7 +177,7 @@ fn specimens_of<'a>(
     });
     let plants: Vec<_> =
         plants.filter(|plant| only.is_none_or(|name| name == plant.name)).collect();
-    if only.is_some() {
+    if only.is_some() || !scenario.has_own_syncs() {
         return Ok(plants);
     }
     let mut sites: Vec<_> = discover(scenario).into_iter().map(|site| site.site).collect();

@@ -1,4 +1,21 @@
-//! A database sink: rows from a source into tables of several participants, exactly once.
+//! A database sink: rows from a source into a table at several participants, exactly once.
+//!
+//! # Contract
+//! [`Sink::push`] takes rows with the source's offsets. A [checkpoint](Sink::checkpoint) makes an
+//! offset durable: what is below it is in the table or will be, once, whatever crashes; the source
+//! gives the rest again, from [`Sink::checkpointed`] on. Rows of one key are written in order.
+//!
+//! # Protocol
+//! Two-phase commit with presumed abort; `decisions.rs` says what is durable. Each batch of rows is
+//! a transaction over the [participants](Participant) that it has rows for (`transaction.rs`). A
+//! checkpoint and the decision to commit the transactions below its offset are one forced write; then
+//! participants are told, until each has answered (`coordinator.rs`). What is prepared and has no
+//! decision is aborted: participants are asked what they hold. `state.rs` has what the tasks share.
+//!
+//! # Absent
+//! Moving rows between participants: the number and the names of participants never change. Locks
+//! against a second process on one folder: a later start fences an earlier one off at the
+//! participants, not at the folder.
 
 mod buffer;
 mod coordinator;

@@ -560,10 +560,15 @@ async fn decide_by_hand(shared: &Shared, nth: u8, commit: bool) {
     let Some(server) = server else { return };
     let writer = Setup::writer();
     let Some(gid) = server.prepared(&writer).first().copied() else { return };
+    if !shared.lock().recorder.tries_by_hand(gid, nth, decision) {
+        return;
+    }
     Probe::DecidedByHand.reached();
-    shared.lock().recorder.tries_by_hand(gid, nth, decision);
-    // It may have had its end meanwhile, or its participant.
-    let _ = server.decide_by_hand(&writer, gid, decision).await;
+    // It may have had its end meanwhile, or its participant: then nobody knows.
+    let decided = server.decide_by_hand(&writer, gid, decision).await;
+    if matches!(decided, Ok(()) | Err(Error::NotPrepared { .. })) {
+        shared.lock().recorder.tried_by_hand(gid, nth);
+    }
 }
 
 impl Setup {

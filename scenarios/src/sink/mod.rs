@@ -112,6 +112,11 @@ impl Testbed for Sink {
         plants::all()
     }
 
+    /// They are the stores', and what they are needed for shows there.
+    fn has_own_syncs(&self) -> bool {
+        false
+    }
+
     fn probes(&self) -> Vec<&'static str> {
         probes::all()
     }

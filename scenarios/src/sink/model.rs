@@ -95,16 +95,20 @@ pub(super) fn check(
 }
 
 fn fate(recorder: &Recorder, offset: u64, nth: u8) -> Fate {
-    let mut given = false;
+    let (mut given, mut lost) = (false, false);
     for known in recorder.transactions.values().filter(|known| known.offsets.contains(&offset)) {
         let by_hand = known.by_hand.get(&nth);
-        if known.committed && (by_hand == Some(&Decision::Abort) || known.damaged.contains(&nth)) {
-            return Fate::Lost;
+        let damaged = known.damaged.contains(&nth);
+        if known.committed {
+            lost |= by_hand == Some(&Decision::Abort) || damaged;
+        } else {
+            given |= by_hand == Some(&Decision::Commit) || damaged;
         }
-        given |= by_hand == Some(&Decision::Commit) || known.damaged.contains(&nth);
     }
     match recorder.rejected.contains(&offset) {
         true => Fate::Rejected { given },
+        // What an earlier attempt was given stays, whatever becomes of the one that was committed.
+        false if lost && !given => Fate::Lost,
         false => Fate::Written,
     }
 }

@@ -1,7 +1,15 @@
-//! What is known of the sink's plants.
+//! What is known of the sink's plants: the laws that each may break. They are bugs of the protocol,
+//! which show on every file system.
 
 use seedbed::PlantInfo;
+use seedbed::check::laws::{
+    AC1, AC2, AC3, AC5, CLEAN, CONTIGUOUS, DURABLE_DECISION, DURABLE_VOTE, EXACTLY_ONCE,
+    FORCED_WRITES, HEURISTICS, MESSAGES, ORPHANS, PRESUMPTION, TWO_PHASE, UNIQUE, UPSTREAM, WINDOW,
+};
+use seedbed::faults::Profile;
 use seedbed_engines::sink::Plant;
+
+use super::{CONTENT, RESOLVED};
 
 /// Every plant of the sink and of its embedded participant.
 pub(super) fn all() -> Vec<PlantInfo> {
@@ -12,5 +20,45 @@ fn info(plant: Plant) -> PlantInfo {
     if plant.benign() {
         return PlantInfo::benign(plant.name(), plant.about());
     }
-    PlantInfo::bug(plant.name(), plant.about()).met(plant.met())
+    let bug = PlantInfo::bug(plant.name(), plant.about()).met(plant.met());
+    let bug = bug.breaks(breaks(plant)).shows_on(Profile::EXT4);
+    match plant {
+        // What faults excuse shows best without any.
+        Plant::ForgetsAtOnce | Plant::AbortsEverywhere => bug.under("none"),
+        _ => bug,
+    }
+}
+
+macro_rules! names {
+    ($($law:expr),*) => {{
+        static NAMES: &[&str] = &[$($law.name),*];
+        NAMES
+    }};
+}
+
+fn breaks(bug: Plant) -> &'static [&'static str] {
+    match bug {
+        Plant::VoteBeforeDurable => names![DURABLE_VOTE],
+        Plant::CommitBeforeDurable => names![DURABLE_DECISION],
+        Plant::AnsweredBeforeDurable => names![UPSTREAM],
+        Plant::ParticipantsNotLogged => names![AC1, PRESUMPTION, AC5],
+        Plant::UnilateralAbort => names![AC1, TWO_PHASE, WINDOW],
+        Plant::CompletedAborted => names![AC1, AC2],
+        Plant::FailedCommitted => names![AC1, AC3, DURABLE_DECISION],
+        Plant::SupersededNotAborted => names![AC5, ORPHANS, HEURISTICS, RESOLVED],
+        Plant::OffsetDespiteNo => names![CONTIGUOUS, CONTENT, EXACTLY_ONCE],
+        Plant::OffsetBeforeFlush => names![CONTIGUOUS, ORPHANS],
+        Plant::OpenTransactionHandedOut => names![CLEAN],
+        Plant::ConnectionLeaked => names![AC5, HEURISTICS, RESOLVED],
+        Plant::BufferClearedEarly | Plant::PartialBatchAccepted => {
+            names![CONTENT, EXACTLY_ONCE]
+        }
+        Plant::ForgottenTooEarly => names![AC1, AC2, PRESUMPTION],
+        Plant::IdentifierReused => names![AC1, UNIQUE],
+        Plant::ActiveResolved | Plant::StaleListing => names![AC1],
+        Plant::ForgetsAtOnce => names![FORCED_WRITES],
+        Plant::AbortsEverywhere => names![MESSAGES],
+        // The others are benign.
+        _ => &[],
+    }
 }

@@ -104,9 +104,21 @@ impl Recorder {
         Tx(self.names.number(gid))
     }
 
-    /// A person tries to decide a transaction; whether that came about shows later.
-    pub(super) fn tries_by_hand(&mut self, gid: Gid, nth: u8, decision: Decision) {
+    /// A person tries to decide a transaction; whether that came about shows later. `false` if an
+    /// earlier try may yet, or did.
+    pub(super) fn tries_by_hand(&mut self, gid: Gid, nth: u8, decision: Decision) -> bool {
+        let decided =
+            self.transactions.get(&gid).is_some_and(|known| known.by_hand.contains_key(&nth));
+        if decided || self.tried.contains_key(&(gid, nth)) {
+            return false;
+        }
         self.tried.insert((gid, nth), decision);
+        true
+    }
+
+    /// The participant has answered such a try: if it came about, it has told so.
+    pub(super) fn tried_by_hand(&mut self, gid: Gid, nth: u8) {
+        self.tried.remove(&(gid, nth));
     }
 
     fn decided_by_hand(&mut self, gid: Gid, nth: u8, decision: Decision) {
