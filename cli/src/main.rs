@@ -6,7 +6,7 @@ use seedbed_cli::Cli;
 
 /// Seeds of each scenario in the main job, measured so that on two cores each takes an equal share
 /// of about half a minute.
-const MAIN_SEEDS: [(&str, u64); 2] = [("atomic_commit", 150_000), ("sink", 1_000)];
+const MAIN_SEEDS: [(&str, u64); 2] = [("atomic_commit", 75_000), ("sink", 15_000)];
 /// Seeds of each pattern there: only to show that their right variants are silent.
 const PATTERN_SEEDS: u64 = 2_000;
 

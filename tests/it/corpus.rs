@@ -13,6 +13,8 @@ use seedbed::{Progress, Scenario, ShrinkLimits, Sweep, shrink, sweep};
 
 /// Seeds in which a trace for the corpus is looked for.
 const SEEDS: u64 = 3000;
+/// Events of a trace that is kept.
+const EVENTS_MAX: usize = 10_000;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/corpus")
@@ -85,6 +87,10 @@ fn write(scenario: &dyn Scenario, plan: Plan, plant: Option<&str>, name: &str) {
     let stop = AtomicBool::new(false);
     let limits = ShrinkLimits { runs_max: 10_000, stop: &stop };
     let small = shrink(scenario, &trace, &limits).expect("it breaks a law");
+    // What never ends by itself makes long traces, however small what it is made of.
+    if small.trace.events.len() > EVENTS_MAX {
+        return;
+    }
     let path = folder().join(format!("{}-{name}.trace", scenario.name()));
     small.trace.write(&path).expect("traces/corpus can be written");
 }

@@ -1,7 +1,7 @@
 //! What the tables must hold: the rows of the source, in order, each where it belongs, but for those
 //! that were rejected rightly, and those that a person took or gave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use seedbed::Violation;
 use seedbed::check::Offset;
@@ -53,6 +53,8 @@ pub(super) fn check(
     tables: &[Table],
 ) -> Result<(), Violation> {
     let mut expected = vec![Table::new(); tables.len()];
+    // Keys of rows that a person took: they were there when a later one of the same key came.
+    let mut lost = BTreeSet::new();
     for (offset, record) in source.records.iter().enumerate() {
         let offset = offset as u64;
         let mut rows = Rows::new();
@@ -63,10 +65,15 @@ pub(super) fn check(
         let table = &mut expected[nth];
         let is_there = table.contains_key(&record.id);
         match fate(recorder, offset, nth as u8) {
-            Fate::Lost => continue,
+            Fate::Lost => {
+                lost.insert(record.id);
+                continue;
+            }
             // What a person has committed already is rejected when it comes again.
             Fate::Rejected { given: true } if !is_there => {}
-            Fate::Rejected { .. } if mode != WriteMode::Insert || !is_there => {
+            Fate::Rejected { .. }
+                if mode != WriteMode::Insert || !is_there && !lost.contains(&record.id) =>
+            {
                 return Err(broken(
                     format!("row {offset} is taken: nothing is wrong with it"),
                     "it was rejected".to_owned(),
@@ -114,7 +121,7 @@ fn fate(recorder: &Recorder, offset: u64, nth: u8) -> Fate {
 }
 
 fn compare(nth: usize, expected: &Table, table: &Table) -> Result<(), Violation> {
-    let ids: std::collections::BTreeSet<_> = expected.keys().chain(table.keys()).collect();
+    let ids: BTreeSet<_> = expected.keys().chain(table.keys()).collect();
     for id in ids {
         let (want, got) = (expected.get(id), table.get(id));
         if want != got {
