@@ -245,6 +245,10 @@ impl<'a> Drive<'a> {
                 self.kill_peer(nth, stop.hard)?;
                 self.wait(stop.down)?;
                 self.kill_sink();
+                if stop.sink_first {
+                    self.start_sink()?;
+                    self.wait(stop.down)?;
+                }
                 self.peers.start_again(nth).await?
             }
         };

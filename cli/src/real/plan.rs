@@ -17,6 +17,8 @@ pub(super) struct Stop {
     pub(super) down: Duration,
     /// Of a server: whether its processes are told.
     pub(super) hard: bool,
+    /// If both are killed: which one comes back first.
+    pub(super) sink_first: bool,
 }
 
 /// What is killed.
@@ -61,7 +63,8 @@ pub(super) fn plan(seed: u64, rows: u64, kills: u32, peers: usize) -> Vec<Stop> 
         let long = mix.below(4) == 0;
         let delay = Duration::from_micros(mix.below(if long { 60_000 } else { 10_000 }));
         let down = Duration::from_micros(mix.below(if long { 200_000 } else { 20_000 }));
-        Stop { at: at as u64, delay, what, down, hard: mix.below(2) == 0 }
+        let (hard, sink_first) = (mix.below(2) == 0, mix.below(2) == 0);
+        Stop { at: at as u64, delay, what, down, hard, sink_first }
     };
     what.into_iter().enumerate().map(stop).collect()
 }

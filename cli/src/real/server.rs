@@ -41,7 +41,8 @@ impl Server {
 
     async fn own(count: usize) -> Result<Self, Ended> {
         let programs = Cluster::find().map_err(Failure::usage)?;
-        let settings = [("max_wal_size", "4GB")];
+        // A crash in each second: as little as possible is to be waited for after it.
+        let settings = [("max_wal_size", "4GB"), ("recovery_init_sync_method", "syncfs")];
         let cluster = Cluster::start_with(&programs, &settings);
         let cluster = cluster.map_err(Failure::usage)?;
         let mut databases = Vec::new();

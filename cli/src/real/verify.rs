@@ -86,7 +86,8 @@ impl Verifier {
         let all: Vec<u64> = (0..self.rows).filter(missing).collect();
         if let (Some(first), Some(last)) = (all.first(), all.last()) {
             let count = all.len();
-            self.complain(format!("{count} rows are missing, from {first} to {last}"));
+            let missing = format!("{count} rows are missing, the first {first}, the last {last}");
+            self.complain(missing);
         }
         let mut sum = 0_u64;
         for id in 0..self.rows {
@@ -131,7 +132,7 @@ mod tests {
     fn missing_double_changed_and_foreign_rows_are_told() {
         let all: Vec<_> = (0..10).map(|id| (7, id)).collect();
         assert_eq!(found(&all), None);
-        assert!(found(&all[1..]).expect("one").contains("1 rows are missing, from 0 to 0"));
+        assert!(found(&all[1..]).expect("one").contains("1 rows are missing, the first 0"));
         assert!(found(&[&all[..], &[(7, 3)]].concat()).expect("one").contains("row 3 is there tw"));
         assert!(found(&[&all[1..], &[(8, 0)]].concat()).expect("one").contains("row 0 is ["));
         assert!(found(&[&all[..], &[(7, 10)]].concat()).expect("one").contains("no such"));
