@@ -43,17 +43,22 @@ fn assert_empty(folder: &Path) {
     assert!(left.is_empty(), "left behind: {left:?}");
 }
 
+/// Always exactly once; and with one of a few seeds the kills found transactions prepared, and
+/// decisions that were not carried out.
 #[track_caller]
 fn assert_exactly_once(args: &str) {
-    let (output, tmp) = run(&format!("{args} --json"));
-    let found = json(&output);
-    assert_eq!(output.status.code(), Some(0), "{found}");
-    assert_eq!(found["violations"], Value::Array(Vec::new()));
-    assert_eq!(found["rows_found"], found["rows"]);
-    assert_eq!(found["left_prepared"], 0);
-    assert!(found["found"]["prepared"].as_u64() > Some(0), "the kills hit nothing: {found}");
-    assert!(found["found"]["decisions"].as_u64() > Some(0), "no decision was met: {found}");
-    assert_empty(tmp.path());
+    let has_hit = (0..6).any(|seed| {
+        let (output, tmp) = run(&format!("{args} --json --seed {seed}"));
+        let found = json(&output);
+        assert_eq!(output.status.code(), Some(0), "{found}");
+        assert_eq!(found["violations"], Value::Array(Vec::new()));
+        assert_eq!(found["rows_found"], found["rows"]);
+        assert_eq!(found["left_prepared"], 0);
+        assert_empty(tmp.path());
+        let hits = &found["found"];
+        hits["prepared"].as_u64() > Some(0) && hits["decisions"].as_u64() > Some(0)
+    });
+    assert!(has_hit, "{args}: the kills hit nothing");
 }
 
 /// Looks with a few seeds, since what is met in the real world is not the same each time.

@@ -194,6 +194,11 @@ async fn measure(contender: &str, dir: &str, rows: u64, addrs: &[&str]) -> Resul
     Ok(())
 }
 
+fn row(id: u64, note: &str) -> [Value<'_>; 4] {
+    let [id, account, amount] = [id, id % 977, id * 7].map(u64::cast_signed);
+    [Value::Int(id), Value::Int(account), Value::Int(amount), Value::Text(note)]
+}
+
 async fn push(
     sink: &Sink<OsEnv, Remote<OsEnv>>,
     from: u64,
@@ -201,13 +206,8 @@ async fn push(
     one_by_one: bool,
 ) -> Result<(), Failed> {
     let notes: Vec<String> = (from..to).map(|id| format!("{id:020}")).collect();
-    let row = |(id, note): (u64, &String)| -> [Value<'_>; 4] {
-        let [id, account, amount] = [id, id % 977, id * 7].map(u64::cast_signed);
-        // The note lives until the push is over.
-        let note: &str = note;
-        [Value::Int(id), Value::Int(account), Value::Int(amount), Value::Text(note)]
-    };
-    let rows: Vec<[Value<'_>; 4]> = (from..to).zip(&notes).map(row).collect();
+    let rows: Vec<[Value<'_>; 4]> =
+        (from..to).zip(&notes).map(|(id, note)| row(id, note)).collect();
     if one_by_one {
         for (offset, row) in (from..to).zip(&rows) {
             sink.push(offset, row).await?;

@@ -17,8 +17,10 @@ use crate::clock::Watch;
 const TICK: Duration = Duration::from_millis(20);
 /// The sink makes no progress for so long, with everybody there: it hangs.
 const STALL_MAX: Duration = Duration::from_secs(60);
-/// Batches by which the sink may be ahead of the next stop.
-const AHEAD: u64 = 64;
+/// Batches that may always be on their way.
+const BATCHES_MIN: u64 = 2;
+/// And this part of the rows between two stops: so that rows are left for all stops.
+const STOP_PART: u64 = 4;
 
 /// How far a run is, for who watches.
 #[derive(Debug, Default)]
@@ -61,6 +63,8 @@ pub(super) struct Drive<'a> {
     /// The sink has written everything and closed.
     closed: bool,
     quiet_since: Watch,
+    /// While there is something to be killed: how far the source may be ahead of the checkpoint.
+    ahead: Option<u64>,
     pub(super) tally: Tally,
 }
 
@@ -79,6 +83,7 @@ impl<'a> Drive<'a> {
             sink: None,
             closed: false,
             quiet_since: Watch::start(),
+            ahead: None,
             tally: Tally::default(),
         }
     }
@@ -96,26 +101,31 @@ impl<'a> Drive<'a> {
         let began = Watch::start();
         let Setup { seed, rows, kills, .. } = *self.setup;
         let stops = plan(seed, rows, kills, self.peers.targets());
+        let part = rows / (STOP_PART * stops.len().max(1) as u64);
+        self.ahead = Some(part.max(BATCHES_MIN * self.setup.batch as u64));
         self.start_sink()?;
         for stop in stops {
-            let ahead = AHEAD * self.setup.batch as u64;
-            // The last row waits until nothing is to be killed any more.
-            let (at, last) = (stop.at.min(rows - 1), rows - 1);
-            self.let_go(at.saturating_add(ahead).min(last));
-            self.until(|this| this.tally.checkpointed >= at)?;
+            self.until(|this| this.tally.checkpointed >= stop.at.min(rows - 1))?;
             self.wait(stop.delay)?;
             self.stop(&stop).await?;
         }
-        self.let_go(rows);
+        self.ahead = None;
+        self.let_go();
         self.until(|this| this.closed)?;
         self.tally.working = began.elapsed();
         self.judge().await
     }
 
-    /// Lets the sink take rows up to this offset.
-    fn let_go(&mut self, offset: u64) {
+    /// Lets the sink take more rows.
+    fn let_go(&mut self) {
+        let last = self.setup.rows - 1;
+        let upto = match self.ahead {
+            // The last row waits until nothing is to be killed any more.
+            Some(ahead) => self.tally.checkpointed.saturating_add(ahead).min(last),
+            None => self.setup.rows,
+        };
         if let Some(sink) = &mut self.sink {
-            sink.order(format_args!("upto {offset}"));
+            sink.order(format_args!("upto {upto}"));
         }
     }
 
@@ -208,6 +218,8 @@ impl<'a> Drive<'a> {
                     let what = format!("checkpoint {before} was told, the next start has {offset}");
                     return Err(Ended::violation("a checkpoint that was told is durable", what));
                 }
+                self.tally.checkpointed = *offset;
+                self.let_go();
                 self.tally.found_decided += u32::from(*decided > 0);
                 self.tally.decided += decided;
             }
@@ -215,6 +227,7 @@ impl<'a> Drive<'a> {
                 self.tally.checkpointed = *offset;
                 self.tally.damage = *damage;
                 self.progress.rows.store(*offset, Ordering::Relaxed);
+                self.let_go();
             }
             ("closed", [offset, rejected, damage]) => {
                 (self.tally.checkpointed, self.tally.damage) = (*offset, *damage);
