@@ -34,7 +34,7 @@ const CHUNK: u64 = 250;
 const PACE: u64 = 100_000;
 
 /// What is compared; the first one is the default.
-const CONTENDERS: [&str; 17] = [
+const CONTENDERS: [&str; 19] = [
     "default",
     "paced",
     "one_checkpoint",
@@ -44,7 +44,9 @@ const CONTENDERS: [&str; 17] = [
     "connections_2",
     "connections_8",
     "connections_not_kept",
-    "small_buffer",
+    "buffer_1mib",
+    "buffer_8mib",
+    "buffer_32mib",
     "batch_100",
     "batch_300",
     "batch_3000",
@@ -112,7 +114,10 @@ fn options_of(contender: &str) -> Result<Options, Failed> {
             options.transactions_max = 100_000;
         }
         ("one" | "paced_one", "phase") => options.guarantee = Guarantee::AtLeastOnce,
-        ("small", "buffer") => options.buffer_bytes_max = 1 << 20,
+        ("buffer", number) => {
+            let mib: usize = number.trim_end_matches("mib").parse()?;
+            options.buffer_bytes_max = mib << 20;
+        }
         _ => {}
     }
     Ok(options)

@@ -5,7 +5,7 @@
 //! A server of its own, with durable commits. Contenders take turns; printed are medians of the
 //! rounds, and medians of the rounds' ratios.
 //!
-//! `cargo run --release -p seedbed-postgres --example sink_postgres -- [ROUNDS]`
+//! `cargo run --release -p seedbed-postgres --example sink_postgres -- [ROUNDS [ROWS...]]`
 
 // It measures the real world.
 #![allow(clippy::disallowed_methods)]
@@ -42,7 +42,8 @@ async fn main() -> Result<(), Error> {
     print!("{:>6}", "rows");
     CONTENDERS.iter().for_each(|name| print!(" {name:>16}"));
     println!(" {:>9} {:>9} {:>9}", "sink/raw 1", "sink/raw 2", "two/one");
-    for batch in BATCHES {
+    let chosen: Vec<usize> = std::env::args().skip(2).map_while(|word| word.parse().ok()).collect();
+    for batch in if chosen.is_empty() { BATCHES.to_vec() } else { chosen } {
         let rows = (batch * 600).clamp(1_500, 400_000);
         let mut rates = vec![Vec::new(); CONTENDERS.len()];
         for _ in 0..rounds {
