@@ -1,5 +1,5 @@
-//! `run sink --real`: processes and servers that are killed, plants that must be caught, and nothing
-//! that is left behind. Small runs; those on PostgreSQL are skipped, visibly, without a server.
+//! `run sink --real`: processes and servers that are killed, plants that must be caught, nothing
+//! left behind. Small runs; those on PostgreSQL are skipped, visibly, without a server.
 
 #![cfg(target_os = "linux")]
 

@@ -268,7 +268,8 @@ fn compare(words: &[&str]) -> Result<(), Failed> {
         let ratio = median(ratios.collect());
         let [rate, p50, p99, memory, used] = [0, 1, 2, 3, 4].map(column);
         println!(
-            "{contender:22} {rate:>10.0} {ratio:>7.3} {p50:>9.1} {p99:>9.1} {memory:>7.0} {used:>8.1}"
+            "{contender:22} {rate:>10.0} {ratio:>7.3} {p50:>9.1} {p99:>9.1} {memory:>7.0} \
+             {used:>8.1}"
         );
     }
     Ok(())

@@ -44,7 +44,7 @@ async fn main() -> Result<(), Error> {
     println!(" {:>9} {:>9} {:>9}", "sink/raw 1", "sink/raw 2", "two/one");
     let chosen: Vec<usize> = std::env::args().skip(2).map_while(|word| word.parse().ok()).collect();
     for batch in if chosen.is_empty() { BATCHES.to_vec() } else { chosen } {
-        let rows = (batch * 600).clamp(1_500, 400_000);
+        let rows = (batch * 4_000).clamp(8_000, 1_000_000);
         let mut rates = vec![Vec::new(); CONTENDERS.len()];
         for _ in 0..rounds {
             for (which, rates) in rates.iter_mut().enumerate() {
@@ -119,7 +119,8 @@ impl Bench {
         let client = connect(url).await?;
         client
             .batch_execute(
-                "CREATE TABLE bench (id bigint PRIMARY KEY, account bigint, amount bigint, note text)",
+                "CREATE TABLE bench (id bigint PRIMARY KEY, account bigint, amount bigint, \
+                    note text)",
             )
             .await?;
         let mut raw = Vec::new();

@@ -1,8 +1,8 @@
 //! What runs in processes of its own, to be killed: the sink, and embedded participants.
 //!
 //! The first line on standard input is the configuration; further lines are orders. Its end means
-//! that whoever started us is gone, and so are we then. What is said goes to standard output, a line
-//! each.
+//! that whoever started us is gone, and so are we then. What is said goes to standard output, line
+//! by line.
 
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;

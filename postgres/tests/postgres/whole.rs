@@ -1,4 +1,4 @@
-//! The whole sink on a real server: people's hands, restarts, and the limit of prepared transactions.
+//! The whole sink on a real server: people's hands, restarts, the limit of prepared transactions.
 
 use std::path::Path;
 use std::sync::Arc;
