@@ -17,6 +17,8 @@ use crate::clock::Watch;
 const TICK: Duration = Duration::from_millis(20);
 /// The sink makes no progress for so long, with everybody there: it hangs.
 const STALL_MAX: Duration = Duration::from_secs(60);
+/// Most transactions on their way.
+const TRANSACTIONS_MAX: usize = 400;
 /// Batches that may always be on their way.
 const BATCHES_MIN: u64 = 2;
 /// And this part of the rows between two stops: so that rows are left for all stops.
@@ -142,6 +144,7 @@ impl<'a> Drive<'a> {
             seed: setup.seed,
             batch: setup.batch,
             checkpoint_ms: setup.checkpoint_ms,
+            transactions: self.peers.places().clamp(1, TRANSACTIONS_MAX),
             plant: setup.plant.clone(),
             peers: self.peers.role(),
         };

@@ -53,6 +53,14 @@ impl Peers {
         }
     }
 
+    /// Prepared transactions for which each of them has a place.
+    pub(super) fn places(&self) -> usize {
+        match self {
+            Self::Embedded(_) => usize::MAX,
+            Self::Postgres(server) => server.places(),
+        }
+    }
+
     /// How many things there are to kill.
     pub(super) fn targets(&self) -> usize {
         match self {

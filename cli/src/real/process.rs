@@ -44,6 +44,8 @@ pub(super) struct SinkRole {
     pub(super) seed: u64,
     pub(super) batch: usize,
     pub(super) checkpoint_ms: u64,
+    /// Transactions on their way: the participants have a place for each of them.
+    pub(super) transactions: usize,
     pub(super) plant: Option<String>,
     pub(super) peers: PeersRole,
 }
@@ -181,7 +183,7 @@ async fn push_all<P: Participant>(role: &SinkRole, participants: Vec<P>) -> Resu
     options.checkpoint_delay = Duration::from_millis(role.checkpoint_ms);
     options.retry_delay_max = Duration::from_millis(200);
     options.resolve_every = Duration::from_secs(1);
-    options.transactions_max = 400;
+    options.transactions_max = role.transactions;
     options.plant = plant(role.plant.as_deref())?;
     let decided = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&decided);

@@ -22,6 +22,8 @@ pub(super) struct Server {
     databases: Vec<Database>,
     /// Schemas in the user's database that are to be removed.
     made: Vec<String>,
+    /// Its limit of prepared transactions.
+    prepared_max: usize,
 }
 
 impl Server {
@@ -52,12 +54,13 @@ impl Server {
             let (namespace, branch) = ("public".to_owned(), format!("p{nth}"));
             databases.push(Database { url, namespace, branch });
         }
-        Ok(Self { cluster: Some(cluster), databases, made: Vec::new() })
+        Ok(Self { cluster: Some(cluster), databases, made: Vec::new(), prepared_max: 0 })
     }
 
     async fn of_user(url: &str, count: usize) -> Result<Self, Ended> {
         let client = connect(url).await?;
-        let mut server = Self { cluster: None, databases: Vec::new(), made: Vec::new() };
+        let (databases, made) = (Vec::new(), Vec::new());
+        let mut server = Self { cluster: None, databases, made, prepared_max: 0 };
         for nth in 0..count {
             let (namespace, branch) = (format!("seedbed_real_{nth}"), format!("p{nth}"));
             if let Err(error) = client.batch_execute(&format!("CREATE SCHEMA {namespace}")).await {
@@ -76,14 +79,24 @@ impl Server {
     }
 
     /// Whether a sink can work there; makes the tables.
-    async fn look(&self) -> Result<(), Ended> {
+    async fn look(&mut self) -> Result<(), Ended> {
         for database in &self.databases {
             let participant = database.participant().map_err(Failure::usage)?;
             let (schema, mode) = (source::schema(), WriteMode::Insert);
             let session = Session { writer: writer(), incarnation: 1, schema, mode };
             participant.connect(&session).await.map_err(Failure::usage)?;
+            let client = connect(&database.url).await?;
+            let sql = "SELECT current_setting('max_prepared_transactions')::int";
+            let row = client.query_one(sql, &[]).await;
+            let most: i32 = row.map_err(|error| failure(&"asking the server", error))?.get(0);
+            self.prepared_max = usize::try_from(most).unwrap_or(0);
         }
         Ok(())
+    }
+
+    /// Prepared transactions for which each participant has a place.
+    pub(super) fn places(&self) -> usize {
+        self.prepared_max / self.databases.len().max(1)
     }
 
     pub(super) fn databases(&self) -> Vec<Database> {
