@@ -22,6 +22,7 @@ mod source;
 mod verify;
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -41,6 +42,9 @@ pub(crate) use self::child::COMMAND;
 
 /// The scenario whose engine this is.
 const SCENARIO: &str = "sink";
+
+/// With less room than this a disk is full.
+const ROOM: usize = 1 << 20;
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -87,6 +91,16 @@ fn is_disk_full(text: &str) -> bool {
     ["disk is full", "No space left", "quota"].iter().any(|word| text.contains(word))
 }
 
+/// Whether there is no room below the folder of this log any more. What a store says of it may be
+/// that it was closed.
+fn has_no_room(log: &Path) -> bool {
+    let probe = log.with_file_name("room");
+    let written = std::fs::write(&probe, vec![0; ROOM]);
+    let _ = std::fs::remove_file(&probe);
+    let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
+    written.is_err_and(|error| full.contains(&error.kind()))
+}
+
 impl Ended {
     fn violation(law: &'static str, got: String) -> Self {
         Self::Violation(Violation { law, got })
@@ -94,17 +108,15 @@ impl Ended {
 
     /// A process of ours does what it must not, unless its log says that the disk is full.
     fn broken(what: &str, log: &Path) -> Self {
-        let last = child::tail(log);
-        let full = [what, &last].into_iter().find(|text| is_disk_full(text));
-        match full {
-            Some(text) => Self::Failed(Failure::usage(format!("the disk is full: {text}"))),
-            None => Self::violation("every process works until it is killed", what.to_owned()),
+        if is_disk_full(what) || is_disk_full(&child::tail(log)) || has_no_room(log) {
+            return Self::Failed(Failure::usage(format!("the disk is full: {what}")));
         }
+        Self::violation("every process works until it is killed", what.to_owned())
     }
 
     fn hangs(what: &str, log: &Path) -> Self {
         let last = child::tail(log);
-        if is_disk_full(&last) {
+        if is_disk_full(&last) || has_no_room(log) {
             return Self::Failed(Failure::usage(format!("the disk is full: {what}{last}")));
         }
         Self::violation("the sink goes on", format!("{what}; the last it logged:{last}"))
