@@ -103,6 +103,10 @@ pub(crate) enum Command {
     /// Asks the kernel what ext4, xfs and btrfs leave after a power loss; takes root.
     #[cfg(target_os = "linux")]
     Litmus(LitmusArgs),
+    /// A process of `run --real`; not for people.
+    #[cfg(unix)]
+    #[command(name = crate::real::COMMAND, hide = true)]
+    RealProcess,
 }
 
 /// How to sweep.
@@ -162,6 +166,8 @@ Examples:
   seedbed run atomic_commit --seeds 0..10000 --jobs 2
   seedbed run atomic_commit --faults crashes --omit-sync engine.rs:210 --max-violations 0
   seedbed run atomic_commit --faults my-plan.toml --json
+  seedbed run sink --real --rows 1000000 --kills 200
+  seedbed run sink --real --postgres auto --seed 7
 
 The plan file may have a table [run] with the keys seeds, jobs, plant, omit_sync, max_violations,
 check_determinism, require_probes and traces; flags and environment variables go first.
@@ -177,7 +183,12 @@ checkers: [{name, events, ns, share (of the CPU time)}], violations: [{seed, law
 at_event, at_decision, trace, replay, shrink}], inconclusive: [{seed, reason}], internal: [{seed,
 reason}], interrupted, exit_code}.
 trace and shrink are null if there is no trace file. Without a command the object is
-{scenarios: [as above], interrupted, exit_code}.")]
+{scenarios: [as above], interrupted, exit_code}.
+
+JSON with --real: {scenario, real, seed, rows, participants, postgres, plant, kills: {sink,
+participant}, found: {stops, with_prepared, prepared, with_decisions, decisions}, checkpointed,
+rows_found, checksum (hex), left_prepared, damage, working_ms, wall_ms, violations: [{law, got}],
+interrupted, exit_code}.")]
 pub(crate) struct RunArgs {
     /// The scenario; `list` names them.
     pub scenario: String,
@@ -185,6 +196,49 @@ pub(crate) struct RunArgs {
     pub target: TargetArgs,
     #[command(flatten)]
     pub sweep: SweepArgs,
+    #[cfg(unix)]
+    #[command(flatten)]
+    pub real: RealArgs,
+}
+
+/// How to run on this machine.
+#[cfg(unix)]
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "On this machine (sink only)")]
+pub(crate) struct RealArgs {
+    /// Run the engine in processes of their own that are killed, instead of simulating.
+    #[arg(long)]
+    pub real: bool,
+    /// A new or empty folder for everything, which stays [default: a temporary one].
+    #[arg(long, requires = "real", value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Write to PostgreSQL: `auto` starts a server of our own, which is killed too; a connection
+    /// string names one that is not [default: embedded participants].
+    #[arg(long, requires = "real", value_name = "auto|URL")]
+    pub postgres: Option<String>,
+    /// Rows of the source.
+    #[arg(long, requires = "real", default_value_t = 100_000, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    pub rows: u64,
+    /// Kills, of the sink and of participants.
+    #[arg(long, requires = "real", default_value_t = 20, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub kills: u32,
+    /// What the rows and the kills follow from.
+    #[arg(long, requires = "real", default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+    /// Participants [default: 3; with PostgreSQL 2].
+    #[arg(long, requires = "real", value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub participants: Option<u8>,
+    /// Rows of a transaction, at most.
+    #[arg(long, requires = "real", default_value_t = 250, value_name = "ROWS")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub batch: u32,
+    /// A checkpoint is made when something has been prepared for so long.
+    #[arg(long, requires = "real", default_value_t = 20, value_name = "MS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=60_000))]
+    pub checkpoint_ms: u64,
 }
 
 /// How far an exploration goes.

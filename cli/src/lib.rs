@@ -20,6 +20,8 @@ mod interrupt;
 mod lookup;
 mod output;
 mod progress;
+#[cfg(unix)]
+mod real;
 mod settings;
 mod sites;
 mod tables;
@@ -203,6 +205,10 @@ impl Cli {
 fn command(cx: &mut Context<'_>, top: &Top) -> Result<Exit, Failure> {
     match &top.command {
         None => commands::sweep::main_job(cx, &top.sweep),
+        #[cfg(unix)]
+        Some(Command::Run(args)) if args.real.real => real::run(cx, args),
+        #[cfg(unix)]
+        Some(Command::RealProcess) => Ok(real::process::run()),
         Some(Command::Run(args)) => commands::sweep::run(cx, args),
         Some(Command::List(args)) => commands::list::list(cx, args),
         Some(Command::Replay(args)) => commands::replay::replay(cx, args),

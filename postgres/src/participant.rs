@@ -172,6 +172,10 @@ impl Participant for PostgresParticipant {
         &self.name
     }
 
+    fn spreads_decisions(&self) -> bool {
+        true
+    }
+
     async fn connect(&self, session: &Session) -> Result<PostgresConnection, ParticipantError> {
         self.open(session).await.map_err(|error| self.at_place(error))
     }

@@ -25,7 +25,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("postgres", &["seedbed-engines", "seedbed-env"]),
     (
         "cli",
-        &["seedbed", "seedbed-scenarios", "seedbed-litmus", "seedbed-faults", "seedbed-traces"],
+        &[
+            "seedbed",
+            "seedbed-scenarios",
+            "seedbed-litmus",
+            "seedbed-faults",
+            "seedbed-traces",
+            "seedbed-engines",
+            "seedbed-env",
+            "seedbed-postgres",
+        ],
     ),
 ];
 

@@ -78,19 +78,26 @@ fn root_of_sorted(leaves: &[(Hash, Hash)], depth: usize) -> Hash {
     }
 }
 
+/// Where a node's children are: 8 bytes, so that a way down touches little memory.
 #[derive(Clone, Copy, Debug)]
-enum Node {
-    Leaf {
-        key_hash: Hash,
-        hash: Hash,
-    },
-    /// `hash` is out of date while `stale`.
-    Branch {
-        left: u32,
-        right: u32,
-        hash: Hash,
-        stale: bool,
-    },
+struct Link {
+    /// [`LEAF`] for a leaf.
+    left: u32,
+    right: u32,
+}
+
+/// In the place of a left child: the node is a leaf.
+const LEAF: u32 = u32::MAX - 1;
+
+impl Link {
+    fn is_leaf(self) -> bool {
+        self.left == LEAF
+    }
+
+    /// The child on this side.
+    fn child(self, right: bool) -> u32 {
+        if right { self.right } else { self.left }
+    }
 }
 
 /// The trie, kept up to date change by change. Hashes of branches are computed when the root is
@@ -99,7 +106,14 @@ enum Node {
 /// Invariants: a branch has at least two leaves below it; a stale branch's ancestors are stale.
 #[derive(Clone, Debug)]
 pub struct Tree {
-    nodes: Vec<Node>,
+    /// By node, as the three that follow.
+    links: Vec<Link>,
+    /// Out of date while the node is stale.
+    hashes: Vec<Hash>,
+    /// Of leaves: the hash of the key.
+    keys: Vec<Hash>,
+    /// Never of leaves.
+    stale: Vec<bool>,
     free: Vec<u32>,
     top: u32,
     leaves: u64,
@@ -107,7 +121,8 @@ pub struct Tree {
 
 impl Default for Tree {
     fn default() -> Self {
-        Self { nodes: Vec::new(), free: Vec::new(), top: NONE, leaves: 0 }
+        let (links, hashes, keys) = (Vec::new(), Vec::new(), Vec::new());
+        Self { links, hashes, keys, stale: Vec::new(), free: Vec::new(), top: NONE, leaves: 0 }
     }
 }
 
@@ -126,7 +141,7 @@ impl Tree {
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
         let key_hash = *blake3::hash(key).as_bytes();
         let hash = leaf_hash(&key_hash, blake3::hash(value).as_bytes());
-        self.top = self.insert(self.top, 0, Node::Leaf { key_hash, hash }, &key_hash);
+        self.insert(&key_hash, hash);
         assert!(self.leaves > 0, "there is at least what was put");
     }
 
@@ -144,65 +159,70 @@ impl Tree {
         self.refresh(self.top)
     }
 
-    fn insert(&mut self, at: u32, depth: usize, leaf: Node, key_hash: &Hash) -> u32 {
+    fn insert(&mut self, key_hash: &Hash, hash: Hash) {
+        let (mut at, mut parent, mut depth) = (self.top, NONE, 0);
+        while at != NONE {
+            let link = self.links[at as usize];
+            if link.is_leaf() {
+                if self.keys[at as usize] == *key_hash {
+                    self.hashes[at as usize] = hash;
+                    return;
+                }
+                break;
+            }
+            self.stale[at as usize] = true;
+            (parent, at) = (at, link.child(bit(key_hash, depth)));
+            depth += 1;
+        }
+        let leaf = self.allocate(Link { left: LEAF, right: LEAF }, *key_hash, hash);
+        self.leaves += 1;
         if at == NONE {
-            self.leaves += 1;
-            return self.allocate(leaf);
+            return self.hang(parent, depth, key_hash, leaf);
         }
-        let (mut left, mut right) = match self.nodes[at as usize] {
-            Node::Leaf { key_hash: other, .. } if other == *key_hash => {
-                self.nodes[at as usize] = leaf;
-                return at;
+        // Branches take the other leaf's place, down to where the two keys part.
+        let other = self.keys[at as usize];
+        loop {
+            let (ours, theirs) = (bit(key_hash, depth), bit(&other, depth));
+            let link = match (ours, theirs) {
+                (false, true) => Link { left: leaf, right: at },
+                (true, false) => Link { left: at, right: leaf },
+                _ => Link { left: NONE, right: NONE },
+            };
+            let branch = self.allocate(link, EMPTY, EMPTY);
+            self.stale[branch as usize] = true;
+            self.hang(parent, depth, key_hash, branch);
+            if ours != theirs {
+                return;
             }
-            Node::Leaf { key_hash: other, .. } => {
-                // A branch takes the leaf's place; the leaf goes below it.
-                let below = if bit(&other, depth) { (NONE, at) } else { (at, NONE) };
-                let branch = Node::Branch { left: NONE, right: NONE, hash: EMPTY, stale: true };
-                let branch_at = self.allocate(branch);
-                return self.insert_below(branch_at, below, depth, leaf, key_hash);
-            }
-            Node::Branch { left, right, .. } => (left, right),
-        };
-        if bit(key_hash, depth) {
-            right = self.insert(right, depth + 1, leaf, key_hash);
-        } else {
-            left = self.insert(left, depth + 1, leaf, key_hash);
+            (parent, depth) = (branch, depth + 1);
         }
-        self.nodes[at as usize] = Node::Branch { left, right, hash: EMPTY, stale: true };
-        at
     }
 
-    fn insert_below(
-        &mut self,
-        at: u32,
-        (mut left, mut right): (u32, u32),
-        depth: usize,
-        leaf: Node,
-        key_hash: &Hash,
-    ) -> u32 {
-        assert!((left == NONE) != (right == NONE), "one leaf was there");
-        if bit(key_hash, depth) {
-            right = self.insert(right, depth + 1, leaf, key_hash);
+    /// Puts a node below `parent`, where the way to this key leads at `depth`.
+    fn hang(&mut self, parent: u32, depth: usize, key_hash: &Hash, child: u32) {
+        if parent == NONE {
+            self.top = child;
+        } else if bit(key_hash, depth - 1) {
+            self.links[parent as usize].right = child;
         } else {
-            left = self.insert(left, depth + 1, leaf, key_hash);
+            self.links[parent as usize].left = child;
         }
-        self.nodes[at as usize] = Node::Branch { left, right, hash: EMPTY, stale: true };
-        at
     }
 
     fn remove(&mut self, at: u32, depth: usize, key_hash: &Hash) -> u32 {
         if at == NONE {
             return NONE;
         }
-        let (mut left, mut right) = match self.nodes[at as usize] {
-            Node::Leaf { key_hash: other, .. } if other == *key_hash => {
-                self.leaves -= 1;
-                self.free.push(at);
-                return NONE;
+        let link = self.links[at as usize];
+        if link.is_leaf() {
+            if self.keys[at as usize] != *key_hash {
+                return at;
             }
-            Node::Leaf { .. } => return at,
-            Node::Branch { left, right, .. } => (left, right),
-        };
+            self.leaves -= 1;
+            self.free.push(at);
+            return NONE;
+        }
+        let Link { mut left, mut right } = link;
         let before = self.leaves;
         if bit(key_hash, depth) {
             right = self.remove(right, depth + 1, key_hash);
@@ -216,7 +236,8 @@ impl Tree {
             self.free.push(at);
             return only;
         }
-        self.nodes[at as usize] = Node::Branch { left, right, hash: EMPTY, stale: true };
+        self.links[at as usize] = Link { left, right };
+        self.stale[at as usize] = true;
         at
     }
 
@@ -227,7 +248,7 @@ impl Tree {
             (NONE, only) | (only, NONE) => only,
             _ => return None,
         };
-        matches!(self.nodes[only as usize], Node::Leaf { .. }).then_some(only)
+        self.links[only as usize].is_leaf().then_some(only)
     }
 
     /// The hash of the subtree at `at`, computing what is stale.
@@ -235,23 +256,27 @@ impl Tree {
         if at == NONE {
             return EMPTY;
         }
-        match self.nodes[at as usize] {
-            Node::Leaf { hash, .. } | Node::Branch { hash, stale: false, .. } => hash,
-            Node::Branch { left, right, .. } => {
-                let hash = hash_pair(1, &self.refresh(left), &self.refresh(right));
-                self.nodes[at as usize] = Node::Branch { left, right, hash, stale: false };
-                hash
-            }
+        if !self.stale[at as usize] {
+            return self.hashes[at as usize];
         }
+        let Link { left, right } = self.links[at as usize];
+        let hash = hash_pair(1, &self.refresh(left), &self.refresh(right));
+        (self.hashes[at as usize], self.stale[at as usize]) = (hash, false);
+        hash
     }
 
-    fn allocate(&mut self, node: Node) -> u32 {
+    fn allocate(&mut self, link: Link, key_hash: Hash, hash: Hash) -> u32 {
         if let Some(at) = self.free.pop() {
-            self.nodes[at as usize] = node;
+            let nth = at as usize;
+            (self.links[nth], self.stale[nth]) = (link, false);
+            (self.keys[nth], self.hashes[nth]) = (key_hash, hash);
             return at;
         }
-        assert!(self.nodes.len() < NONE as usize, "2^32 - 1 nodes do not fit into memory");
-        self.nodes.push(node);
-        (self.nodes.len() - 1) as u32
+        assert!(self.links.len() < LEAF as usize, "2^32 - 2 nodes do not fit into memory");
+        self.links.push(link);
+        self.hashes.push(hash);
+        self.keys.push(key_hash);
+        self.stale.push(false);
+        (self.links.len() - 1) as u32
     }
 }

@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use seedbed_env::Env;
 use seedbed_env::sync::{Notify, race};
 
@@ -295,25 +295,26 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
 
     /// Tells one participant to commit until it has answered; `false` if the sink stops before.
     async fn commit_at(&self, pool: &Pool<E, P>, gids: Vec<Gid>) -> bool {
-        for some in gids.chunks(REQUEST_GIDS_MAX) {
-            let mut attempt = 0;
-            loop {
-                if self.is_stopped() {
-                    return false;
-                }
-                match self.carry_to(Decision::Commit, pool, some).await {
-                    Ok(()) => break,
-                    Err(error) if !self.passes(pool, &error) => return false,
-                    Err(error) => {
-                        tracing::debug!(participant = pool.name(), %error, "commit is sent again");
-                        Probe::CommitRetried.reached();
-                        attempt += 1;
-                        self.pause(self.options.retry_after(attempt)).await;
-                    }
+        let size = pool.decisions_per_request(gids.len(), REQUEST_GIDS_MAX);
+        let all = gids.chunks(size).map(|some| self.commit_some(pool, some));
+        join_all(all).await.into_iter().all(|done| done)
+    }
+
+    async fn commit_some(&self, pool: &Pool<E, P>, gids: &[Gid]) -> bool {
+        let mut attempt = 0;
+        while !self.is_stopped() {
+            match self.carry_to(Decision::Commit, pool, gids).await {
+                Ok(()) => return true,
+                Err(error) if !self.passes(pool, &error) => return false,
+                Err(error) => {
+                    tracing::debug!(participant = pool.name(), %error, "commit is sent again");
+                    Probe::CommitRetried.reached();
+                    attempt += 1;
+                    self.pause(self.options.retry_after(attempt)).await;
                 }
             }
         }
-        true
+        false
     }
 
     /// Sends a decision about some transactions to one participant, and reports where a person was
@@ -469,14 +470,15 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             true => Decision::Commit,
             false => Decision::Abort,
         };
-        for some in orphans.chunks(REQUEST_GIDS_MAX) {
+        let size = pool.decisions_per_request(orphans.len(), REQUEST_GIDS_MAX);
+        let all = orphans.chunks(size).map(|some| async move {
             Probe::OrphanAborted.reached();
             for gid in some {
                 self.tell(Event::Resolved { gid: *gid, participant: pool.nth(), decision });
             }
-            self.carry_to(decision, pool, some).await?;
-        }
-        Ok(())
+            self.carry_to(decision, pool, some).await
+        });
+        try_join_all(all).await.map(drop)
     }
 
     /// Stops for good, with everything durable.

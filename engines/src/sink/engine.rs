@@ -11,7 +11,7 @@ use super::decisions::{Checkpoint, Decisions};
 use super::error::Error;
 use super::event::Event;
 use super::options::Options;
-use super::participant::{Gid, Participant, Session, Writer};
+use super::participant::{Gid, Participant, ParticipantError, Session, Writer};
 use super::pool::PoolMetrics;
 use super::probe::Probe;
 use super::row::{Rows, Schema, Value};
@@ -274,6 +274,13 @@ impl<E: Env, P: Participant> Sink<E, P> {
             rejected: state.rejected,
             pools,
         }
+    }
+
+    /// Takes a connection to a participant out of its pool and gives it back: what that costs is
+    /// measured by `postgres/examples/sink_postgres.rs`.
+    #[doc(hidden)]
+    pub async fn borrow_connection(&self, participant: usize) -> Result<(), ParticipantError> {
+        self.handle.coordinator.pools[participant].lease().await.map(drop)
     }
 
     /// Writes everything that was taken, waits until it is in the table, and stops.

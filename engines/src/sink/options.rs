@@ -45,7 +45,8 @@ pub struct Options {
     pub batch_bytes: usize,
     /// And when a row has waited for so long. Default: 20 ms.
     pub batch_delay: Duration,
-    /// A row waits to be taken while so many bytes of rows are not prepared. Default: 32 MiB.
+    /// A row waits to be taken while so many bytes of rows are not prepared. More brings memory
+    /// and waiting, not speed. Default: 8 MiB.
     pub buffer_bytes_max: usize,
     /// A checkpoint is made when something has been prepared for so long. Zero: at once.
     /// Default: 50 ms.
@@ -91,7 +92,7 @@ impl Default for Options {
             batch_rows: 1000,
             batch_bytes: 1 << 20,
             batch_delay: Duration::from_millis(20),
-            buffer_bytes_max: 32 << 20,
+            buffer_bytes_max: 8 << 20,
             checkpoint_delay: Duration::from_millis(50),
             checkpoint_transactions: 256,
             transactions_max: 1000,

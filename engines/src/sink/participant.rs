@@ -193,6 +193,12 @@ pub trait Participant: Send + Sync + 'static {
     /// What people call it, in messages.
     fn name(&self) -> &str;
 
+    /// Whether it makes each decision durable by itself, so that many of them are carried out
+    /// faster on several connections at once than by one request.
+    fn spreads_decisions(&self) -> bool {
+        false
+    }
+
     /// Connects. The caller limits the time.
     fn connect(
         &self,

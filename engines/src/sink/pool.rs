@@ -144,6 +144,14 @@ impl<C: Clock, P: Participant> Pool<C, P> {
         self.shared.participant.name()
     }
 
+    /// Of so many decisions, how many one request should name; at most `max`.
+    pub(super) fn decisions_per_request(&self, count: usize, max: usize) -> usize {
+        match self.shared.participant.spreads_decisions() {
+            true => count.div_ceil(self.shared.max).clamp(1, max),
+            false => max,
+        }
+    }
+
     /// The participant's number.
     pub(super) fn nth(&self) -> u8 {
         self.shared.nth

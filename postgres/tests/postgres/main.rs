@@ -12,3 +12,4 @@ mod outcome;
 mod reject;
 mod setup;
 mod types;
+mod whole;
