@@ -14,6 +14,8 @@ mod pool;
 mod probe;
 mod row;
 mod state;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 pub use decisions::Checkpoint;
