@@ -86,6 +86,19 @@ impl Batch {
         (&self.ops, self.count)
     }
 
+    /// The changes, and a value where there is one: what tests of other engines carry out.
+    #[cfg(test)]
+    pub(crate) fn changes(&self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        assert_eq!(self.invalid, None, "only valid batches are submitted");
+        let mut rest = self.ops.as_slice();
+        std::iter::from_fn(|| match (!rest.is_empty()).then(|| format::take_op(&mut rest))? {
+            Ok(format::Op::Put { key, value }) => Some((key.to_vec(), Some(value.to_vec()))),
+            Ok(format::Op::Delete { key }) => Some((key.to_vec(), None)),
+            Err(reason) => panic!("a batch of ours: {reason}"),
+        })
+        .collect()
+    }
+
     /// Whether the batch can be committed.
     pub(super) fn validate(&self) -> Result<(), Error> {
         assert!(self.ops.len() <= BATCH_LEN_MAX, "what is too long is not kept");

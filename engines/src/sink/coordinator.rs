@@ -356,6 +356,12 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             };
             outcomes = self.in_time(asked).await?;
         }
+        if outcomes.len() != gids.len() {
+            // To take what is missing for done would lose rows.
+            let (got, asked) = (outcomes.len(), gids.len());
+            let reason = format!("it gives {got} outcomes of {asked} transactions");
+            return Err(ParticipantError::Refused(reason));
+        }
         for (gid, outcome) in gids.iter().zip(&outcomes) {
             let (gid, outcome) = (*gid, *outcome);
             self.tell(Event::Answered { gid, participant, decision, outcome });

@@ -76,6 +76,7 @@ impl<E: Env> Decisions<E> {
     ) -> Result<(Self, Found), Error> {
         let store = Store::open(env.clone(), dir, options.store.clone()).await?;
         let foreign = |reason: String| Error::Foreign { folder: dir.display().to_string(), reason };
+        let participants: Vec<String> = participants.iter().map(|name| escaped(name)).collect();
         let mark = format!("{VERSION} sink {writer} {}", participants.join(","));
         match store.get(b"m")? {
             Some(found) if found == mark.as_bytes() => (),
@@ -191,6 +192,11 @@ impl<E: Env> Decisions<E> {
     }
 }
 
+/// A participant's name in a list: no two lists look the same.
+fn escaped(name: &str) -> String {
+    name.replace('\\', "\\\\").replace(',', "\\,")
+}
+
 /// The big-endian number at `at` of a key.
 fn number_at(key: &[u8], at: usize) -> u64 {
     key[at..at + 8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
@@ -203,7 +209,7 @@ fn decision_key(checkpoint: u64) -> Vec<u8> {
 }
 
 impl Found {
-    fn read<'a>(entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<Self> {
+    pub(super) fn read<'a>(entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<Self> {
         let mut found = Self::default();
         for (key, value) in entries {
             match (key.first()?, value.len()) {

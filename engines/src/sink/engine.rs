@@ -133,8 +133,8 @@ impl<E: Env, P: Participant> Sink<E, P> {
     /// is full. That it was taken does not say that it is durable: see [`Sink::checkpointed`].
     ///
     /// # Errors
-    /// [`Error::Offset`] or [`Error::Row`]: the row was not taken, and the sink goes on. Others:
-    /// the sink has stopped.
+    /// [`Error::Offset`], [`Error::Row`], or [`Error::Invalid`] for the offset `u64::MAX`: the row
+    /// was not taken, and the sink goes on. Others: the sink has stopped.
     pub async fn push(&self, offset: u64, values: &[Value<'_>]) -> Result<(), Error> {
         self.push_rows(offset, &[values]).await
     }
@@ -177,7 +177,14 @@ impl<E: Env, P: Participant> Sink<E, P> {
             }
             let was_waiting = state.buffer.since().is_some();
             for values in rows {
-                let (values, offset) = (values.as_ref(), first + taken as u64);
+                let values = values.as_ref();
+                // A checkpoint names the offset after it.
+                let offset = first.checked_add(taken as u64).filter(|offset| *offset < u64::MAX);
+                let Some(offset) = offset else {
+                    let reason = format!("an offset of {}: there is none after it", u64::MAX);
+                    failed = Err(Error::Invalid { reason });
+                    break;
+                };
                 let after = state.buffer.bytes() + Rows::len_of(values);
                 if after > coordinator.options.buffer_bytes_max && state.buffer.bytes() > 0 {
                     break;
@@ -288,6 +295,9 @@ impl<E: Env, P: Participant> Sink<E, P> {
     /// # Errors
     /// The sink has stopped before.
     pub async fn close(&self) -> Result<Checkpoint, Error> {
+        if let Some(stopped) = self.stopped() {
+            return Err(stopped);
+        }
         let checkpoint = self.checkpoint().await?;
         self.settled().await?;
         self.handle.coordinator.close().await?;

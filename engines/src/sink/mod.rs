@@ -31,6 +31,8 @@ mod pool;
 mod probe;
 mod row;
 mod state;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 pub use decisions::Checkpoint;

@@ -181,11 +181,14 @@ impl<C: Clock, P: Participant> Pool<C, P> {
                 place: None,
             };
             lease.tell(ConnectionChange::Leased);
-            let lives = quiet < shared.ping_after
-                || matches!(
-                    timeout(&shared.clock, shared.connect_timeout, lease.ping()).await,
-                    Some(Ok(()))
-                );
+            // It may have broken while it was idle.
+            let lives = lease.is_usable()
+                && (quiet < shared.ping_after
+                    || matches!(
+                        timeout(&shared.clock, shared.connect_timeout, lease.ping()).await,
+                        Some(Ok(()))
+                    ))
+                && lease.is_usable();
             if !lives {
                 Probe::PoolFindsDead.reached();
                 continue;
@@ -272,6 +275,12 @@ impl<C: Clock, P: Participant> Shared<C, P> {
 impl<C: Clock, P: Participant> Lease<C, P> {
     fn tell(&self, change: ConnectionChange) {
         self.pool.tell(self.id, change, self.state());
+    }
+
+    /// Whether somebody else may have it.
+    fn is_usable(&self) -> bool {
+        let state = self.state();
+        state == ConnectionState::Idle || self.pool.hands_out_open && state == ConnectionState::Open
     }
 }
 

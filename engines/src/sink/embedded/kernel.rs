@@ -17,9 +17,17 @@ use super::super::participant::{Decision, Gid, No, Outcome, WriteMode, Writer};
 use super::super::row::{ROW_LEN_MAX, Row, Rows, Schema, Value};
 use super::wire::{mode_byte, mode_of};
 
-/// Bytes of rows that a transaction may have here: they are one value of the store, and in the
-/// worst case each has a head of its own when it becomes an entry.
-pub const TRANSACTION_LEN_MAX: usize = VALUE_LEN_MAX - 1;
+/// Bytes of rows that a transaction may have here. Prepared, they are one value of the store. When
+/// they become entries, a row of one byte and its length makes 12 of 5, which is the worst case:
+/// what was prepared has to fit into one batch of the store then.
+pub const TRANSACTION_LEN_MAX: usize = 12 << 20;
+/// Bytes of a change in a batch, besides its key and value, and of the key before the row's.
+const ENTRY_LEN: usize = 10;
+/// Bytes in a batch that a decision takes besides rows: the prepared transaction goes, a mark comes.
+const DECISION_LEN: usize = 256;
+
+const _: () = assert!(TRANSACTION_LEN_MAX < VALUE_LEN_MAX);
+const _: () = assert!(TRANSACTION_LEN_MAX / 5 * 12 + 2 * DECISION_LEN < BATCH_LEN_MAX);
 
 /// What is known of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +178,7 @@ impl Kernel {
         Ok(Batch::putting(transaction_key(b'p', writer, gid), prepared.encode()))
     }
 
-    /// Takes the keys of all rows, or none.
+    /// Takes the keys of all rows, or none. What they will make of the table fits into one batch.
     pub(super) fn lock(
         &mut self,
         schema: &Schema,
@@ -178,9 +186,17 @@ impl Kernel {
         of: &Prepared,
     ) -> Result<(), No> {
         self.next_holder += 1;
+        let mut len = DECISION_LEN;
         for (nth, row) in of.rows.iter().enumerate() {
-            if let Err(no) = self.lock_row(schema, table, of.mode, row) {
-                for earlier in of.rows.iter().take(nth) {
+            let locked = self.lock_row(schema, table, of.mode, row);
+            // The first row fits, whatever is stored.
+            let locked = locked.and_then(|more| {
+                len += more;
+                if len <= BATCH_LEN_MAX { Ok(()) } else { Err(too_much(nth)) }
+            });
+            if let Err(no) = locked {
+                let taken = if matches!(no, No::Unable { .. }) { nth + 1 } else { nth };
+                for earlier in of.rows.iter().take(taken) {
                     self.locks.remove(earlier.key(schema));
                 }
                 return Err(match no {
@@ -192,14 +208,15 @@ impl Kernel {
         Ok(())
     }
 
-    /// Takes a row's key for the holder that comes next.
+    /// Takes a row's key for the holder that comes next. Gives how many bytes of a batch it can
+    /// become at most, with what is stored.
     fn lock_row(
         &mut self,
         schema: &Schema,
         table: &impl Table,
         mode: WriteMode,
         row: Row<'_>,
-    ) -> Result<(), No> {
+    ) -> Result<usize, No> {
         let holder = self.next_holder;
         let key = row.key(schema);
         let lock = self.locks.get_mut(key);
@@ -219,11 +236,17 @@ impl Kernel {
             let reason = format!("with what is stored, a row of {len} bytes: up to {ROW_LEN_MAX}");
             return Err(No::Rejected { row: 0, reason });
         }
-        match lock {
-            Some(lock) => lock.len = len,
-            None => drop(self.locks.insert(key.into(), Lock { holder, len })),
-        }
-        Ok(())
+        let more = match lock {
+            Some(lock) => {
+                lock.len = len;
+                row.bytes().len()
+            }
+            None => {
+                self.locks.insert(key.into(), Lock { holder, len });
+                len
+            }
+        };
+        Ok(ENTRY_LEN + key.len() + more)
     }
 
     /// Gives back the keys of a transaction's rows.
@@ -370,6 +393,14 @@ impl Known {
     }
 }
 
+fn too_much(rows: usize) -> No {
+    let reason = format!(
+        "with what is stored, {rows} rows of the transaction fill the {BATCH_LEN_MAX} bytes that \
+         can be written at once: let the sink make smaller ones (batch_rows, batch_bytes)"
+    );
+    No::Unable { reason }
+}
+
 fn rejected(row: Row<'_>, schema: &Schema) -> No {
     let key: Vec<_> = row.values().take(schema.key_columns()).collect();
     let reason = format!("{} has a row with the key {key:?} already", schema.table());
@@ -406,12 +437,14 @@ impl Prepared {
         table: &impl Table,
         batch: &mut Batch,
     ) -> Option<()> {
-        // An entry costs a head, and a key that is in the row already.
-        let worst = 2 * self.rows.bytes().len() + 64 * self.rows.len();
-        if batch.encoded_len() + worst > BATCH_LEN_MAX && !batch.is_empty() {
-            return None;
-        }
+        let has_room = |len: usize| {
+            batch.is_empty() || batch.encoded_len() + DECISION_LEN + len <= BATCH_LEN_MAX
+        };
         if self.mode != WriteMode::Upsert {
+            // An entry costs a head, and a key that is in the row already.
+            if !has_room(2 * self.rows.bytes().len() + ENTRY_LEN * self.rows.len()) {
+                return None;
+            }
             for row in self.rows.iter() {
                 batch.put(row_key(row.key(schema)), row.bytes());
             }
@@ -424,6 +457,10 @@ impl Prepared {
             let before = merged.get(&key).map(|rows| rows.bytes()[4..].to_vec());
             let after = merge(schema, row, before.or_else(|| table.get(&key)).as_deref());
             merged.insert(key, after);
+        }
+        let entry_len = |(key, rows): (&Vec<u8>, &Rows)| ENTRY_LEN + key.len() + rows.bytes().len();
+        if !has_room(merged.iter().map(entry_len).sum()) {
+            return None;
         }
         for (key, rows) in &merged {
             batch.put(key, &rows.bytes()[4..]);

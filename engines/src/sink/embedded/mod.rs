@@ -11,6 +11,8 @@ mod client;
 mod kernel;
 mod manager;
 mod server;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::time::Duration;
