@@ -489,7 +489,9 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
 
     /// Stops for good, with everything durable.
     pub(super) async fn close(&self) -> Result<(), Error> {
-        self.forget(false).await;
+        if !self.is_stopped() {
+            self.forget(false).await;
+        }
         self.stop(Error::Closed);
         self.pools.iter().for_each(Pool::close_idle);
         self.decisions.close().await

@@ -290,17 +290,25 @@ impl<E: Env, P: Participant> Sink<E, P> {
         self.handle.coordinator.pools[participant].lease().await.map(drop)
     }
 
-    /// Writes everything that was taken, waits until it is in the table, and stops.
+    /// Writes everything that was taken, waits until it is in the table, and stops. Also after the
+    /// sink has stopped by itself: only when this has returned, whatever it says, may the folder be
+    /// opened again in the same process.
     ///
     /// # Errors
     /// The sink has stopped before.
     pub async fn close(&self) -> Result<Checkpoint, Error> {
-        if let Some(stopped) = self.stopped() {
-            return Err(stopped);
-        }
+        let written = match self.stopped() {
+            Some(stopped) => Err(stopped),
+            None => self.write_out().await,
+        };
+        let closed = self.handle.coordinator.close().await;
+        let checkpoint = written?;
+        closed.map(|()| checkpoint)
+    }
+
+    async fn write_out(&self) -> Result<Checkpoint, Error> {
         let checkpoint = self.checkpoint().await?;
         self.settled().await?;
-        self.handle.coordinator.close().await?;
         Ok(checkpoint)
     }
 }

@@ -67,8 +67,9 @@ pub enum Error {
     /// A later start of the same sink is at work.
     #[error("a later start of this sink has taken over; this one has stopped")]
     Fenced,
-    /// The sink stopped after a failure. Open it again: it goes on from its last checkpoint.
-    #[error("the sink has stopped ({reason}); open it again")]
+    /// The sink stopped after a failure. Close it and open it again: it goes on from its last
+    /// checkpoint.
+    #[error("the sink has stopped ({reason}); close it and open it again")]
     Stopped {
         /// The failure.
         reason: Arc<Error>,

@@ -14,8 +14,10 @@ pub enum Guarantee {
     /// Exactly once: rows are prepared, and committed by the checkpoint that holds their offset.
     #[default]
     ExactlyOnce,
-    /// Once or more: rows are committed in one phase, and a crash before their checkpoint has them
-    /// written again. With [`WriteMode::Upsert`] and [`WriteMode::Replace`] that changes nothing.
+    /// Once or more: rows are committed in one phase, and what was not answered, or not in a
+    /// checkpoint at a crash, is written again. With [`WriteMode::Insert`] a row that comes again is
+    /// rejected; since nobody can tell that from a double key, rejected rows are always left out. A
+    /// write whose answer was lost may be carried out late: after a newer row of the same key.
     AtLeastOnce,
 }
 

@@ -37,11 +37,11 @@ plants! {
         "A connection that broke keeps its place in the pool for ever.",
         met: "bb8 (issue 67)";
     bug BufferClearedEarly, "buffer_cleared_early",
-        "Rows leave the buffer when they were sent, not when they are prepared.";
+        "Rows are gone when a participant has refused them: what is tried again is empty.";
     bug PartialBatchAccepted, "partial_batch_accepted",
         "A participant that rejects a row prepares those before it, and votes yes.";
     bug ForgottenTooEarly, "forgotten_too_early",
-        "A decision to commit is forgotten when the first participant has answered.";
+        "A decision to commit is forgotten before the participants are told.";
     bug IdentifierReused, "identifier_reused",
         "After a restart transactions have the names of earlier ones.",
         met: "pgdog (issue 1271)";

@@ -159,7 +159,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                     self.stop(Error::Refused { participant, reason });
                     return false;
                 };
-                if self.options.on_rejected == OnRejected::Stop {
+                if self.two_phases() && self.options.on_rejected == OnRejected::Stop {
                     self.stop(Error::Rejected { offset, reason });
                     return false;
                 }
@@ -176,7 +176,11 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                 Probe::VoteNo.reached();
                 Probe::VoteConflict.sometimes(no == No::Conflict);
                 let pool = &self.pools[participant];
-                tracing::debug!(participant = pool.name(), ?no, "not prepared");
+                let participant = pool.name();
+                match &no {
+                    No::Unable { reason } => tracing::warn!(participant, reason, "cannot prepare"),
+                    no => tracing::debug!(participant, ?no, "not prepared"),
+                }
                 if no == No::Conflict {
                     // Perhaps of an earlier start.
                     self.suspect(pool.nth());

@@ -28,10 +28,15 @@ const PARTICIPANTS: u8 = 3;
 const EXPLORED_PARTICIPANTS: u8 = 2;
 /// There, the label of the question what becomes of a message.
 pub(super) const MESSAGE: &str = "message";
-/// And its answers: it arrives; it is lost; it arrives when nobody waits for it any more.
-pub(super) const FATES: u64 = 3;
+/// And its answers: it arrives; it is lost; it arrives when nobody waits for it any more; it arrives
+/// while it is asked for again.
+pub(super) const FATES: u64 = 4;
 const NEVER: Duration = Duration::from_secs(100_000);
-const TOO_LATE: Duration = Duration::from_secs(15);
+/// There, the longest that anybody waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+const TOO_LATE: Duration = Duration::from_millis(3010);
+/// An attempt is made again 20 ms after the first has failed.
+const AT_THE_SAME_TIME: Duration = Duration::from_micros(3_020_100);
 /// Where they listen.
 const PORT: u16 = 7000;
 /// For so long things go wrong at most.
@@ -42,7 +47,7 @@ const BOUND: Duration = Duration::from_secs(60);
 /// What a store waits for a call of the disk.
 const STALL_LIMIT: Duration = Duration::from_secs(15);
 /// The longest that one caller may wait for a connection: those before it each have their time.
-const WAIT_MAX: Duration = Duration::from_secs(600);
+const WAIT_MAX: Duration = Duration::from_secs(200);
 /// A process that starts so often has no end.
 const STARTS_MAX: u32 = 3000;
 
@@ -120,8 +125,11 @@ struct Cluster {
 
 impl Cluster {
     fn new(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Self {
-        let setup = Setup::draw(sim, plant);
+        let mut setup = Setup::draw(sim, plant);
         let explored = ops.first() == Some(&Op::Explored);
+        if explored {
+            (setup.sink.connect_timeout, setup.sink.request_timeout) = (PATIENCE, PATIENCE);
+        }
         let participants = if explored { EXPLORED_PARTICIPANTS } else { PARTICIPANTS };
         let driver = sim.add_node("driver");
         let mut nodes = vec![sim.add_node("sink")];
@@ -264,11 +272,15 @@ impl Cluster {
         let untouched = quiet && stats.crashes + stats.power_losses == 0;
         sim.heal();
         self.healed = true;
-        self.shared.lock().finished = false;
-        // Also what was told to be done is looked at by a new start.
-        if !self.down.iter().any(|(_, process)| *process == SINK) {
+        // What was told to be done may be looked at by a new start. If not, the sink that lives has to
+        // get on by itself.
+        let is_up = !self.down.iter().any(|(_, process)| *process == SINK);
+        if is_up && sim.choose("cluster.new_start", 2) == 1 {
+            self.shared.lock().finished = false;
             sim.restart(self.node(SINK));
             self.is_down(sim, SINK);
+        } else if is_up && self.down.is_empty() {
+            self.shared.lock().recorder.add(SINK, Fact::Healed);
         }
         {
             let mut bench = self.shared.lock();
@@ -295,7 +307,8 @@ impl Cluster {
             let tx = bench.recorder.tx(*gid);
             bench.recorder.add(participant(*nth), Fact::PreparedAtEnd { tx });
         }
-        bench.recorder.traffic.mark();
+        let wrongs = bench.recorder.wrongs();
+        bench.recorder.traffic.mark(wrongs);
         sim.count_check();
         let given = self.given(&bench, &tables);
         let history = std::mem::take(&mut bench.recorder.history);
@@ -357,7 +370,6 @@ fn is_failure_of_the_disk(error: &Error) -> bool {
     match error {
         Error::Store(error) => is_failure_of_a_store(error),
         Error::Stopped { reason } => is_failure_of_the_disk(reason),
-        Error::Net { .. } | Error::Closed => true,
         _ => false,
     }
 }
@@ -423,7 +435,8 @@ fn fate(driver: SimEnv, packet: &Packet<'_>) -> Verdict {
     match driver.choose(MESSAGE, FATES) {
         0 => Verdict::Pass,
         1 => Verdict::Delay(NEVER),
-        _ => Verdict::Delay(TOO_LATE),
+        2 => Verdict::Delay(TOO_LATE),
+        _ => Verdict::Delay(AT_THE_SAME_TIME),
     }
 }
 

@@ -4,8 +4,8 @@
 //! Each run is told apart by a few decisions: at which operation a node crashes and whether that has
 //! its effect, whether the process dies or the power goes, whether then all or nothing that was not
 //! synced stays; and what becomes of one message. On a stream a message is *lost* if it never
-//! arrives, and *delayed* if it arrives when its sender has given up waiting. Nothing on a stream is
-//! duplicated by the network. Its sender duplicates it: a request whose answer is lost or late is
+//! arrives, and *delayed* if it arrives when its sender has given up waiting, or while it tries again.
+//! Nothing on a stream is duplicated by the network. Its sender duplicates it: a request whose answer is lost or late is
 //! made again on another connection, and was carried out before; one that is late itself is carried
 //! out after its repetition.
 
@@ -21,6 +21,8 @@ use super::workload::Op;
 
 /// Crashes are drawn from so many operations of a boot.
 const OPS_MAX: u64 = 1000;
+/// So many operations more than the plain run has may come after a message is lost.
+const LATER_OPS: u64 = 40;
 /// The boots of both participants and of the sink, by number; the driver's own is the first.
 const BOOTS: [u64; 3] = [1, 2, 3];
 
@@ -68,7 +70,7 @@ impl Variations for Sink {
     fn crashes(&self, plant: Option<&str>) -> Vec<Job> {
         let mut jobs = vec![job(plant, &Vec::new())];
         for (boot, ops) in BOOTS.into_iter().zip(ops_of_boots(self, plant)) {
-            for op in 1..=ops {
+            for op in 1..=ops + LATER_OPS {
                 for (after, kind, down) in ways() {
                     let mut answers: Answers = vec![("crash.op", boot, op)];
                     answers.push(("crash.after_effect", 0, after));
@@ -84,6 +86,9 @@ impl Variations for Sink {
 
     fn messages(&self, job: &Job, run: &Run) -> Vec<Job> {
         let seedbed::Source::Sparse(list) = &job.source else { return Vec::new() };
+        if list.iter().any(|made| &*made.label == "cluster.down") {
+            return Vec::new();
+        }
         let count = run.finished.decisions.iter().filter(|made| &*made.label == MESSAGE).count();
         let mut jobs = Vec::new();
         for nth in 0..count as u64 {

@@ -56,7 +56,7 @@ const fn law(law: &'static seedbed::check::Law) -> Law {
 }
 
 /// The scenario's own, and those of the checkers.
-static LAWS: [Law; 34] = [
+static LAWS: [Law; 36] = [
     CONTENT,
     RESOLVED,
     OPENS,
@@ -91,6 +91,8 @@ static LAWS: [Law; 34] = [
     law(&laws::LEAK),
     law(&laws::STARVATION),
     law(&laws::BUFFER_MAX),
+    law(&laws::BUFFER_MIN),
+    law(&laws::BUFFER_DRAINED),
 ];
 
 impl Testbed for Sink {

@@ -92,12 +92,22 @@ struct Life {
     over: bool,
     /// At each participant, by number.
     at: BTreeMap<u8, Phase>,
-    /// What was sent to or by each participant and has not arrived.
-    under_way: BTreeMap<u8, Message>,
+    /// What was sent to or by each participant and has not arrived, and how often the network had
+    /// done wrong before.
+    under_way: BTreeMap<u8, (Message, u64)>,
     /// Phases in which somebody crashed: a bit for each.
     crashed: u8,
     /// Messages that were lost: a bit for each.
     lost: u8,
+}
+
+impl Life {
+    /// What has not arrived is lost, if the network has done wrong since it was sent.
+    fn lose(&mut self, (message, before): (Message, u64), wrongs: u64) {
+        if wrongs > before {
+            self.lost |= 1 << message as u8;
+        }
+    }
 }
 
 impl Traffic {
@@ -121,9 +131,10 @@ impl Traffic {
         self.life(gid).at.insert(nth, phase);
     }
 
-    pub(super) fn sent(&mut self, gid: Gid, nth: u8, message: Message) {
+    /// A message leaves, when the network has done wrong so often.
+    pub(super) fn sent(&mut self, gid: Gid, nth: u8, message: Message, wrongs: u64) {
         let life = self.life(gid);
-        life.under_way.insert(nth, message);
+        life.under_way.insert(nth, (message, wrongs));
         if message == Message::Prepare {
             life.at.insert(nth, Phase::Asked);
         }
@@ -131,7 +142,7 @@ impl Traffic {
 
     pub(super) fn arrived(&mut self, gid: Gid, nth: u8, message: Message) {
         let life = self.life(gid);
-        if life.under_way.get(&nth) == Some(&message) {
+        if life.under_way.get(&nth).is_some_and(|(sent, _)| *sent == message) {
             life.under_way.remove(&nth);
         }
         if message == Message::Answer {
@@ -140,18 +151,18 @@ impl Traffic {
     }
 
     /// The coordinator does not wait any longer.
-    pub(super) fn gave_up(&mut self, gid: Gid) {
+    pub(super) fn gave_up(&mut self, gid: Gid, wrongs: u64) {
         let life = self.life(gid);
-        for message in std::mem::take(&mut life.under_way).into_values() {
-            life.lost |= 1 << message as u8;
+        for sent in std::mem::take(&mut life.under_way).into_values() {
+            life.lose(sent, wrongs);
         }
     }
 
     /// The coordinator says it once more.
-    pub(super) fn sent_again(&mut self, gid: Gid, nth: u8) {
+    pub(super) fn sent_again(&mut self, gid: Gid, nth: u8, wrongs: u64) {
         let life = self.life(gid);
-        if let Some(message) = life.under_way.remove(&nth) {
-            life.lost |= 1 << message as u8;
+        if let Some(sent) = life.under_way.remove(&nth) {
+            life.lose(sent, wrongs);
         }
     }
 
@@ -194,13 +205,12 @@ impl Traffic {
     }
 
     /// The run is over: marks what it came to.
-    pub(super) fn mark(&self) {
-        for life in self.transactions.values() {
-            // What has not arrived by now never will.
-            let under_way =
-                life.under_way.values().fold(0, |bits, message| bits | 1 << *message as u8);
-            let all_lost = life.lost | under_way;
-            let lost = (0..4).filter(|message| all_lost & 1 << message != 0);
+    pub(super) fn mark(&mut self, wrongs: u64) {
+        for life in self.transactions.values_mut() {
+            for sent in std::mem::take(&mut life.under_way).into_values() {
+                life.lose(sent, wrongs);
+            }
+            let lost = (0..4).filter(|message| life.lost & 1 << message != 0);
             lost.clone().for_each(|message| probe::reached(LOST[message]));
             for phase in (0..5).filter(|phase| life.crashed & 1 << phase != 0) {
                 probe::reached(CRASHES[phase][0]);

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use seedbed::SimEnv;
 use seedbed::check::{
     Checkpoint, Connection, ConnectionState, Event as Entry, Fact, History, Interner, Offset, Pool,
     Process, Processes, Tx, Waiter,
 };
+use seedbed::{FaultKind, SimEnv};
 use seedbed_engines::sink::{self, ConnectionChange, Decision, Event, Gid};
 
 use super::probes::{Message, Phase, Traffic};
@@ -99,6 +99,18 @@ impl Recorder {
         }
     }
 
+    /// How often the network has lost, held up or cut off something.
+    pub(super) fn wrongs(&self) -> u64 {
+        const KINDS: [FaultKind; 5] = [
+            FaultKind::NetDrop,
+            FaultKind::NetClog,
+            FaultKind::NetPartition,
+            FaultKind::NetSwizzle,
+            FaultKind::NetReset,
+        ];
+        self.envs.first().map_or(0, |env| env.stats().faults_of(&KINDS))
+    }
+
     /// The number of a transaction.
     pub(super) fn tx(&mut self, gid: Gid) -> Tx {
         Tx(self.names.number(gid))
@@ -148,7 +160,8 @@ impl Recorder {
                 self.add(process, Fact::Vote { tx, yes });
                 self.add(process, Fact::Message { tx });
                 self.traffic.arrived(gid, nth, Message::Prepare);
-                self.traffic.sent(gid, nth, Message::Vote);
+                let wrongs = self.wrongs();
+                self.traffic.sent(gid, nth, Message::Vote, wrongs);
             }
             Event::Applied { gid, decision } => {
                 let tx = self.tx(gid);
@@ -160,7 +173,8 @@ impl Recorder {
                 }
                 self.add(process, Fact::Decide { tx, commit: decision == Decision::Commit });
                 self.traffic.arrived(gid, nth, Message::Decision);
-                self.traffic.sent(gid, nth, Message::Answer);
+                let wrongs = self.wrongs();
+                self.traffic.sent(gid, nth, Message::Answer, wrongs);
                 self.traffic.at_participant(gid, nth, Phase::Applied);
             }
             Event::DecidedByHand { gid, decision } => self.decided_by_hand(gid, nth, decision),
@@ -218,7 +232,8 @@ impl Recorder {
                 let (tx, to) = (self.tx(gid), participant(nth));
                 self.add(SINK, Fact::PrepareSent { tx, to });
                 self.add(SINK, Fact::Message { tx });
-                self.traffic.sent(gid, nth, Message::Prepare);
+                let wrongs = self.wrongs();
+                self.traffic.sent(gid, nth, Message::Prepare, wrongs);
             }
             Event::Voted { gid, participant: nth, yes } => {
                 let (tx, from) = (self.tx(gid), participant(nth));
@@ -228,7 +243,8 @@ impl Recorder {
             Event::GaveUp { gid } => {
                 let tx = self.tx(gid);
                 self.add(SINK, Fact::Timeout { tx });
-                self.traffic.gave_up(gid);
+                let wrongs = self.wrongs();
+                self.traffic.gave_up(gid, wrongs);
             }
             Event::Decided { gid, decision } => self.decided(gid, decision),
             Event::DecisionSent { gid, participant: nth, decision } => {
@@ -310,9 +326,11 @@ impl Recorder {
         if self.told.insert((tx, participant(nth), decision)) {
             self.add(SINK, Fact::Message { tx });
         } else {
-            self.traffic.sent_again(gid, nth);
+            let wrongs = self.wrongs();
+            self.traffic.sent_again(gid, nth, wrongs);
         }
-        self.traffic.sent(gid, nth, Message::Decision);
+        let wrongs = self.wrongs();
+        self.traffic.sent(gid, nth, Message::Decision, wrongs);
     }
 
     fn checkpointed(&mut self, checkpoint: u64, offset: u64) {

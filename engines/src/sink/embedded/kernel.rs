@@ -2,7 +2,7 @@
 //! does no I/O; what must be durable is given back as a batch for the store.
 //!
 //! # Keys in the store
-//! `m` what the store is; `w` writer: its incarnation and what is finished; `p` writer, NUL, gid: a
+//! `m` what the store is; `w` writer: its incarnation; `f` writer: what is finished; `p` writer, NUL, gid: a
 //! prepared transaction; `c` writer, NUL, gid: a decided one, until it is finished; `r` key: a row.
 //! Numbers in keys are big-endian, so that they are in the order of age.
 
@@ -106,12 +106,18 @@ impl Kernel {
             match key.first() {
                 Some(b'w') => {
                     let known = kernel.known(writer_of(&key[1..])?);
-                    if value.len() != 24 {
+                    if value.len() != 8 {
                         return Err(Foreign("a writer's entry of another length"));
                     }
                     known.incarnation = u64_at(value, 0);
+                }
+                Some(b'f') => {
+                    let known = kernel.known(writer_of(&key[1..])?);
+                    if value.len() != 16 {
+                        return Err(Foreign("a writer's entry of another length"));
+                    }
                     known.finished =
-                        Gid { incarnation: u64_at(value, 8), number: u64_at(value, 16) };
+                        Gid { incarnation: u64_at(value, 0), number: u64_at(value, 8) };
                 }
                 Some(b'p') => {
                     let (writer, gid) = transaction_of(&key[1..])?;
@@ -153,7 +159,12 @@ impl Kernel {
         let known = self.known(writer.clone());
         assert!(incarnation > known.incarnation, "incarnations go up");
         known.incarnation = incarnation;
-        Batch::putting(writer_key(writer), known.encode())
+        Batch::putting(writer_key(writer), incarnation.to_le_bytes())
+    }
+
+    /// That could not be written: as before.
+    pub(super) fn unfence(&mut self, writer: &Writer, incarnation: u64) {
+        self.known(writer.clone()).incarnation = incarnation;
     }
 
     /// Takes the rows' keys for a transaction; gives what makes it prepared.
@@ -353,7 +364,10 @@ impl Kernel {
             known.transactions.remove(gid);
             batch.delete(transaction_key(b'c', writer, *gid));
         }
-        batch.put(writer_key(writer), known.encode());
+        let mut value = Vec::with_capacity(16);
+        put_u64(&mut value, finished.incarnation);
+        put_u64(&mut value, finished.number);
+        batch.put(finished_key(writer), value);
     }
 
     /// What is known of all transactions: the decision, if there is one, and whether a person made it.
@@ -380,16 +394,6 @@ impl Kernel {
     pub(super) fn is_prepared(&self, writer: &Writer, gid: Gid) -> bool {
         let known = self.writers.get(writer);
         known.and_then(|known| known.transactions.get(&gid)) == Some(&State::Prepared)
-    }
-}
-
-impl Known {
-    fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(24);
-        put_u64(&mut out, self.incarnation);
-        put_u64(&mut out, self.finished.incarnation);
-        put_u64(&mut out, self.finished.number);
-        out
     }
 }
 
@@ -484,6 +488,10 @@ fn merge(schema: &Schema, row: Row<'_>, stored: Option<&[u8]>) -> Rows {
     let mut rows = Rows::new();
     rows.push(schema, &values).expect("its length was checked when it was locked");
     rows
+}
+
+fn finished_key(writer: &Writer) -> Vec<u8> {
+    [b"f", writer.as_str().as_bytes()].concat()
 }
 
 fn writer_key(writer: &Writer) -> Vec<u8> {

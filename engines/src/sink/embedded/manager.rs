@@ -113,22 +113,39 @@ impl<E: Env> Manager<E> {
         self.inner.kernel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets an incarnation of a writer in, durably; gives the later one if there is one.
+    /// Lets an incarnation of a writer in, durably; gives the later one if there is one. Whoever
+    /// comes second with the same one does not wait for that: what it has written is durable only
+    /// with everything that was written before.
     pub(super) async fn fence(
         &self,
         writer: &Writer,
         incarnation: u64,
     ) -> Result<Option<u64>, Error> {
-        let batch = {
-            let mut kernel = self.kernel();
-            let known = kernel.incarnation(writer);
-            if known >= incarnation {
-                return Ok((known > incarnation).then_some(known));
+        loop {
+            let submitted = {
+                let mut kernel = self.kernel();
+                let known = kernel.incarnation(writer);
+                if known >= incarnation {
+                    return Ok((known > incarnation).then_some(known));
+                }
+                // Submitted under the lock: of two, the later one must be the last one written.
+                let submitted = self.store.submit(kernel.fence(writer, incarnation));
+                if submitted.is_err() {
+                    kernel.unfence(writer, known);
+                }
+                submitted
+            };
+            match submitted {
+                Ok(mut ticket) => {
+                    ticket.acknowledged().await?;
+                    return Ok(None);
+                }
+                Err(atomic_commit::Error::Busy { .. }) => {
+                    self.env.sleep(Duration::from_millis(5)).await;
+                }
+                Err(error) => return Err(error.into()),
             }
-            kernel.fence(writer, incarnation)
-        };
-        self.write(batch).await?;
-        Ok(None)
+        }
     }
 
     /// The later incarnation that has taken over, if one has.
@@ -249,6 +266,8 @@ impl<E: Env> Manager<E> {
                 let begun = self.kernel().decide(writer, *gid, decision);
                 match begun {
                     Begun::Answer(outcome) => break outcome,
+                    // Another person was first, which tells nothing of the coordinator.
+                    Begun::Agreed(_) if by_hand => break Outcome::Heuristic(decision),
                     Begun::Agreed(batch) => {
                         self.write(batch).await?;
                         self.kernel().told(writer, *gid);
