@@ -176,7 +176,13 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                 Probe::VoteNo.reached();
                 Probe::VoteConflict.sometimes(no == No::Conflict);
                 let pool = &self.pools[participant];
-                tracing::debug!(participant = pool.name(), ?no, "not prepared");
+                match &no {
+                    // It may go on for ever, and a person can do something.
+                    No::Unable { reason } => {
+                        tracing::warn!(participant = pool.name(), reason, "not prepared");
+                    }
+                    no => tracing::debug!(participant = pool.name(), ?no, "not prepared"),
+                }
                 if no == No::Conflict {
                     // Perhaps of an earlier start.
                     self.suspect(pool.nth());

@@ -23,7 +23,8 @@ use super::wire::{mode_byte, mode_of};
 pub const TRANSACTION_LEN_MAX: usize = 12 << 20;
 /// Bytes of a change in a batch, besides its key and value, and of the key before the row's.
 const ENTRY_LEN: usize = 10;
-/// Bytes in a batch that a decision takes besides rows: the prepared transaction goes, a mark comes.
+/// Bytes in a batch that a decision takes besides rows: the prepared transaction goes, a mark
+/// comes.
 const DECISION_LEN: usize = 256;
 
 const _: () = assert!(TRANSACTION_LEN_MAX < VALUE_LEN_MAX);
@@ -356,7 +357,8 @@ impl Kernel {
         batch.put(writer_key(writer), known.encode());
     }
 
-    /// What is known of all transactions: the decision, if there is one, and whether a person made it.
+    /// What is known of all transactions: the decision, if there is one, and whether a person made
+    /// it.
     pub(super) fn recovered(&self) -> impl Iterator<Item = (Gid, Option<Decision>, bool)> {
         let transactions = self.writers.values().flat_map(|known| &known.transactions);
         transactions.map(|(gid, state)| match state {
@@ -366,8 +368,8 @@ impl Kernel {
         })
     }
 
-    /// The writer's transactions whose coordinator has not told what becomes of them: prepared ones,
-    /// those on which somebody works, and those that a person has decided.
+    /// The writer's transactions whose coordinator has not told what becomes of them: prepared
+    /// ones, those on which somebody works, and those that a person has decided.
     pub(super) fn list(&self, writer: &Writer) -> Vec<Gid> {
         let Some(known) = self.writers.get(writer) else { return Vec::new() };
         let open = |state: &State| {

@@ -358,11 +358,14 @@ fn offsets_go_up_and_the_last_one_is_refused() {
     });
 }
 
+/// Sets an option.
+type Set = fn(&mut Options);
+
 #[test]
 fn options_that_break_a_limit_are_named() {
     run(async {
         let fake = Fake::new("p");
-        let wrong: [(&str, fn(&mut Options)); 6] = [
+        let wrong: [(&str, Set); 6] = [
             ("batch_rows", |options| options.batch_rows = 0),
             ("batch_bytes", |options| options.batch_bytes = (8 << 20) + 1),
             ("connections_max", |options| options.connections_max = 0),
