@@ -232,7 +232,12 @@ impl Kernel {
         if stored.is_some() && mode == WriteMode::Insert {
             return Err(rejected(row, schema));
         }
-        let len = stored.unwrap_or(0) + row.bytes().len();
+        let mut len = stored.unwrap_or(0) + row.bytes().len();
+        if len > ROW_LEN_MAX && lock.is_none() && mode == WriteMode::Upsert {
+            // So long it is only if nothing takes the place of something.
+            let stored = table.get(&row_key(key));
+            len = Rows::len_of(&merged(schema, row, stored.as_deref())) - 4;
+        }
         if len > ROW_LEN_MAX {
             let reason = format!("with what is stored, a row of {len} bytes: up to {ROW_LEN_MAX}");
             return Err(No::Rejected { row: 0, reason });
@@ -473,19 +478,23 @@ impl Prepared {
 
 /// The row, with what the stored one has in the columns that are null in it.
 fn merge(schema: &Schema, row: Row<'_>, stored: Option<&[u8]>) -> Rows {
+    let mut rows = Rows::new();
+    let pushed = rows.push(schema, &merged(schema, row, stored));
+    pushed.expect("its length was checked when it was locked");
+    rows
+}
+
+/// The values of the merged row.
+fn merged<'a>(schema: &Schema, row: Row<'a>, stored: Option<&'a [u8]>) -> Vec<Value<'a>> {
     let stored = stored.and_then(|bytes| Row::parse(schema, bytes).ok());
     let old: Vec<Value<'_>> = stored.map(|row| row.values().collect()).unwrap_or_default();
-    let values: Vec<Value<'_>> = row
-        .values()
+    row.values()
         .enumerate()
         .map(|(nth, value)| match value {
             Value::Null => old.get(nth).copied().unwrap_or(Value::Null),
             value => value,
         })
-        .collect();
-    let mut rows = Rows::new();
-    rows.push(schema, &values).expect("its length was checked when it was locked");
-    rows
+        .collect()
 }
 
 fn writer_key(writer: &Writer) -> Vec<u8> {
