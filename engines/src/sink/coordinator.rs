@@ -1,10 +1,10 @@
 //! The coordinator: what the sink's tasks do, and what wakes them.
 //!
 //! Tasks: one that lets batches begin (`begin_batches`), one for each batch that is not prepared
-//! (`transaction.rs`), one that makes checkpoints (`make_checkpoints`), one for each checkpoint that
-//! is not carried out (`carry_out`), and one for each participant that looks for transactions that
-//! nobody works on (`resolve`). Invariants: no lock is held across an `await`; all of them end when
-//! the sink has stopped.
+//! (`transaction.rs`), one that makes checkpoints (`make_checkpoints`), one for each checkpoint
+//! that is not carried out (`carry_out`), and one for each participant that looks for transactions
+//! that nobody works on (`resolve`). Invariants: no lock is held across an `await`; all of them end
+//! when the sink has stopped.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

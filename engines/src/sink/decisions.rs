@@ -151,8 +151,8 @@ impl<E: Env> Decisions<E> {
         self.write(batch, decided.iter().map(|one| one.gid)).await
     }
 
-    /// Removes the decisions of checkpoints that everybody has carried out: these transactions. That
-    /// need not be durable: decisions that come back are carried out once more.
+    /// Removes the decisions of checkpoints that everybody has carried out: these transactions.
+    /// That need not be durable: decisions that come back are carried out once more.
     pub(super) async fn forget(
         &self,
         carried_out: &[u64],

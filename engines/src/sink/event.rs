@@ -19,8 +19,8 @@ pub enum Event {
         /// That checkpoint's number; 0 before the first.
         checkpoint: u64,
     },
-    /// A start finds a decision to commit in the log, of a checkpoint that not everybody has carried
-    /// out. Told before [`Event::Opened`].
+    /// A start finds a decision to commit in the log, of a checkpoint that not everybody has
+    /// carried out. Told before [`Event::Opened`].
     Recovered {
         /// The transaction.
         gid: Gid,
@@ -169,8 +169,8 @@ pub enum Event {
         /// Its state then.
         state: ConnectionState,
     },
-    /// At a participant: the transaction is prepared, durably. A start tells again what it finds: of
-    /// the one before, nobody may have heard.
+    /// At a participant: the transaction is prepared, durably. A start tells again what it finds:
+    /// of the one before, nobody may have heard.
     Prepared {
         /// It.
         gid: Gid,

@@ -74,7 +74,8 @@ pub struct Options {
     pub retry_delay: Duration,
     /// But never after longer than this. Default: 2 s.
     pub retry_delay_max: Duration,
-    /// How often participants are asked for prepared transactions that nobody works on. Default: 5 s.
+    /// How often participants are asked for prepared transactions that nobody works on.
+    /// Default: 5 s.
     pub resolve_every: Duration,
     /// Options of the store that holds checkpoints and decisions. It must be durable.
     pub store: atomic_commit::Options,

@@ -245,8 +245,8 @@ pub trait Connection: Send + Sized + 'static {
         gids: &[Gid],
     ) -> impl Future<Output = Result<Vec<Outcome>, ParticipantError>> + Send;
 
-    /// The writer's prepared transactions, of all its incarnations, by age; and, where a participant
-    /// can know, those that a person has decided and that were not asked about since.
+    /// The writer's prepared transactions, of all its incarnations, by age; and, where a
+    /// participant can know, those that a person has decided and that were not asked about since.
     fn prepared(&mut self) -> impl Future<Output = Result<Vec<Gid>, ParticipantError>> + Send;
 
     /// Says that damage at these transactions was reported: they need not be listed any more. A

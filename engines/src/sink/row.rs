@@ -4,9 +4,9 @@
 //! # Format
 //! A row is the concatenation of its values, in the order of the columns. A value is a tag byte and
 //! its content, little-endian: `0` null; `1` false; `2` true; `3` and an `i64`; `4` and an `f64`;
-//! `5` text and `6` bytes, each with a `u32` length before them; `7` a timestamp, an `i64`. [`Rows`]
-//! are rows with a `u32` length before each. Since the key's columns come first, the bytes of a
-//! row's key are a prefix of the row.
+//! `5` text and `6` bytes, each with a `u32` length before them; `7` a timestamp, an `i64`.
+//! [`Rows`] are rows with a `u32` length before each. Since the key's columns come first, the bytes
+//! of a row's key are a prefix of the row.
 
 use std::fmt;
 

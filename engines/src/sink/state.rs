@@ -3,8 +3,9 @@
 //!
 //! A batch of rows is a *slot* from the moment at which it leaves the buffer until its transaction
 //! has its end everywhere: working, prepared, decided, gone. Slots are in the order of offsets, and
-//! a checkpoint decides a prefix of them. Invariant: of two batches with a row of one key, the later
-//! one does not begin before the earlier one is gone, so rows of one key are written in order.
+//! a checkpoint decides a prefix of them. Invariant: of two batches with a row of one key, the
+//! later one does not begin before the earlier one is gone, so rows of one key are written in
+//! order.
 
 use std::collections::{BTreeMap, BTreeSet};
 

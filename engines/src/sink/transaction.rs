@@ -176,10 +176,12 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                 Probe::VoteNo.reached();
                 Probe::VoteConflict.sometimes(no == No::Conflict);
                 let pool = &self.pools[participant];
-                let participant = pool.name();
                 match &no {
-                    No::Unable { reason } => tracing::warn!(participant, reason, "cannot prepare"),
-                    no => tracing::debug!(participant, ?no, "not prepared"),
+                    // It may go on for ever, and a person can do something.
+                    No::Unable { reason } => {
+                        tracing::warn!(participant = pool.name(), reason, "not prepared");
+                    }
+                    no => tracing::debug!(participant = pool.name(), ?no, "not prepared"),
                 }
                 if no == No::Conflict {
                     // Perhaps of an earlier start.

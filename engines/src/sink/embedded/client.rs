@@ -1,7 +1,7 @@
 //! A sink's way to an embedded participant.
 //!
-//! Invariants: a connection whose answer was not waited for is not idle; an answer has the number of
-//! its request, or the connection is broken.
+//! Invariants: a connection whose answer was not waited for is not idle; an answer has the number
+//! of its request, or the connection is broken.
 
 use std::fmt;
 use std::io;

@@ -23,7 +23,8 @@ use super::wire::{mode_byte, mode_of};
 pub const TRANSACTION_LEN_MAX: usize = 12 << 20;
 /// Bytes of a change in a batch, besides its key and value, and of the key before the row's.
 const ENTRY_LEN: usize = 10;
-/// Bytes in a batch that a decision takes besides rows: the prepared transaction goes, a mark comes.
+/// Bytes in a batch that a decision takes besides rows: the prepared transaction goes, a mark
+/// comes.
 const DECISION_LEN: usize = 256;
 
 const _: () = assert!(TRANSACTION_LEN_MAX < VALUE_LEN_MAX);
@@ -242,7 +243,12 @@ impl Kernel {
         if stored.is_some() && mode == WriteMode::Insert {
             return Err(rejected(row, schema));
         }
-        let len = stored.unwrap_or(0) + row.bytes().len();
+        let mut len = stored.unwrap_or(0) + row.bytes().len();
+        if len > ROW_LEN_MAX && lock.is_none() && mode == WriteMode::Upsert {
+            // So long it is only if nothing takes the place of something.
+            let stored = table.get(&row_key(key));
+            len = Rows::len_of(&merged(schema, row, stored.as_deref())) - 4;
+        }
         if len > ROW_LEN_MAX {
             let reason = format!("with what is stored, a row of {len} bytes: up to {ROW_LEN_MAX}");
             return Err(No::Rejected { row: 0, reason });
@@ -370,7 +376,8 @@ impl Kernel {
         batch.put(finished_key(writer), value);
     }
 
-    /// What is known of all transactions: the decision, if there is one, and whether a person made it.
+    /// What is known of all transactions: the decision, if there is one, and whether a person made
+    /// it.
     pub(super) fn recovered(&self) -> impl Iterator<Item = (Gid, Option<Decision>, bool)> {
         let transactions = self.writers.values().flat_map(|known| &known.transactions);
         transactions.map(|(gid, state)| match state {
@@ -380,8 +387,8 @@ impl Kernel {
         })
     }
 
-    /// The writer's transactions whose coordinator has not told what becomes of them: prepared ones,
-    /// those on which somebody works, and those that a person has decided.
+    /// The writer's transactions whose coordinator has not told what becomes of them: prepared
+    /// ones, those on which somebody works, and those that a person has decided.
     pub(super) fn list(&self, writer: &Writer) -> Vec<Gid> {
         let Some(known) = self.writers.get(writer) else { return Vec::new() };
         let open = |state: &State| {
@@ -475,19 +482,23 @@ impl Prepared {
 
 /// The row, with what the stored one has in the columns that are null in it.
 fn merge(schema: &Schema, row: Row<'_>, stored: Option<&[u8]>) -> Rows {
+    let mut rows = Rows::new();
+    let pushed = rows.push(schema, &merged(schema, row, stored));
+    pushed.expect("its length was checked when it was locked");
+    rows
+}
+
+/// The values of the merged row.
+fn merged<'a>(schema: &Schema, row: Row<'a>, stored: Option<&'a [u8]>) -> Vec<Value<'a>> {
     let stored = stored.and_then(|bytes| Row::parse(schema, bytes).ok());
     let old: Vec<Value<'_>> = stored.map(|row| row.values().collect()).unwrap_or_default();
-    let values: Vec<Value<'_>> = row
-        .values()
+    row.values()
         .enumerate()
         .map(|(nth, value)| match value {
             Value::Null => old.get(nth).copied().unwrap_or(Value::Null),
             value => value,
         })
-        .collect();
-    let mut rows = Rows::new();
-    rows.push(schema, &values).expect("its length was checked when it was locked");
-    rows
+        .collect()
 }
 
 fn finished_key(writer: &Writer) -> Vec<u8> {

@@ -1,11 +1,11 @@
 //! The embedded participant: a table on an `atomic_commit` store, behind a server of its own.
 //!
 //! A [`Server`] owns a folder and listens on the network; [`Remote`] is the sink's way to it. In
-//! simulation and on real hardware it is the same code. The protocol is described in `wire.rs`, what
-//! is stored in `kernel.rs`.
+//! simulation and on real hardware it is the same code. The protocol is described in `wire.rs`,
+//! what is stored in `kernel.rs`.
 //!
-//! A prepared transaction holds the keys of its rows: another one that has a row with one of them is
-//! told [`No::Conflict`](super::No::Conflict). Nothing waits for locks, so there is no deadlock.
+//! A prepared transaction holds the keys of its rows: another one that has a row with one of them
+//! is told [`No::Conflict`](super::No::Conflict). Nothing waits for locks, so there is no deadlock.
 
 mod client;
 mod kernel;

@@ -11,9 +11,7 @@ use super::super::row::{Rows, Value};
 use super::{narrow, narrow_row};
 
 fn options(batch_rows: usize, batch_bytes: usize) -> Options {
-    let mut options = Options::default();
-    (options.batch_rows, options.batch_bytes) = (batch_rows, batch_bytes);
-    options
+    Options { batch_rows, batch_bytes, ..Options::default() }
 }
 
 fn push(buffer: &mut Buffer, offset: u64, id: i64, text: &str) -> usize {
@@ -188,7 +186,6 @@ fn attempts_wait_longer_each_time_up_to_a_limit() {
     let options = Options::default();
     let waits = [1, 2, 3, 7, 8, 9, u32::MAX].map(|nth| options.retry_after(nth).as_millis());
     assert_eq!(waits, [20, 40, 80, 1280, 2000, 2000, 2000]);
-    let mut options = Options::default();
-    options.retry_delay = Duration::MAX;
+    let options = Options { retry_delay: Duration::MAX, ..Options::default() };
     assert_eq!(options.retry_after(5), Duration::from_secs(2));
 }

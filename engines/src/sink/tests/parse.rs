@@ -98,6 +98,9 @@ fn values_that_do_not_fit_are_refused_and_leave_nothing() {
     }
 }
 
+/// A key and a value.
+type Entry<'a> = (&'a [u8], &'a [u8]);
+
 /// A folder's files and their bytes.
 fn content(dir: &std::path::Path) -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<_> = std::fs::read_dir(dir)
@@ -116,14 +119,14 @@ async fn a_folder_of_something_else_is_refused_and_stays_as_it_is() {
     let dir = TempDir::new().unwrap();
     let env = OsEnv::new(dir.path());
     let options = Options::default();
-    let strange: [(&str, &[(&[u8], &[u8])], &str); 5] = [
+    let strange: [(&str, &[Entry<'_>], &str); 5] = [
         ("other-sink", &[(b"m", b"1 sink other a,b")], "holds \"1 sink other a,b\""),
         ("other-names", &[(b"m", b"1 sink test a,c")], "holds \"1 sink test a,c\""),
         ("one-name", &[(b"m", br"1 sink test a\,b")], r"holds "),
         ("future", &[(b"m", b"2 sink test a,b")], "not \"1 sink test a,b\""),
         ("something", &[(b"key", b"value")], "a store of something else"),
     ];
-    let entry: (&[u8], &[u8]) = (b"i", b"short");
+    let entry: Entry<'_> = (b"i", b"short");
     let entries = ("entries", &[(&b"m"[..], &b"1 sink test a,b"[..]), entry][..]);
     let entries = (entries.0, entries.1, "entries of another version");
     for (folder, entries, reason) in strange.into_iter().chain([entries]) {

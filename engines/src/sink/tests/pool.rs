@@ -178,8 +178,7 @@ struct Bench {
 impl Bench {
     fn new(max: usize) -> Self {
         let (clock, stage) = (Hand::default(), Arc::new(Stage::default()));
-        let mut options = Options::default();
-        options.connections_max = max;
+        let options = Options { connections_max: max, ..Options::default() };
         let writer = Writer::new("test").unwrap();
         let schema = narrow();
         let session = Session { writer, incarnation: 1, schema, mode: WriteMode::Insert };

@@ -170,19 +170,16 @@ fn a_sink_that_was_stopped_with_nothing_to_do_does_not_close_as_if_all_were_well
 }
 
 #[test]
-fn what_may_pass_is_tried_again_under_a_new_name_and_after_longer_and_longer() {
+fn what_may_pass_is_tried_again_under_a_new_name() {
     run(async {
         let (desk, fake, other) = (Desk::new(), Fake::new("p"), Fake::new("q"));
         let unable = || Reply::Vote(No::Unable { reason: "full".to_owned() });
         fake.next(Ask::Prepare, [Reply::Vote(No::Conflict), unable(), lost(), unable()]);
         let sink = desk.open(&[&fake, &other]).await;
-        let start = tokio::time::Instant::now();
         let rows: Vec<_> = (0..50).map(|id| [Value::Int(id), Value::Null, Value::Null]).collect();
         sink.push_rows(0, &rows).await.unwrap();
         assert_eq!(sink.checkpoint().await.unwrap().offset, 50);
         sink.settled().await.unwrap();
-        // 20, 40, 80 and 160 ms.
-        assert!(start.elapsed() >= Duration::from_millis(300));
         let tried: Vec<Gid> = fake
             .inner()
             .asked
@@ -358,11 +355,14 @@ fn offsets_go_up_and_the_last_one_is_refused() {
     });
 }
 
+/// Sets an option.
+type Set = fn(&mut Options);
+
 #[test]
 fn options_that_break_a_limit_are_named() {
     run(async {
         let fake = Fake::new("p");
-        let wrong: [(&str, fn(&mut Options)); 6] = [
+        let wrong: [(&str, Set); 6] = [
             ("batch_rows", |options| options.batch_rows = 0),
             ("batch_bytes", |options| options.batch_bytes = (8 << 20) + 1),
             ("connections_max", |options| options.connections_max = 0),

@@ -23,9 +23,7 @@ fn gid(incarnation: u64, number: u64) -> Gid {
 }
 
 fn options(checkpoint_transactions: usize) -> Options {
-    let mut options = Options::default();
-    options.checkpoint_transactions = checkpoint_transactions;
-    options
+    Options { checkpoint_transactions, ..Options::default() }
 }
 
 fn found(incarnation: u64) -> Found {

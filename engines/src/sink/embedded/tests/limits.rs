@@ -6,8 +6,8 @@ use super::*;
 use crate::atomic_commit::BATCH_LEN_MAX;
 
 const ZERO: Gid = Gid { incarnation: 0, number: 0 };
-/// Tag and number of a key, tag and length of a text, a null.
-const HEAD: usize = 9 + 5 + 1;
+/// Tag and number of a key, tags and lengths of two texts.
+const HEADS: usize = 9 + 5 + 5;
 
 fn row(id: i64, left: Option<&str>, right: Option<&str>) -> Rows {
     rows_of(&narrow(), &[&narrow_row(id, left, right)])
@@ -18,7 +18,7 @@ fn a_merged_row_keeps_the_limit_of_rows() {
     let (mut desk, w) = (Desk::new(narrow()), writer("w"));
     let half = "x".repeat(ROW_LEN_MAX / 2);
     desk.commit_open(WriteMode::Insert, row(1, Some(&half), None)).unwrap();
-    let room = ROW_LEN_MAX - half.len() - 2 * HEAD;
+    let room = ROW_LEN_MAX - half.len() - HEADS;
     let upsert = |desk: &mut Desk, number, len: usize| {
         let text = "y".repeat(len);
         desk.prepare(&w, gid(1, number), ZERO, WriteMode::Upsert, row(1, None, Some(&text)))
@@ -30,7 +30,10 @@ fn a_merged_row_keeps_the_limit_of_rows() {
     upsert(&mut desk, 2, room).unwrap();
     assert_eq!(desk.decide(&w, gid(1, 2), Decision::Commit, false), Outcome::Done);
     assert_eq!(desk.rows()[0].2.as_ref().map(String::len), Some(room));
-    // Two that fit alone do not fit together.
+    // What takes the place of something does not make the row longer.
+    desk.commit_open(WriteMode::Upsert, row(1, Some(&half.replace('x', "z")), None)).unwrap();
+    assert!(desk.rows()[0].1.as_ref().is_some_and(|left| left.starts_with('z')));
+    // But within a transaction lengths are added up.
     let third = "z".repeat(ROW_LEN_MAX / 3);
     let mut both = row(2, Some(&third), None);
     both.append(&row(2, None, Some(&third)));

@@ -28,13 +28,18 @@ fn step() -> impl Strategy<Value = Step> {
     let mode =
         prop_oneof![Just(WriteMode::Insert), Just(WriteMode::Upsert), Just(WriteMode::Replace),];
     let number = || 1_u64..12;
+    let decision = (0_usize..2, number(), any::<bool>(), 0_u8..4);
+    let decision = decision.prop_map(|(writer, number, commit, by)| Step::Decide {
+        writer,
+        number,
+        commit,
+        by_hand: by == 0,
+    });
     prop_oneof![
         6 => (0_usize..2, mode.clone(), rows.clone(), any::<bool>())
             .prop_map(|(writer, mode, rows, finish)| Step::Prepare { writer, mode, rows, finish }),
         2 => (mode, rows).prop_map(|(mode, rows)| Step::OnePhase { mode, rows }),
-        8 => (0_usize..2, number(), any::<bool>(), 0_u8..4).prop_map(|(writer, number, commit, by)| {
-            Step::Decide { writer, number, commit, by_hand: by == 0 }
-        }),
+        8 => decision,
         1 => (0_usize..2, number()).prop_map(|(writer, number)| Step::Forget { writer, number }),
         1 => (0_usize..2).prop_map(|writer| Step::Fence { writer }),
         2 => Just(Step::Restart),

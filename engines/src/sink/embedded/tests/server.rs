@@ -187,6 +187,9 @@ async fn a_transaction_that_is_too_long_or_not_rows_is_voted_down_and_the_next_o
     server.close().await.unwrap();
 }
 
+/// A key and a value.
+type Entry<'a> = (&'a [u8], &'a [u8]);
+
 /// A folder's files and their bytes.
 fn content(dir: &std::path::Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
@@ -206,7 +209,7 @@ async fn a_folder_that_is_not_this_tables_is_refused_and_stays_as_it_is() {
     let (ours, table, later) = (mark(1, &narrow()), mark(1, &wide()), mark(2, &narrow()));
     let transaction = transaction_key(b'p', &writer("w"), gid(1, 1));
     let kind = transaction_key(b'c', &writer("w"), gid(1, 1));
-    let foreign: [(&str, Vec<(&[u8], &[u8])>, &str); 7] = [
+    let foreign: [(&str, Vec<Entry<'_>>, &str); 7] = [
         ("table", vec![(b"m", &table)], "holds another table than narrow"),
         ("version", vec![(b"m", &later)], "another version"),
         ("other", vec![(b"key", b"value")], "a store of something else"),
