@@ -9,8 +9,8 @@
 //! | presumed abort | 2n + 1, 4n | n - r, 3n - r |
 //! | presumed commit | n + 2, 3n | 2(n-r) + r + 2, 4n - 2r |
 //!
-//! A refusal counts that has come to the coordinator when it decides: who does not wait for all votes
-//! tells the others as well.
+//! A refusal counts that has come to the coordinator when it decides: who does not wait for all
+//! votes tells the others as well.
 //!
 //! A transaction that a fault or crash touched is not counted: it may repeat and write more.
 

@@ -1,8 +1,8 @@
 //! Synchronisation between tasks, the same in both worlds.
 //!
-//! [`Mutex`], [`Notify`], [`Semaphore`] and the channels are tokio's: they need no runtime, are fair
-//! (first come, first served) and draw no randomness. In simulation, who comes first, and which
-//! of several woken tasks runs first, is the world's decision.
+//! [`Mutex`], [`Notify`], [`Semaphore`] and the channels are tokio's: they need no runtime, are
+//! fair (first come, first served) and draw no randomness. In simulation, who comes first, and
+//! which of several woken tasks runs first, is the world's decision.
 
 use std::future::Future;
 use std::pin::pin;

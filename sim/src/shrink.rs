@@ -7,13 +7,13 @@
 //! each injection are decisions.
 //!
 //! First, where there are many decisions, other worlds are searched: the same workload under a few
-//! seeds, in worlds in which more and more questions are answered by 0. Leaving decisions out of one
-//! run moves all later ones of a label by one, so a run that needs three faults at certain places may
-//! be far from any run with only three faults; another seed finds one.
+//! seeds, in worlds in which more and more questions are answered by 0. Leaving decisions out of
+//! one run moves all later ones of a label by one, so a run that needs three faults at certain
+//! places may be far from any run with only three faults; another seed finds one.
 //!
-//! Then passes (delta debugging, Zeller and Hildebrandt, IEEE TSE 2002): whole labels, then ranges of
-//! operations and of decisions in halving sizes, then smaller answers; again until nothing changes
-//! or the budget is spent.
+//! Then passes (delta debugging, Zeller and Hildebrandt, IEEE TSE 2002): whole labels, then ranges
+//! of operations and of decisions in halving sizes, then smaller answers; again until nothing
+//! changes or the budget is spent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

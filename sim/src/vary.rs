@@ -19,7 +19,8 @@ pub trait Variations: Send + Sync {
     /// The plain run, and one for each way in which a node crashes. They must be recorded.
     fn crashes(&self, plant: Option<&str>) -> Vec<Job>;
 
-    /// For a run with such a crash, or without: one for each thing that becomes of one message of it.
+    /// For a run with such a crash, or without: one for each thing that becomes of one message of
+    /// it.
     fn messages(&self, job: &Job, run: &Run) -> Vec<Job>;
 }
 

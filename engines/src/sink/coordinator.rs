@@ -114,6 +114,9 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
     pub(super) fn passes(&self, pool: &Pool<E, P>, error: &ParticipantError) -> bool {
         let participant = pool.name().to_owned();
         match error {
+            ParticipantError::Lost(_) if self.planted(Plant::StopsWhenLost) => {
+                self.stop(Error::Fenced);
+            }
             ParticipantError::Lost(_) => return true,
             ParticipantError::Fenced { .. } => {
                 self.stop(Error::Fenced);
@@ -229,6 +232,9 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         let Checkpoint { number, offset } = *checkpoint;
         self.tell(Event::Checkpointed { checkpoint: number, offset });
         forgotten.iter().for_each(|gid| self.tell(Event::Forgotten { gid: *gid }));
+        if number == 3 && self.planted(Plant::StopsByItself) {
+            return Err(crate::atomic_commit::Error::Closed.into());
+        }
         let overlaps = self.state().decided(&proposal);
         Probe::CheckpointsOverlap.sometimes(overlaps);
         self.progress.notify_waiters();

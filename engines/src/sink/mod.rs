@@ -8,9 +8,10 @@
 //! # Protocol
 //! Two-phase commit with presumed abort; `decisions.rs` says what is durable. Each batch of rows is
 //! a transaction over the [participants](Participant) that it has rows for (`transaction.rs`). A
-//! checkpoint and the decision to commit the transactions below its offset are one forced write; then
-//! participants are told, until each has answered (`coordinator.rs`). What is prepared and has no
-//! decision is aborted: participants are asked what they hold. `state.rs` has what the tasks share.
+//! checkpoint and the decision to commit the transactions below its offset are one forced write;
+//! then participants are told, until each has answered (`coordinator.rs`). What is prepared and has
+//! no decision is aborted: participants are asked what they hold. `state.rs` has what the tasks
+//! share.
 //!
 //! # Absent
 //! Moving rows between participants: the number and the names of participants never change. Locks

@@ -15,9 +15,10 @@ pub enum Guarantee {
     #[default]
     ExactlyOnce,
     /// Once or more: rows are committed in one phase, and what was not answered, or not in a
-    /// checkpoint at a crash, is written again. With [`WriteMode::Insert`] a row that comes again is
-    /// rejected; since nobody can tell that from a double key, rejected rows are always left out. A
-    /// write whose answer was lost may be carried out late: after a newer row of the same key.
+    /// checkpoint at a crash, is written again. With [`WriteMode::Insert`] a row that comes again
+    /// is rejected; since nobody can tell that from a double key, rejected rows are always left
+    /// out. A write whose answer was lost may be carried out late: after a newer row of the same
+    /// key.
     AtLeastOnce,
 }
 

@@ -50,6 +50,12 @@ plants! {
     bug StaleListing, "stale_listing",
         "A transaction that ended while prepared ones were listed is taken for abandoned.",
         met: "this engine, before it was simulated";
+    bug NotTriedAgain, "not_tried_again",
+        "A batch that a participant did not answer is not tried again.";
+    bug StopsWhenLost, "stops_when_lost",
+        "The sink stops when a connection is lost.";
+    bug StopsByItself, "stops_by_itself",
+        "The sink stops after its third checkpoint, as if its disk had failed.";
     bug ForgetsAtOnce, "forgets_at_once",
         "A decision is removed from the log by a forced write of its own, not with the next one.";
     bug AbortsEverywhere, "aborts_everywhere",

@@ -51,7 +51,9 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                 self.abort(gid, participants, &failed).await;
             }
             self.state().end(gid);
-            if !self.may_go_on(&mut batch, failed) {
+            let lost = matches!(failed, Failed::Lost { .. });
+            let gives_up = lost && self.planted(Plant::NotTriedAgain);
+            if !self.may_go_on(&mut batch, failed) || gives_up {
                 return;
             }
             if self.planted(Plant::BufferClearedEarly) {

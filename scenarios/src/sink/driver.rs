@@ -28,8 +28,8 @@ const PARTICIPANTS: u8 = 3;
 const EXPLORED_PARTICIPANTS: u8 = 2;
 /// There, the label of the question what becomes of a message.
 pub(super) const MESSAGE: &str = "message";
-/// And its answers: it arrives; it is lost; it arrives when nobody waits for it any more; it arrives
-/// while it is asked for again.
+/// And its answers: it arrives; it is lost; it arrives when nobody waits for it any more; it
+/// arrives while it is asked for again.
 pub(super) const FATES: u64 = 4;
 const NEVER: Duration = Duration::from_secs(100_000);
 /// There, the longest that anybody waits for an answer.
@@ -272,8 +272,8 @@ impl Cluster {
         let untouched = quiet && stats.crashes + stats.power_losses == 0;
         sim.heal();
         self.healed = true;
-        // What was told to be done may be looked at by a new start. If not, the sink that lives has to
-        // get on by itself.
+        // What was told to be done may be looked at by a new start. If not, the sink that lives has
+        // to get on by itself.
         let is_up = !self.down.iter().any(|(_, process)| *process == SINK);
         if is_up && sim.choose("cluster.new_start", 2) == 1 {
             self.shared.lock().finished = false;

@@ -1,13 +1,13 @@
 //! One transaction over two participants: every crash point of every role, with every message lost,
 //! delayed or answered in vain, and the most and the least that a power loss can leave.
 //!
-//! Each run is told apart by a few decisions: at which operation a node crashes and whether that has
-//! its effect, whether the process dies or the power goes, whether then all or nothing that was not
-//! synced stays; and what becomes of one message. On a stream a message is *lost* if it never
-//! arrives, and *delayed* if it arrives when its sender has given up waiting, or while it tries again.
-//! Nothing on a stream is duplicated by the network. Its sender duplicates it: a request whose answer is lost or late is
-//! made again on another connection, and was carried out before; one that is late itself is carried
-//! out after its repetition.
+//! Each run is told apart by a few decisions: at which operation a node crashes and whether that
+//! has its effect, whether the process dies or the power goes, whether then all or nothing that was
+//! not synced stays; and what becomes of one message. On a stream a message is *lost* if it never
+//! arrives, and *delayed* if it arrives when its sender has given up waiting, or while it tries
+//! again. Nothing on a stream is duplicated by the network. Its sender duplicates it: a request
+//! whose answer is lost or late is made again on another connection, and was carried out before;
+//! one that is late itself is carried out after its repetition.
 
 use std::sync::Arc;
 
@@ -62,9 +62,10 @@ const CRASHES: [&[(&str, u64, u64)]; 3] =
 
 impl Variations for Sink {
     fn about(&self) -> &'static str {
-        "one transaction over two participants; one crash at any operation of any node, done or not, \
-         of the process or of the power with all or nothing left that was not synced, the node back \
-         at once or after 20 s; and without and with each crash each message lost or delayed"
+        "one transaction over two participants; one crash at any operation of any node, done or \
+         not, of the process or of the power with all or nothing left that was not synced, the \
+         node back at once or after 20 s; and without a crash, and with each whose node is back at \
+         once, each message lost, too late, or late and met by its repetition"
     }
 
     fn crashes(&self, plant: Option<&str>) -> Vec<Job> {

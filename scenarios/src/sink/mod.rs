@@ -1,14 +1,14 @@
-//! The `sink` with three participants, all of them crashed at any operation, over a network that does
-//! what networks do.
+//! The `sink` with three participants, all of them crashed at any operation, over a network that
+//! does what networks do.
 //!
-//! Four nodes: the sink, which is the coordinator, and the embedded participants. A fifth one, which
-//! nothing happens to, is the driver's own. A source of rows is pushed into the sink; whenever that
-//! starts anew, the source goes on where the last checkpoint says. Each node crashes or loses its power
-//! by itself and comes back after a while. In the end everything is healed, and all must be resolved
-//! within a bound of simulated time; then tables and history are judged.
+//! Four nodes: the sink, which is the coordinator, and the embedded participants. A fifth one,
+//! which nothing happens to, is the driver's own. A source of rows is pushed into the sink;
+//! whenever that starts anew, the source goes on where the last checkpoint says. Each node crashes
+//! or loses its power by itself and comes back after a while. In the end everything is healed, and
+//! all must be resolved within a bound of simulated time; then tables and history are judged.
 //!
-//! The laws of the history are those of the crate `seedbed-check`. Acknowledgements to the source are
-//! noted where the source receives them, and the tables are read where a user would.
+//! The laws of the history are those of the crate `seedbed-check`. Acknowledgements to the source
+//! are noted where the source receives them, and the tables are read where a user would.
 
 mod driver;
 mod explore;
@@ -32,19 +32,19 @@ pub struct Sink;
 
 pub(crate) const CONTENT: Law = Law {
     name: "tables hold the source",
-    statement: "in the end each participant's table is what the rows of the source that belong to \
-                it make of it, in their order, each once; but for those rejected rightly, and those \
-                decided by hand",
+    statement: "in the end each participant's table is what the rows of the source that belong \
+                to it make of it, in their order, each once; but for those rejected rightly, and \
+                those decided by hand",
 };
 pub(crate) const RESOLVED: Law = Law {
     name: "resolved in time",
-    statement: "once nothing goes wrong any more, all rows are in the tables and nothing is prepared \
-                within the bound",
+    statement: "once nothing goes wrong any more, all rows are in the tables and nothing is \
+                prepared within the bound",
 };
 pub(crate) const OPENS: Law = Law {
     name: "opens",
-    statement: "after any crash sink and participants open, once the disk answers; they never report \
-                corruption, foreign files or a refusal",
+    statement: "after any crash sink and participants open, once the disk answers; they never \
+                report corruption, foreign files or a refusal",
 };
 pub(crate) const WORKS: Law = Law {
     name: "works while the world does",

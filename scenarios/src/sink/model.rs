@@ -1,5 +1,5 @@
-//! What the tables must hold: the rows of the source, in order, each where it belongs, but for those
-//! that were rejected rightly, and those that a person took or gave.
+//! What the tables must hold: the rows of the source, in order, each where it belongs, but for
+//! those that were rejected rightly, and those that a person took or gave.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,7 +9,7 @@ use seedbed::check::laws::{
 use seedbed::faults::Profile;
 use seedbed_engines::sink::Plant;
 
-use super::{CONTENT, RESOLVED};
+use super::{CONTENT, OPENS, RESOLVED, WORKS};
 
 /// Every plant of the sink and of its embedded participant.
 pub(super) fn all() -> Vec<PlantInfo> {
@@ -24,7 +24,7 @@ fn info(plant: Plant) -> PlantInfo {
     let bug = bug.breaks(breaks(plant)).shows_on(Profile::EXT4);
     match plant {
         // What faults excuse shows best without any.
-        Plant::ForgetsAtOnce | Plant::AbortsEverywhere => bug.under("none"),
+        Plant::ForgetsAtOnce | Plant::AbortsEverywhere | Plant::StopsByItself => bug.under("none"),
         _ => bug,
     }
 }
@@ -56,6 +56,9 @@ fn breaks(bug: Plant) -> &'static [&'static str] {
         Plant::ForgottenTooEarly => names![AC1, AC2, PRESUMPTION],
         Plant::IdentifierReused => names![AC1, UNIQUE],
         Plant::ActiveResolved | Plant::StaleListing => names![AC1],
+        Plant::NotTriedAgain => names![RESOLVED],
+        Plant::StopsWhenLost => names![OPENS],
+        Plant::StopsByItself => names![WORKS],
         Plant::ForgetsAtOnce => names![FORCED_WRITES],
         Plant::AbortsEverywhere => names![MESSAGES],
         // The others are benign.

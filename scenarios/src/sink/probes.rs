@@ -1,5 +1,5 @@
-//! What a sweep should come to: every phase of a transaction, with a crash of either role in it, and
-//! with each kind of message lost.
+//! What a sweep should come to: every phase of a transaction, with a crash of either role in it,
+//! and with each kind of message lost.
 
 use std::collections::BTreeMap;
 

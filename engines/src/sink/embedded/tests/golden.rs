@@ -161,14 +161,16 @@ fn a_participants_entries_are_as_ever() {
         format!("63{} 4354", gid(7)),
         format!("63{} 4154", gid(8)),
         // Prepared ones: the mode, and rows.
+        // What is finished.
+        "66772d31 03000000000000000100000000000000".to_owned(),
         format!("70{} 0111000000{}", gid(1), row(1)),
         format!("70{} 0211000000{}", gid(2), row(2)),
         format!("70{} 0311000000{}", gid(3), row(3)),
         format!("72030400000000000000 {}", row(4)),
         format!("72030500000000000000 {}", row(5)),
         format!("72030700000000000000 {}", row(7)),
-        // The writer: its incarnation, and what is finished.
-        "77772d31 030000000000000003000000000000000100000000000000".to_owned(),
+        // The writer's incarnation.
+        "77772d31 0300000000000000".to_owned(),
     ];
     assert_eq!(entries, expected);
 }
