@@ -47,10 +47,14 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                 }
                 Err(failed) => failed,
             };
-            if self.two_phases() {
-                self.abort(gid, participants, &failed).await;
+            let deaf = match self.two_phases() {
+                true => self.abort(gid, participants, &failed).await,
+                false => Vec::new(),
+            };
+            match deaf.is_empty() {
+                true => self.state().end(gid),
+                false => drop(self.env.spawn(Arc::clone(&self).abort_again(gid, deaf))),
             }
-            self.state().end(gid);
             let lost = matches!(failed, Failed::Lost { .. });
             let gives_up = lost && self.planted(Plant::NotTriedAgain);
             if !self.may_go_on(&mut batch, failed) || gives_up {
@@ -118,9 +122,8 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         }
     }
 
-    /// Tells participants to abort, but not the one that has said no. Who cannot be told finds out
-    /// when it is asked what it holds.
-    async fn abort(&self, gid: Gid, participants: u64, failed: &Failed) {
+    /// Tells participants to abort, but not the one that has said no. Gives those who did not answer.
+    async fn abort(&self, gid: Gid, participants: u64, failed: &Failed) -> Vec<usize> {
         Probe::AbortSent.reached();
         let refused = match failed {
             Failed::No { .. } if self.planted(Plant::AbortsEverywhere) => None,
@@ -131,17 +134,37 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             }
         };
         self.tell(Event::Decided { gid, decision: Decision::Abort });
-        let here = |pool: &&Pool<E, P>| {
-            participants & 1 << pool.nth() != 0 && refused != Some(usize::from(pool.nth()))
-        };
-        let told = self.pools.iter().filter(here).map(|pool| async move {
-            if let Err(error) = self.carry_to(Decision::Abort, pool, &[gid]).await {
-                Probe::AbortLost.reached();
-                tracing::debug!(participant = pool.name(), %gid, %error, "abort is lost");
-                self.suspect(pool.nth());
+        let here = (0..self.pools.len())
+            .filter(|nth| participants & 1 << nth != 0 && refused != Some(*nth));
+        let told = here.map(|nth| async move {
+            let answered = self.carry_to(Decision::Abort, &self.pools[nth], &[gid]).await;
+            answered.is_err().then_some(nth)
+        });
+        join_all(told).await.into_iter().flatten().collect()
+    }
+
+    /// Tells participants to abort until they have answered: then what they were asked before, and
+    /// comes late, comes in vain. Until then the transaction is active.
+    async fn abort_again(self: Arc<Self>, gid: Gid, deaf: Vec<usize>) {
+        Probe::AbortLost.reached();
+        let coordinator = &*self;
+        let told = deaf.into_iter().map(|nth| async move {
+            let (pool, mut attempt) = (&coordinator.pools[nth], 0);
+            while !coordinator.is_stopped() {
+                match coordinator.carry_to(Decision::Abort, pool, &[gid]).await {
+                    Ok(()) => return,
+                    Err(error) if !coordinator.passes(pool, &error) => return,
+                    Err(error) => {
+                        tracing::debug!(participant = pool.name(), %gid, %error, "abort is lost");
+                        attempt += 1;
+                        coordinator.pause(coordinator.options.retry_after(attempt)).await;
+                    }
+                }
             }
         });
         join_all(told).await;
+        self.state().end(gid);
+        self.progress.notify_waiters();
     }
 
     /// Whether another attempt makes sense. Leaves out a row that was rejected, if that is wished.

@@ -37,6 +37,9 @@ enum State {
     Busy,
     Prepared,
     Committed,
+    /// It was to be aborted before it came: then it comes in vain. Not kept on disk: what comes late
+    /// comes on a connection of this life.
+    Refused,
     /// A person decided it. It is listed until its coordinator has decided the same or says that it
     /// has reported the damage.
     ByHand {
@@ -282,7 +285,11 @@ impl Kernel {
     pub(super) fn decide(&mut self, writer: &Writer, gid: Gid, decision: Decision) -> Begun {
         let known = self.known(writer.clone());
         let Some(state) = known.transactions.get_mut(&gid) else {
-            let done = decision == Decision::Abort || gid < known.finished;
+            let finished = gid < known.finished;
+            if decision == Decision::Abort && !finished {
+                known.transactions.insert(gid, State::Refused);
+            }
+            let done = decision == Decision::Abort || finished;
             return Begun::Answer(if done { Outcome::Done } else { Outcome::Missing });
         };
         match *state {
@@ -291,6 +298,8 @@ impl Kernel {
                 *state = State::Busy;
                 Begun::Ours
             }
+            State::Refused if decision == Decision::Commit => Begun::Answer(Outcome::Missing),
+            State::Refused => Begun::Answer(Outcome::Done),
             State::Committed if decision == Decision::Commit => Begun::Answer(Outcome::Done),
             State::Committed => Begun::Answer(Outcome::Heuristic(Decision::Commit)),
             State::ByHand { decision: by, .. } if by != decision => {
@@ -358,8 +367,9 @@ impl Kernel {
             return;
         }
         known.finished = finished;
-        let over =
-            |state: &State| matches!(state, State::Committed | State::ByHand { told: true, .. });
+        let over = |state: &State| {
+            matches!(state, State::Committed | State::Refused | State::ByHand { told: true, .. })
+        };
         let gone: Vec<Gid> = known
             .transactions
             .range(..finished)
@@ -381,7 +391,7 @@ impl Kernel {
     pub(super) fn recovered(&self) -> impl Iterator<Item = (Gid, Option<Decision>, bool)> {
         let transactions = self.writers.values().flat_map(|known| &known.transactions);
         transactions.map(|(gid, state)| match state {
-            State::Busy | State::Prepared => (*gid, None, false),
+            State::Busy | State::Prepared | State::Refused => (*gid, None, false),
             State::Committed => (*gid, Some(Decision::Commit), false),
             State::ByHand { decision, .. } => (*gid, Some(*decision), true),
         })
