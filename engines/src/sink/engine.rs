@@ -12,6 +12,7 @@ use super::error::Error;
 use super::event::Event;
 use super::options::Options;
 use super::participant::{Gid, Participant, ParticipantError, Session, Writer};
+use super::plant::Plant;
 use super::pool::PoolMetrics;
 use super::probe::Probe;
 use super::row::{Rows, Schema, Value};
@@ -309,6 +310,9 @@ impl<E: Env, P: Participant> Sink<E, P> {
     async fn write_out(&self) -> Result<Checkpoint, Error> {
         let checkpoint = self.checkpoint().await?;
         self.settled().await?;
+        if self.handle.coordinator.planted(Plant::CloseHangs) {
+            std::future::pending::<()>().await;
+        }
         Ok(checkpoint)
     }
 }

@@ -52,6 +52,8 @@ plants! {
         met: "this engine, before it was simulated";
     bug NotTriedAgain, "not_tried_again",
         "A batch that a participant did not answer is not tried again.";
+    bug CloseHangs, "close_hangs",
+        "Closing the sink never ends, although everything is done.";
     bug StopsWhenLost, "stops_when_lost",
         "The sink stops when a connection is lost.";
     bug StopsByItself, "stops_by_itself",

@@ -3,8 +3,9 @@
 
 use seedbed::PlantInfo;
 use seedbed::check::laws::{
-    AC1, AC2, AC3, AC5, CLEAN, CONTIGUOUS, DURABLE_DECISION, DURABLE_VOTE, EXACTLY_ONCE,
-    FORCED_WRITES, HEURISTICS, MESSAGES, ORPHANS, PRESUMPTION, TWO_PHASE, UNIQUE, UPSTREAM, WINDOW,
+    AC1, AC2, AC3, AC5, BUFFER_DRAINED, CLEAN, CONTIGUOUS, DURABLE_DECISION, DURABLE_VOTE,
+    EXACTLY_ONCE, FORCED_WRITES, HEURISTICS, LEAK, MESSAGES, ORPHANS, PRESUMPTION, STARVATION,
+    TWO_PHASE, UNIQUE, UPSTREAM, WINDOW,
 };
 use seedbed::faults::Profile;
 use seedbed_engines::sink::Plant;
@@ -49,14 +50,15 @@ fn breaks(bug: Plant) -> &'static [&'static str] {
         Plant::OffsetDespiteNo => names![CONTIGUOUS, CONTENT, EXACTLY_ONCE],
         Plant::OffsetBeforeFlush => names![CONTIGUOUS, ORPHANS],
         Plant::OpenTransactionHandedOut => names![CLEAN],
-        Plant::ConnectionLeaked => names![AC5, HEURISTICS, RESOLVED],
+        Plant::ConnectionLeaked => names![AC5, HEURISTICS, LEAK, RESOLVED, STARVATION],
         Plant::BufferClearedEarly | Plant::PartialBatchAccepted => {
             names![CONTENT, EXACTLY_ONCE]
         }
         Plant::ForgottenTooEarly => names![AC1, AC2, PRESUMPTION],
         Plant::IdentifierReused => names![AC1, UNIQUE],
         Plant::ActiveResolved | Plant::StaleListing => names![AC1],
-        Plant::NotTriedAgain => names![RESOLVED],
+        Plant::NotTriedAgain => names![AC5, BUFFER_DRAINED, EXACTLY_ONCE],
+        Plant::CloseHangs => names![RESOLVED],
         Plant::StopsWhenLost => names![OPENS],
         Plant::StopsByItself => names![WORKS],
         Plant::ForgetsAtOnce => names![FORCED_WRITES],
