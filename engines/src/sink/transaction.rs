@@ -2,6 +2,7 @@
 //! of them a transaction with a name of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::{join_all, try_join_all};
 use seedbed_env::Env;
@@ -37,7 +38,8 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             let gid = self.state().begin();
             let participants = batch.participants();
             self.tell(Event::Begun { gid, from: batch.from, to: batch.to, participants });
-            let failed = match self.attempt(gid, &batch).await {
+            let asked = AtomicU64::new(0);
+            let failed = match self.attempt(gid, &batch, &asked).await {
                 Ok(()) => {
                     let transaction = self.two_phases().then_some(Decided { gid, participants });
                     if transaction.is_none() {
@@ -48,7 +50,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                 Err(failed) => failed,
             };
             let deaf = match self.two_phases() {
-                true => self.abort(gid, participants, &failed).await,
+                true => self.abort(gid, asked.into_inner(), &failed).await,
                 false => Vec::new(),
             };
             match deaf.is_empty() {
@@ -83,16 +85,23 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         self.progress.notify_waiters();
     }
 
-    /// Asks all participants of a batch at once; the first failure ends it for all.
-    async fn attempt(&self, gid: Gid, batch: &Batch) -> Result<(), Failed> {
+    /// Asks all participants of a batch at once; the first failure ends it for all. Notes in `asked`,
+    /// by a bit for each, who was asked to prepare: nobody else has anything to abort.
+    async fn attempt(&self, gid: Gid, batch: &Batch, asked: &AtomicU64) -> Result<(), Failed> {
         let with = |pool: &&Pool<E, P>| !batch.parts[usize::from(pool.nth())].rows.is_empty();
-        let asked = self.pools.iter().filter(with).map(|pool| self.ask_one(gid, batch, pool));
-        try_join_all(asked).await.map(drop)
+        let all = self.pools.iter().filter(with);
+        try_join_all(all.map(|pool| self.ask_one(gid, batch, pool, asked))).await.map(drop)
     }
 
-    async fn ask_one(&self, gid: Gid, batch: &Batch, pool: &Pool<E, P>) -> Result<(), Failed> {
+    async fn ask_one(
+        &self,
+        gid: Gid,
+        batch: &Batch,
+        pool: &Pool<E, P>,
+        asked: &AtomicU64,
+    ) -> Result<(), Failed> {
         let participant = usize::from(pool.nth());
-        let asked = async {
+        let answer = async {
             let mut lease = pool.lease().await?;
             let rows = &batch.parts[participant].rows;
             self.in_time(async {
@@ -102,13 +111,14 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                 if !self.two_phases() {
                     return lease.commit_open().await;
                 }
+                asked.fetch_or(1 << pool.nth(), Ordering::Relaxed);
                 self.tell(Event::PrepareSent { gid, participant: pool.nth() });
                 let finished = self.state().finished();
                 lease.prepare(gid, finished).await
             })
             .await
         };
-        let vote = asked.await.map_err(|error| {
+        let vote = answer.await.map_err(|error| {
             Probe::VoteLost.reached();
             Failed::Lost { participant, error }
         })?;
@@ -122,8 +132,9 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         }
     }
 
-    /// Tells participants to abort, but not the one that has said no. Gives those who did not answer.
-    async fn abort(&self, gid: Gid, participants: u64, failed: &Failed) -> Vec<usize> {
+    /// Tells those who were asked to abort, but not the one that has said no. Gives those who did not
+    /// answer.
+    async fn abort(&self, gid: Gid, asked: u64, failed: &Failed) -> Vec<usize> {
         Probe::AbortSent.reached();
         let refused = match failed {
             Failed::No { .. } if self.planted(Plant::AbortsEverywhere) => None,
@@ -134,8 +145,8 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             }
         };
         self.tell(Event::Decided { gid, decision: Decision::Abort });
-        let here = (0..self.pools.len())
-            .filter(|nth| participants & 1 << nth != 0 && refused != Some(*nth));
+        let here =
+            (0..self.pools.len()).filter(|nth| asked & 1 << nth != 0 && refused != Some(*nth));
         let told = here.map(|nth| async move {
             let answered = self.carry_to(Decision::Abort, &self.pools[nth], &[gid]).await;
             answered.is_err().then_some(nth)
