@@ -390,10 +390,11 @@ impl Kernel {
     /// it.
     pub(super) fn recovered(&self) -> impl Iterator<Item = (Gid, Option<Decision>, bool)> {
         let transactions = self.writers.values().flat_map(|known| &known.transactions);
-        transactions.map(|(gid, state)| match state {
-            State::Busy | State::Prepared | State::Refused => (*gid, None, false),
-            State::Committed => (*gid, Some(Decision::Commit), false),
-            State::ByHand { decision, .. } => (*gid, Some(*decision), true),
+        transactions.filter_map(|(gid, state)| match state {
+            State::Refused => None,
+            State::Busy | State::Prepared => Some((*gid, None, false)),
+            State::Committed => Some((*gid, Some(Decision::Commit), false)),
+            State::ByHand { decision, .. } => Some((*gid, Some(*decision), true)),
         })
     }
 

@@ -142,7 +142,9 @@ impl<E: Env + Net> Server<E> {
             .spawn(async move { manager.decide(&of, &[gid], decision, true).await })
             .await
             .map_err(|_| Error::Closed)?;
-        match decided?[0] {
+        // Without its store it can answer nobody, and what is half done stays so until it is opened.
+        let outcomes = decided.inspect_err(|error| self.end.tell(error.clone()))?;
+        match outcomes[0] {
             Outcome::Done => Ok(()),
             _ => Err(Error::NotPrepared { writer: writer.to_string(), gid }),
         }

@@ -59,6 +59,8 @@ struct Model {
     transactions: BTreeMap<(usize, u64), State>,
     finished: [u64; 2],
     last: [u64; 2],
+    /// Aborted before they came, in this life.
+    refused: BTreeSet<(usize, u64)>,
     incarnations: [u64; 2],
 }
 
@@ -67,6 +69,7 @@ enum Voted {
     Yes,
     Conflict,
     Rejected(u32),
+    Unable,
 }
 
 impl Model {
@@ -107,7 +110,11 @@ impl Model {
 
     fn decide(&mut self, of: (usize, u64), decision: Decision, by_hand: bool) -> Outcome {
         let Some(state) = self.transactions.get_mut(&of) else {
-            let done = decision == Decision::Abort || of.1 < self.finished[of.0];
+            let finished = of.1 < self.finished[of.0];
+            if decision == Decision::Abort && !finished {
+                self.refused.insert(of);
+            }
+            let done = decision == Decision::Abort || finished;
             return if done { Outcome::Done } else { Outcome::Missing };
         };
         match state.clone() {
@@ -139,6 +146,7 @@ impl Model {
         let first = all.find(|(_, state)| open(state)).map(|((_, number), _)| *number);
         let finished = first.unwrap_or(self.last[writer] + 1).max(self.finished[writer]);
         self.finished[writer] = finished;
+        self.refused.retain(|(of, number)| *of != writer || *number >= finished);
         self.transactions
             .retain(|(of, number), state| *of != writer || *number >= finished || open(state));
         finished
@@ -157,6 +165,7 @@ fn encoded(rows: &[(i64, Texts)]) -> Rows {
 fn check_vote(voted: &Result<(), No>, expected: &Voted) {
     match (voted, expected) {
         (Ok(()), Voted::Yes) | (Err(No::Conflict), Voted::Conflict) => (),
+        (Err(No::Unable { .. }), Voted::Unable) => (),
         (Err(No::Rejected { row, .. }), Voted::Rejected(nth)) if row == nth => (),
         _ => panic!("{voted:?}, not {expected:?}"),
     }
@@ -169,7 +178,10 @@ fn do_step(desk: &mut Desk, model: &mut Model, step: &Step) {
             model.last[*of] += 1;
             let number = model.last[*of].max(model.finished[*of]);
             model.last[*of] = number;
-            let expected = model.vote(*mode, rows);
+            let expected = match model.refused.contains(&(*of, number)) {
+                true => Voted::Unable,
+                false => model.vote(*mode, rows),
+            };
             let (w, rows_in) = (writer(WRITERS[*of]), encoded(rows));
             let voted = desk.prepare(&w, gid(1, number), gid(1, finished), *mode, rows_in);
             check_vote(&voted, &expected);
@@ -210,7 +222,10 @@ fn do_step(desk: &mut Desk, model: &mut Model, step: &Step) {
             model.incarnations[*of] += 2;
             desk.fence(&writer(WRITERS[*of]), model.incarnations[*of]);
         }
-        Step::Restart => desk.kernel = desk.memory.recover(&desk.schema),
+        Step::Restart => {
+            desk.kernel = desk.memory.recover(&desk.schema);
+            model.refused.clear();
+        }
     }
 }
 
