@@ -85,7 +85,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         self.progress.notify_waiters();
     }
 
-    /// Asks all participants of a batch at once; the first failure ends it for all. Notes in `asked`,
+    /// Asks all participants of a batch at once; the first failure ends it for all. `asked` notes,
     /// by a bit for each, who was asked to prepare: nobody else has anything to abort.
     async fn attempt(&self, gid: Gid, batch: &Batch, asked: &AtomicU64) -> Result<(), Failed> {
         let with = |pool: &&Pool<E, P>| !batch.parts[usize::from(pool.nth())].rows.is_empty();
@@ -132,7 +132,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         }
     }
 
-    /// Tells those who were asked to abort, but not the one that has said no. Gives those who did not
+    /// Tells those who were asked to abort, but not the one that said no. Gives those who did not
     /// answer.
     async fn abort(&self, gid: Gid, asked: u64, failed: &Failed) -> Vec<usize> {
         Probe::AbortSent.reached();

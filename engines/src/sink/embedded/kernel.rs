@@ -37,7 +37,7 @@ enum State {
     Busy,
     Prepared,
     Committed,
-    /// It was to be aborted before it came: then it comes in vain. Not kept on disk: what comes late
+    /// It was to be aborted before it came: then it comes in vain. Not on disk: what comes late
     /// comes on a connection of this life.
     Refused,
     /// A person decided it. It is listed until its coordinator has decided the same or says that it

@@ -142,7 +142,7 @@ impl<E: Env + Net> Server<E> {
             .spawn(async move { manager.decide(&of, &[gid], decision, true).await })
             .await
             .map_err(|_| Error::Closed)?;
-        // Without its store it can answer nobody, and what is half done stays so until it is opened.
+        // Without its store it can answer nobody, and what is half done stays so until it opens.
         let outcomes = decided.inspect_err(|error| self.end.tell(error.clone()))?;
         match outcomes[0] {
             Outcome::Done => Ok(()),
