@@ -39,6 +39,12 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
+/// The eight bytes at `at`, big-endian as in keys that sort; the caller has checked the length.
+pub(crate) fn be_u64_at(bytes: &[u8], at: usize) -> u64 {
+    assert!(bytes.len() >= at + 8, "length is checked before fields are read");
+    u64_at(bytes, at).swap_bytes()
+}
+
 /// The 32 bytes at `at`; the caller has checked the length.
 pub(crate) fn hash_at(bytes: &[u8], at: usize) -> [u8; 32] {
     assert!(bytes.len() >= at + 32, "length is checked before fields are read");

@@ -22,7 +22,7 @@ use super::options::Options;
 use super::participant::{Gid, Writer};
 use super::plant::Plant;
 use crate::atomic_commit::{self, Batch, Store};
-use crate::bytes::{put_u32, put_u64, u32_at, u64_at};
+use crate::bytes::{be_u64_at, put_u32, put_u64, u32_at, u64_at};
 
 /// The version of the keys.
 const VERSION: u32 = 1;
@@ -197,11 +197,6 @@ fn escaped(name: &str) -> String {
     name.replace('\\', "\\\\").replace(',', "\\,")
 }
 
-/// The big-endian number at `at` of a key.
-fn number_at(key: &[u8], at: usize) -> u64 {
-    key[at..at + 8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
 fn decision_key(checkpoint: u64) -> Vec<u8> {
     let mut key = b"d".to_vec();
     key.extend_from_slice(&checkpoint.to_be_bytes());
@@ -223,7 +218,7 @@ impl Found {
                     if len != 4 + count.checked_mul(DECIDED_LEN)? {
                         return None;
                     }
-                    let number = number_at(key, 1);
+                    let number = be_u64_at(key, 1);
                     let at = |nth: usize| {
                         let at = 4 + nth * DECIDED_LEN;
                         let gid =
@@ -233,7 +228,7 @@ impl Found {
                     found.decided.insert(number, (0..count).map(at).collect());
                 }
                 (b'h', _) if key.len() == 18 => {
-                    let gid = Gid { incarnation: number_at(key, 1), number: number_at(key, 9) };
+                    let gid = Gid { incarnation: be_u64_at(key, 1), number: be_u64_at(key, 9) };
                     found.damage.push((gid, key[17]));
                 }
                 (b'i' | b'c' | b'd' | b'h', _) => return None,

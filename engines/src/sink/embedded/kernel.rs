@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use seedbed_env::map::FxHashMap;
 
 use crate::atomic_commit::{BATCH_LEN_MAX, Batch, VALUE_LEN_MAX};
-use crate::bytes::{put_u64, u64_at};
+use crate::bytes::{be_u64_at, put_u64, u64_at};
 
 use super::super::participant::{Decision, Gid, No, Outcome, WriteMode, Writer};
 use super::super::row::{ROW_LEN_MAX, Row, Rows, Schema, Value};
@@ -543,9 +543,6 @@ fn writer_of(bytes: &[u8]) -> Result<Writer, Foreign> {
 fn transaction_of(bytes: &[u8]) -> Result<(Writer, Gid), Foreign> {
     let end = bytes.len().checked_sub(17).filter(|end| bytes[*end] == 0);
     let end = end.ok_or(Foreign("a transaction with another name"))?;
-    let number = |at: usize| {
-        bytes[at..at + 8].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
-    };
-    let gid = Gid { incarnation: number(end + 1), number: number(end + 9) };
+    let gid = Gid { incarnation: be_u64_at(bytes, end + 1), number: be_u64_at(bytes, end + 9) };
     Ok((writer_of(&bytes[..end])?, gid))
 }
