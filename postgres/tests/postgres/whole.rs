@@ -50,13 +50,13 @@ async fn once_there(url: &str, sql: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_transaction_rolled_back_by_hand_is_damage_that_later_starts_know() {
     let Some(cluster) = shared_or_skip() else { return };
-    let bed = Bed::new(cluster, "by_hand").await;
+    let bed = Bed::new(cluster, "undone").await;
     let folder = tempfile::tempdir().expect("a folder");
     let mut slow = options(10);
     slow.checkpoint_delay = Duration::from_secs(3600);
-    let sink = open(&bed.url, "by_hand", folder.path(), slow.clone()).await;
+    let sink = open(&bed.url, "undone", folder.path(), slow.clone()).await;
     push(&sink, 0..10).await;
-    let sql = "SELECT gid FROM pg_prepared_xacts WHERE starts_with(gid, 'seedbed/by_hand/')";
+    let sql = "SELECT gid FROM pg_prepared_xacts WHERE starts_with(gid, 'seedbed/undone/')";
     let name = once_there(&bed.url, sql).await.remove(0);
     let rollback = format!("ROLLBACK PREPARED '{name}'");
     client(&bed.url).await.batch_execute(&rollback).await.expect("rolled back");
@@ -65,7 +65,7 @@ async fn a_transaction_rolled_back_by_hand_is_damage_that_later_starts_know() {
     let damage = vec![(Gid { incarnation: 1, number: 1 }, 0)];
     assert_eq!(sink.damage(), damage, "the sink names what a person has undone");
     assert_eq!(bed.items().await.len(), 10, "the other transaction is there");
-    let again = open(&bed.url, "by_hand", folder.path(), slow).await;
+    let again = open(&bed.url, "undone", folder.path(), slow).await;
     assert_eq!(again.damage(), damage);
     again.close().await.expect("closed");
 }
