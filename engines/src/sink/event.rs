@@ -115,7 +115,8 @@ pub enum Event {
         /// The transaction.
         gid: Gid,
     },
-    /// The coordinator does not wait for votes any longer.
+    /// The coordinator gives a transaction up that nobody has refused: a vote does not come, or an
+    /// earlier one needs its place.
     GaveUp {
         /// The transaction.
         gid: Gid,
@@ -148,7 +149,7 @@ pub enum Event {
         /// Its length.
         bytes: u64,
     },
-    /// Rows left the buffer: they are prepared everywhere, or rejected.
+    /// Rows left the buffer: they and all before them are prepared everywhere, or rejected.
     Released {
         /// Their length.
         bytes: u64,

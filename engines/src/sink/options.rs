@@ -48,8 +48,8 @@ pub struct Options {
     pub batch_bytes: usize,
     /// And when a row has waited for so long. Default: 20 ms.
     pub batch_delay: Duration,
-    /// A row waits to be taken while so many bytes of rows are not prepared. More brings memory
-    /// and waiting, not speed. Default: 8 MiB.
+    /// A row waits to be taken while so many bytes of rows are not prepared, or stand behind some
+    /// that are not. More brings memory and waiting, not speed. Default: 8 MiB.
     pub buffer_bytes_max: usize,
     /// A checkpoint is made when something has been prepared for so long. Zero: at once.
     /// Default: 50 ms.

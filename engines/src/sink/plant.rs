@@ -52,6 +52,9 @@ plants! {
         met: "this engine, before it was simulated";
     bug NotTriedAgain, "not_tried_again",
         "A batch that a participant did not answer is not tried again.";
+    bug KeepsItsPlace, "keeps_its_place",
+        "A batch keeps its place at a participant that has no room for an earlier one.",
+        met: "this engine, before participants had a limit in simulation";
     bug CloseHangs, "close_hangs",
         "Closing the sink never ends, although everything is done.";
     bug StopsWhenLost, "stops_when_lost",

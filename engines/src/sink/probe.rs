@@ -9,6 +9,7 @@ seedbed_env::probes! {
     VoteNo, "sink: a participant votes no";
     VoteConflict, "sink: a participant votes no because rows are held";
     VoteRejected, "sink: a participant rejects a row";
+    PlaceGivenUp, "sink: a batch gives up its place for an earlier one";
     VoteLost, "sink: a vote does not come";
     ConnectFails, "sink: a participant cannot be reached";
     AbortSent, "sink: participants are told to abort";

@@ -6,6 +6,9 @@
 //! a checkpoint decides a prefix of them. Invariant: of two batches with a row of one key, the
 //! later one does not begin before the earlier one is gone, so rows of one key are written in
 //! order.
+//!
+//! A batch keeps its rows until no earlier one is working: until then it may have to give up its
+//! places at the participants, so that the earlier one finds some, and be written again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +29,8 @@ struct Slot {
     to: u64,
     keys: Vec<u64>,
     phase: Phase,
+    /// What it needs to be written again.
+    batch: Option<Batch>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,10 @@ pub(super) struct State {
     last_number: u64,
     slots: BTreeMap<u64, Slot>,
     next_slot: u64,
+    /// The first slot that is working, or the next one.
+    first_working: u64,
+    /// No more batches than this begin: participants have had no room for more.
+    places: usize,
     /// How many rows of slots have a key with this hash.
     keys: FxHashMap<u64, u32>,
     /// Transactions that somebody works on, or that are prepared.
@@ -114,6 +123,8 @@ impl State {
             last_number: 0,
             slots: BTreeMap::new(),
             next_slot: 0,
+            first_working: 0,
+            places: usize::MAX,
             keys: FxHashMap::default(),
             active: BTreeSet::new(),
             decided: found.decided.iter().map(|(number, all)| (*number, gids(all))).collect(),
@@ -168,7 +179,7 @@ impl State {
     /// Lets a batch begin if nothing is in its way.
     pub(super) fn admit(&mut self, batch: &Batch, slots_max: usize) -> Admission {
         let held = batch.keys.iter().any(|key| self.keys.contains_key(key));
-        if held || self.slots.len() >= slots_max {
+        if held || self.slots.len() >= slots_max.min(self.places) {
             Probe::KeyHeld.sometimes(held);
             self.hurry = true;
             return Admission::Wait;
@@ -178,28 +189,75 @@ impl State {
         }
         let nth = self.next_slot;
         self.next_slot += 1;
-        let slot = Slot { to: batch.to, keys: Vec::new(), phase: Phase::Working };
+        let (keys, phase) = (Vec::new(), Phase::Working);
+        let slot = Slot { to: batch.to, keys, phase, batch: None };
         self.slots.insert(nth, slot);
         Admission::Slot(nth)
     }
 
-    /// All votes of a batch are there, and its rows are not needed any more.
+    /// All votes of a batch are there. Gives the bytes of rows that are not needed any more.
     pub(super) fn prepared(
         &mut self,
         nth: u64,
         mut batch: Batch,
         transaction: Option<Decided>,
         now: Instant,
-    ) {
+    ) -> usize {
+        if transaction.is_none() {
+            self.free_keys(&batch.keys);
+            batch.keys.clear();
+        }
         let slot = self.slots.get_mut(&nth).expect("a slot is there until it is decided");
         assert_eq!(slot.phase, Phase::Working, "a batch is prepared once");
         slot.phase = Phase::Prepared { transaction, since: now };
-        slot.keys = std::mem::take(&mut batch.keys);
-        if transaction.is_none() {
-            let keys = std::mem::take(&mut slot.keys);
-            self.free_keys(&keys);
+        slot.batch = Some(batch);
+        self.release_rows()
+    }
+
+    /// Releases the rows of those batches before which none is working.
+    fn release_rows(&mut self) -> usize {
+        let mut released = 0;
+        while let Some(slot) = self.slots.get_mut(&self.first_working)
+            && slot.phase != Phase::Working
+        {
+            self.first_working += 1;
+            let mut batch = slot.batch.take().expect("what was just prepared has its rows");
+            slot.keys = std::mem::take(&mut batch.keys);
+            released += batch.bytes;
+            self.buffer.release(batch);
         }
-        self.buffer.release(batch);
+        released
+    }
+
+    /// Whether no earlier batch is working.
+    pub(super) fn is_first(&self, nth: u64) -> bool {
+        nth == self.first_working
+    }
+
+    /// A participant had no room for a batch: so many at once are too many.
+    pub(super) fn no_room(&mut self) {
+        self.places = self.slots.len().saturating_sub(1).max(1);
+    }
+
+    /// A participant has no room for a batch before which none is working, and without which no
+    /// later one can be decided. Gives the last of those that are prepared there, which is working
+    /// from now on: its transaction is to be aborted.
+    pub(super) fn give_up(&mut self, nth: u64, participant: usize) -> Option<(u64, Decided, Batch)> {
+        if !self.is_first(nth) {
+            return None;
+        }
+        let prepared_there = |slot: &Slot| match slot.phase {
+            Phase::Prepared { transaction, .. } => {
+                transaction.filter(|one| one.participants & 1 << participant != 0)
+            }
+            _ => None,
+        };
+        let mut later = self.slots.range_mut(nth + 1..).rev();
+        let (nth, transaction, slot) =
+            later.find_map(|(nth, slot)| Some((*nth, prepared_there(slot)?, slot)))?;
+        slot.phase = Phase::Working;
+        let batch = slot.batch.take().expect("rows are kept while an earlier batch is working");
+        Some((nth, transaction, batch))
     }
 
     fn free_keys(&mut self, keys: &[u64]) {
@@ -280,6 +338,7 @@ impl State {
             self.free_keys(&slot.keys);
         }
         self.carried_out.push(number);
+        self.places = self.places.saturating_add(1);
     }
 
     /// What can be forgotten without a checkpoint.

@@ -1,10 +1,15 @@
 //! One batch on its way to being prepared at all of its participants: attempt after attempt, each
 //! of them a transaction with a name of its own.
+//!
+//! Participants have room for so many prepared transactions, and a checkpoint needs all that are
+//! before it. So a batch that finds no room waits until it is the first that is not prepared; then
+//! later ones have to make room for it, one after the other. Otherwise two participants, each full
+//! of transactions that wait for one which the other has no room for, would stand still for ever.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{BoxFuture, join_all, try_join_all};
 use seedbed_env::Env;
 
 use super::buffer::Batch;
@@ -24,6 +29,16 @@ enum Failed {
     No { participant: usize, no: No },
     /// A participant could not be asked, or has not answered.
     Lost { participant: usize, error: ParticipantError },
+}
+
+impl Failed {
+    /// The participant that could not just now.
+    fn no_room(&self) -> Option<usize> {
+        match self {
+            Self::No { participant, no: No::Unable { .. } } => Some(*participant),
+            _ => None,
+        }
+    }
 }
 
 impl<E: Env, P: Participant> Coordinator<E, P> {
@@ -49,14 +64,17 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                 }
                 Err(failed) => failed,
             };
-            let deaf = match self.two_phases() {
-                true => self.abort(gid, asked.into_inner(), &failed).await,
-                false => Vec::new(),
-            };
-            match deaf.is_empty() {
-                true => self.state().end(gid),
-                false => drop(self.env.spawn(Arc::clone(&self).abort_again(gid, deaf))),
+            if let Failed::Lost { .. } = failed
+                && self.two_phases()
+            {
+                self.tell(Event::GaveUp { gid });
             }
+            let told = asked.into_inner() & !self.refused_by(&failed);
+            match self.two_phases() {
+                true => self.abort(gid, told).await,
+                false => self.state().end(gid),
+            }
+            let no_room = failed.no_room();
             let lost = matches!(failed, Failed::Lost { .. });
             let gives_up = lost && self.planted(Plant::NotTriedAgain);
             if !self.may_go_on(&mut batch, failed) || gives_up {
@@ -68,17 +86,64 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             if self.planted(Plant::OffsetDespiteNo) {
                 return self.finish_batch(nth, batch, None);
             }
-            attempt += 1;
-            self.pause(self.options.retry_after(attempt)).await;
+            let made = match no_room {
+                Some(participant) => self.make_room(nth, participant).await,
+                None => false,
+            };
+            if !made {
+                attempt += 1;
+                self.pause(self.options.retry_after(attempt)).await;
+            }
         }
     }
 
+    /// A participant had no room for a batch. Waits until no earlier one is working; then has a
+    /// later one give up its place there, if one has one: `true`.
+    async fn make_room(self: &Arc<Self>, nth: u64, participant: usize) -> bool {
+        self.state().no_room();
+        self.first(nth).await;
+        if self.planted(Plant::KeepsItsPlace) {
+            return false;
+        }
+        let given_up = self.state().give_up(nth, participant);
+        let Some((later, Decided { gid, participants }, batch)) = given_up else { return false };
+        Probe::PlaceGivenUp.reached();
+        self.tell(Event::GaveUp { gid });
+        self.abort(gid, participants).await;
+        drop(self.env.spawn(Arc::clone(self).run_batch_again(later, batch)));
+        true
+    }
+
+    /// Waits until no earlier batch is working.
+    async fn first(&self, nth: u64) {
+        loop {
+            let progress = self.progress.notified();
+            {
+                let state = self.state();
+                if state.is_first(nth) || state.stopped.is_some() {
+                    return;
+                }
+            }
+            progress.await;
+        }
+    }
+
+    /// Has a batch prepared once more that has made room for another one. Boxed, since a task that
+    /// may start its own kind has no type else.
+    fn run_batch_again(self: Arc<Self>, nth: u64, batch: Batch) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            self.first(nth).await;
+            self.run_batch(nth, batch).await;
+        })
+    }
+
     fn finish_batch(&self, nth: u64, batch: Batch, transaction: Option<Decided>) {
-        let bytes = batch.bytes as u64;
         let now = self.env.now();
         let mut state = self.state();
-        self.tell(Event::Released { bytes });
-        state.prepared(nth, batch, transaction, now);
+        let bytes = state.prepared(nth, batch, transaction, now) as u64;
+        if bytes > 0 {
+            self.tell(Event::Released { bytes });
+        }
         drop(state);
         self.room.notify_waiters();
         self.due.notify_one();
@@ -132,26 +197,31 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         }
     }
 
-    /// Tells those who were asked to abort, but not the one that said no. Gives those who did not
-    /// answer.
-    async fn abort(&self, gid: Gid, asked: u64, failed: &Failed) -> Vec<usize> {
-        Probe::AbortSent.reached();
-        let refused = match failed {
-            Failed::No { .. } if self.planted(Plant::AbortsEverywhere) => None,
-            Failed::No { participant, .. } => Some(*participant),
-            Failed::Lost { .. } => {
-                self.tell(Event::GaveUp { gid });
-                None
+    /// Who has said no, which is an end of its own: a bit.
+    fn refused_by(&self, failed: &Failed) -> u64 {
+        match failed {
+            Failed::No { participant, .. } if !self.planted(Plant::AbortsEverywhere) => {
+                1 << *participant
             }
-        };
+            _ => 0,
+        }
+    }
+
+    /// Tells these participants to abort, a bit for each. Those who do not answer are told again
+    /// in the background.
+    async fn abort(self: &Arc<Self>, gid: Gid, participants: u64) {
+        Probe::AbortSent.reached();
         self.tell(Event::Decided { gid, decision: Decision::Abort });
-        let here =
-            (0..self.pools.len()).filter(|nth| asked & 1 << nth != 0 && refused != Some(*nth));
+        let here = (0..self.pools.len()).filter(|nth| participants & 1 << nth != 0);
         let told = here.map(|nth| async move {
             let answered = self.carry_to(Decision::Abort, &self.pools[nth], &[gid]).await;
             answered.is_err().then_some(nth)
         });
-        join_all(told).await.into_iter().flatten().collect()
+        let deaf: Vec<usize> = join_all(told).await.into_iter().flatten().collect();
+        match deaf.is_empty() {
+            true => self.state().end(gid),
+            false => drop(self.env.spawn(Arc::clone(self).abort_again(gid, deaf))),
+        }
     }
 
     /// Tells participants to abort until they have answered: then what they were asked before, and

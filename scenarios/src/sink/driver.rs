@@ -620,6 +620,7 @@ impl Setup {
         let mut participant = embedded::Options::default();
         participant.store.stall_limit = STALL_LIMIT;
         participant.plant = plant;
+        participant.prepared_max = one_of("participant.prepared", &[10_000, 1, 3]) as usize;
         let wal = one_of("sink.wal", &[64 << 20, 2000]);
         sink.store.checkpoint_every_bytes = wal;
         participant.store.checkpoint_every_bytes = wal;

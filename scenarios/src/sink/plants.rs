@@ -59,6 +59,7 @@ fn breaks(bug: Plant) -> &'static [&'static str] {
         Plant::ActiveResolved | Plant::StaleListing => names![AC1],
         Plant::NotTriedAgain => names![AC5, BUFFER_DRAINED, EXACTLY_ONCE],
         Plant::CloseHangs => names![RESOLVED],
+        Plant::KeepsItsPlace => names![AC5, BUFFER_DRAINED, RESOLVED],
         Plant::StopsWhenLost => names![OPENS],
         Plant::StopsByItself => names![WORKS],
         Plant::ForgetsAtOnce => names![FORCED_WRITES],

@@ -64,6 +64,8 @@ pub(super) struct Kernel {
     locks: FxHashMap<Box<[u8]>, Lock>,
     /// What tells the next transaction's locks from all others.
     next_holder: u64,
+    /// How many transactions are prepared, or on their way to it or from it.
+    prepared: usize,
 }
 
 /// A key that belongs to a prepared transaction.
@@ -129,7 +131,7 @@ impl Kernel {
                     for row in prepared.rows.iter() {
                         kernel.locks.insert(row.key(schema).into(), Lock { holder: 0, len: 0 });
                     }
-                    kernel.known(writer).transactions.insert(gid, State::Prepared);
+                    kernel.set(&writer, gid, Some(State::Prepared));
                 }
                 Some(b'c') => {
                     let (writer, gid) = transaction_of(&key[1..])?;
@@ -171,6 +173,18 @@ impl Kernel {
         self.known(writer.clone()).incarnation = incarnation;
     }
 
+    /// Refuses a transaction where `max` are prepared already.
+    pub(super) fn has_room(&self, max: usize) -> Result<(), No> {
+        if self.prepared < max {
+            return Ok(());
+        }
+        let reason = format!(
+            "{max} transactions are prepared already (prepared_max): it passes when they are \
+             committed or aborted"
+        );
+        Err(No::Unable { reason })
+    }
+
     /// Takes the rows' keys for a transaction; gives what makes it prepared.
     pub(super) fn prepare(
         &mut self,
@@ -189,7 +203,7 @@ impl Kernel {
             return Err(No::Unable { reason });
         }
         self.lock(schema, table, prepared)?;
-        self.known(writer.clone()).transactions.insert(gid, State::Busy);
+        self.set(writer, gid, Some(State::Busy));
         Ok(Batch::putting(transaction_key(b'p', writer, gid), prepared.encode()))
     }
 
@@ -352,11 +366,14 @@ impl Kernel {
     }
 
     fn set(&mut self, writer: &Writer, gid: Gid, to: Option<State>) {
-        let known = self.known(writer.clone());
-        match to {
-            Some(state) => known.transactions.insert(gid, state),
-            None => known.transactions.remove(&gid),
+        let transactions = &mut self.known(writer.clone()).transactions;
+        let before = match to {
+            Some(state) => transactions.insert(gid, state),
+            None => transactions.remove(&gid),
         };
+        let is_held = |state| matches!(state, Some(State::Busy | State::Prepared));
+        self.prepared += usize::from(is_held(to));
+        self.prepared -= usize::from(is_held(before));
     }
 
     /// Nobody will ask about transactions below `finished` again: adds to the batch what that

@@ -225,7 +225,11 @@ impl<E: Env> Manager<E> {
 
     fn start(&self, writer: &Writer, gid: Gid, prepared: &Prepared) -> Result<Batch, No> {
         let schema = &self.inner.schema;
-        self.store.view(|entries| self.kernel().prepare(schema, entries, writer, gid, prepared))
+        self.store.view(|entries| {
+            let mut kernel = self.kernel();
+            kernel.has_room(self.inner.options.prepared_max)?;
+            kernel.prepare(schema, entries, writer, gid, prepared)
+        })
     }
 
     /// Commits rows in one phase.
