@@ -102,7 +102,7 @@ async fn connect(url: &str) -> Result<(), Error> {
 
 fn session(schema: &Arc<Schema>) -> Result<Session, Error> {
     let (writer, schema) = (Writer::new("bench")?, Arc::clone(schema));
-    Ok(Session { writer, incarnation: 1, schema, mode: WriteMode::Insert })
+    Ok(Session { writer, identity: 7, incarnation: 1, schema, mode: WriteMode::Insert })
 }
 
 fn median(mut times: Vec<f64>) -> f64 {

@@ -256,7 +256,8 @@ impl PostgresConnection {
             }
             Trouble::Fenced => {
                 let by = setup::latest(&self.client, &self.context).await?;
-                Err(ParticipantError::Fenced { by: by.unwrap_or(0).cast_unsigned() })
+                let by = by.map_or(0, |(number, _)| number.cast_unsigned());
+                Err(ParticipantError::Fenced { by })
             }
             other => other.vote(),
         }

@@ -36,6 +36,8 @@ pub(crate) struct Settings {
 pub(crate) struct Context {
     /// The writer; with a branch, `<writer>+<branch>`.
     pub(crate) owner: String,
+    pub(crate) writer: Writer,
+    pub(crate) identity: i64,
     pub(crate) incarnation: i64,
     pub(crate) schema: Arc<seedbed_engines::sink::Schema>,
     pub(crate) mode: WriteMode,
@@ -116,6 +118,8 @@ impl PostgresParticipant {
         let sweep = Arc::clone(sweeps.entry(owner.clone()).or_default());
         Ok(Context {
             owner,
+            writer: session.writer.clone(),
+            identity: session.identity.cast_signed(),
             incarnation,
             schema: Arc::clone(&session.schema),
             mode: session.mode,

@@ -84,32 +84,38 @@ fn check_server(row: &Row, settings: &Settings) -> Result<(), ParticipantError> 
 /// list of prepared transactions is complete. A session that passed this fence before the number
 /// changed was there before, so it is among those that are looked for after.
 async fn fence(client: &Client, context: &Context) -> Result<(), ParticipantError> {
-    const RAISE: &str = "INSERT INTO seedbed_sink.writers AS w VALUES ($1, $2) \
+    const RAISE: &str = "INSERT INTO seedbed_sink.writers AS w VALUES ($1, $2, $3) \
         ON CONFLICT (writer) DO UPDATE SET incarnation = EXCLUDED.incarnation \
-        WHERE w.incarnation < EXCLUDED.incarnation";
-    let mut number = latest(client, context).await?;
-    if number.is_none_or(|number| number < context.incarnation) {
-        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-            [(&context.owner, Type::TEXT), (&context.incarnation, Type::INT8)];
+        WHERE w.identity = EXCLUDED.identity AND w.incarnation < EXCLUDED.incarnation";
+    let mut known = latest(client, context).await?;
+    if known.is_none_or(|(number, _)| number < context.incarnation) {
+        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] = [
+            (&context.owner, Type::TEXT),
+            (&context.incarnation, Type::INT8),
+            (&context.identity, Type::INT8),
+        ];
         client.query_typed(RAISE, &parameters).await.map_err(asked)?;
-        number = latest(client, context).await?;
+        known = latest(client, context).await?;
     }
-    match number {
-        Some(by) if by > context.incarnation => {
+    match known {
+        Some((_, identity)) if identity != context.identity => {
+            Err(ParticipantError::Refused(context.writer.is_taken()))
+        }
+        Some((by, _)) if by > context.incarnation => {
             Err(ParticipantError::Fenced { by: by.cast_unsigned() })
         }
         _ => end_earlier(client, context).await,
     }
 }
 
-/// The latest incarnation that has connected.
+/// The latest incarnation that has connected, and its identity.
 pub(crate) async fn latest(
     client: &Client,
     context: &Context,
-) -> Result<Option<i64>, ParticipantError> {
-    const LOOK: &str = "SELECT incarnation FROM seedbed_sink.writers WHERE writer = $1";
+) -> Result<Option<(i64, i64)>, ParticipantError> {
+    const LOOK: &str = "SELECT incarnation, identity FROM seedbed_sink.writers WHERE writer = $1";
     let rows = client.query_typed(LOOK, &[(&context.owner, Type::TEXT)]).await.map_err(asked)?;
-    Ok(rows.first().map(|row| row.get(0)))
+    Ok(rows.first().map(|row| (row.get(0), row.get(1))))
 }
 
 async fn end_earlier(client: &Client, context: &Context) -> Result<(), ParticipantError> {

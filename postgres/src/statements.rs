@@ -96,7 +96,8 @@ pub(crate) fn create_ours() -> String {
         "BEGIN; SET LOCAL lock_timeout = '30s'; SELECT pg_advisory_xact_lock(8315163812435620196); \
          CREATE SCHEMA IF NOT EXISTS {OURS}; \
          CREATE TABLE IF NOT EXISTS {OURS}.writers \
-         (writer text COLLATE \"C\" PRIMARY KEY, incarnation bigint NOT NULL); \
+         (writer text COLLATE \"C\" PRIMARY KEY, incarnation bigint NOT NULL, \
+         identity bigint NOT NULL); \
          CREATE TABLE IF NOT EXISTS {OURS}.committed \
          (writer text COLLATE \"C\" NOT NULL, incarnation bigint NOT NULL, number bigint NOT NULL, \
          aborted boolean NOT NULL DEFAULT false, PRIMARY KEY (writer, incarnation, number)); \

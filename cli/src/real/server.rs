@@ -1,10 +1,10 @@
 //! PostgreSQL: a server of our own that is killed, or one of the user's that is not.
 
-use seedbed_engines::sink::{Participant, Rows, Session, Value, WriteMode};
+use seedbed_engines::sink::{Participant, Rows, Session, Value, WriteMode, Writer};
 use seedbed_postgres::cluster::Cluster;
 use tokio_postgres::{Client, NoTls, Row};
 
-use super::process::{Database, WRITER, writer};
+use super::process::{Database, WRITER};
 use super::verify::Verifier;
 use super::{Ended, failure, source};
 use crate::exit::{Exit, Failure};
@@ -83,7 +83,9 @@ impl Server {
         for database in &self.databases {
             let participant = database.participant().map_err(Failure::usage)?;
             let (schema, mode) = (source::schema(), WriteMode::Insert);
-            let session = Session { writer: writer(), incarnation: 1, schema, mode };
+            // Not under the sink's name, which belongs to whoever comes first.
+            let writer = Writer::new("look").expect("a name that is allowed");
+            let session = Session { writer, identity: 0, incarnation: 1, schema, mode };
             participant.connect(&session).await.map_err(Failure::usage)?;
             let client = connect(&database.url).await?;
             let sql = "SELECT current_setting('max_prepared_transactions')::int";

@@ -7,7 +7,7 @@
 //! Management System", TODS 1986), so an abort needs no record, and nobody has to answer one.
 //!
 //! # Keys
-//! `m` what the store is; `i` the incarnation; `c` the last checkpoint and its offset; `d` and a
+//! `m` what the store is; `n` the sink's identity; `i` the incarnation; `c` the last checkpoint and its offset; `d` and a
 //! checkpoint's number, big-endian: its transactions; `h`, a transaction, a participant: damage.
 
 use std::collections::BTreeMap;
@@ -57,6 +57,7 @@ pub(super) struct Decisions<E> {
 /// What a start finds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
+    pub(super) identity: Option<u64>,
     pub(super) incarnation: u64,
     pub(super) checkpoint: Checkpoint,
     /// By the number of the checkpoint.
@@ -87,12 +88,17 @@ impl<E: Env> Decisions<E> {
                 return Err(foreign(format!("holds {found:?}, not {mark:?}")));
             }
             None if store.seq() > 0 => return Err(foreign("a store of something else".to_owned())),
-            None => drop(store.commit(Batch::putting(b"m", mark)).await?),
+            None => {
+                let mut made = Batch::putting(b"m", mark);
+                made.put(b"n", env.random_u64().to_le_bytes());
+                store.commit(made).await?;
+            }
         }
         let found = store.view(|entries| {
             let entries = entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
             Found::read(entries)
         });
+        let found = found.filter(|found| found.identity.is_some());
         let mut found = found.ok_or_else(|| foreign("entries of another version".to_owned()))?;
         let (observer, logs_first_only) =
             (options.observer.clone(), options.planted(Plant::ParticipantsNotLogged));
@@ -208,6 +214,7 @@ impl Found {
         let mut found = Self::default();
         for (key, value) in entries {
             match (key.first()?, value.len()) {
+                (b'n', 8) => found.identity = Some(u64_at(value, 0)),
                 (b'i', 8) => found.incarnation = u64_at(value, 0),
                 (b'c', 16) => {
                     let (number, offset) = (u64_at(value, 0), u64_at(value, 8));
@@ -231,7 +238,7 @@ impl Found {
                     let gid = Gid { incarnation: be_u64_at(key, 1), number: be_u64_at(key, 9) };
                     found.damage.push((gid, key[17]));
                 }
-                (b'i' | b'c' | b'd' | b'h', _) => return None,
+                (b'n' | b'i' | b'c' | b'd' | b'h', _) => return None,
                 _ => (),
             }
         }

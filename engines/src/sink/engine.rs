@@ -70,7 +70,9 @@ impl<E: Env, P: Participant> Sink<E, P> {
     /// exist). What an earlier start left unfinished is resolved in the background: participants
     /// need not be there. Go on with the source at [`Sink::checkpointed`].
     ///
-    /// A writer may be open once at a time; a second one fences the first off.
+    /// A writer may be open once at a time; a second one fences the first off. Participants know
+    /// the folder by an identity that was drawn when it was made, and refuse a sink of this name
+    /// from another one.
     ///
     /// # Errors
     /// The store's; [`Error::Foreign`] if the folder belongs to another sink, or to one with other
@@ -97,7 +99,8 @@ impl<E: Env, P: Participant> Sink<E, P> {
             let (gid, participant) = (*gid, *participant);
             options.observer.tell(Event::Damaged { gid, participant, earlier: true });
         }
-        let session = Session { writer, incarnation, schema, mode };
+        let identity = found.identity.expect("a sink that was opened has one");
+        let session = Session { writer, identity, incarnation, schema, mode };
         let coordinator =
             Coordinator::new(env.clone(), options, &session, participants, decisions, &found);
         let coordinator = Arc::new(coordinator);

@@ -9,7 +9,7 @@
 //! * Commit and abort may be asked any number of times; the answer stays the same, until
 //!   [`Connection::prepare`] names a higher `finished`.
 //! * A connection of an earlier incarnation of the same writer is refused, once one of a later
-//!   incarnation was accepted.
+//!   incarnation was accepted; and one of a sink that only has the same name.
 
 use std::fmt;
 use std::future::Future;
@@ -44,6 +44,14 @@ impl Writer {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What to tell a sink of this name whose [identity](Session::identity) is not the known one.
+    pub fn is_taken(&self) -> String {
+        format!(
+            "the name {self} belongs to a sink with another folder: give this one a name of its \
+             own. If the other folder is lost, what it left prepared has to be decided by hand"
+        )
     }
 }
 
@@ -100,6 +108,9 @@ pub enum WriteMode {
 pub struct Session {
     /// The sink's name.
     pub writer: Writer,
+    /// Drawn when the sink's folder was made. A participant lets one sink of a name in; another
+    /// one, from another folder, would take the first one's transactions for its own.
+    pub identity: u64,
     /// Which of its starts; fences off earlier ones.
     pub incarnation: u64,
     /// The table that it writes to.

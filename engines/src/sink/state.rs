@@ -242,7 +242,11 @@ impl State {
     /// A participant has no room for a batch before which none is working, and without which no
     /// later one can be decided. Gives the last of those that are prepared there, which is working
     /// from now on: its transaction is to be aborted.
-    pub(super) fn give_up(&mut self, nth: u64, participant: usize) -> Option<(u64, Decided, Batch)> {
+    pub(super) fn give_up(
+        &mut self,
+        nth: u64,
+        participant: usize,
+    ) -> Option<(u64, Decided, Batch)> {
         if !self.is_first(nth) {
             return None;
         }

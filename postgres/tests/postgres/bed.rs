@@ -48,7 +48,7 @@ impl Bed {
 
     pub(crate) fn session(&self, incarnation: u64, mode: WriteMode) -> Session {
         let (writer, schema) = (self.writer.clone(), Arc::clone(&self.schema));
-        Session { writer, incarnation, schema, mode }
+        Session { writer, identity: 7, incarnation, schema, mode }
     }
 
     pub(crate) async fn try_connect(&self) -> Result<PostgresConnection, ParticipantError> {

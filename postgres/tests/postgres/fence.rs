@@ -1,7 +1,8 @@
 //! Of several starts of a sink, only the latest writes.
 
 use seedbed_engines::sink::{
-    Connection, ConnectionState, Gid, Outcome, Participant, ParticipantError, Vote, WriteMode,
+    Connection, ConnectionState, Gid, Outcome, Participant, ParticipantError, Session, Vote,
+    WriteMode,
 };
 use seedbed_postgres::cluster::shared_or_skip;
 
@@ -27,6 +28,22 @@ async fn a_later_start_fences_earlier_ones_off() {
     assert_eq!(later.prepared().await, Ok(vec![gid(1)]), "nothing came after");
     assert_eq!(later.commit(&[gid(1)]).await, Ok(vec![Outcome::Done]));
     assert_eq!(bed.items().await, ["1,x,1"]);
+}
+
+#[tokio::test]
+async fn a_sink_that_only_has_the_same_name_is_refused() {
+    let Some(cluster) = shared_or_skip() else { return };
+    let bed = Bed::new(cluster, "namesake").await;
+    let mut first = bed.connect_as(2, WriteMode::Insert).await;
+    for incarnation in [1, 2, 3] {
+        let namesake =
+            Session { identity: u64::MAX, ..bed.session(incarnation, WriteMode::Insert) };
+        let refused = bed.participant.connect(&namesake).await.err();
+        let Some(ParticipantError::Refused(why)) = refused else { panic!("{refused:?}") };
+        assert!(why.contains("belongs to a sink with another folder"), "{why}");
+    }
+    assert_eq!(first.ping().await, Ok(()), "it is let be");
+    bed.connect_as(3, WriteMode::Insert).await;
 }
 
 #[tokio::test]

@@ -82,6 +82,7 @@ impl<E: Env + Net> Participant for Remote<E> {
         let hello = Request::Hello {
             version: VERSION,
             writer: session.writer.to_string(),
+            identity: session.identity,
             incarnation: session.incarnation,
             schema: session.schema.fingerprint(),
             mode: session.mode,

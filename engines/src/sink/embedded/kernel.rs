@@ -2,7 +2,7 @@
 //! does no I/O; what must be durable is given back as a batch for the store.
 //!
 //! # Keys in the store
-//! `m` what the store is; `w` writer: its incarnation; `f` writer: what is finished; `p` writer,
+//! `m` what the store is; `w` writer: its incarnation and identity; `f` writer: what is finished; `p` writer,
 //! NUL, gid: a prepared transaction; `c` writer, NUL, gid: a decided one, until it is finished; `r`
 //! key: a row. Numbers in keys are big-endian, so that they are in the order of age.
 
@@ -51,7 +51,9 @@ enum State {
 /// What is known of a writer.
 #[derive(Clone, Debug, Default)]
 struct Known {
+    /// 0 if none has come.
     incarnation: u64,
+    identity: u64,
     finished: Gid,
     transactions: BTreeMap<Gid, State>,
 }
@@ -74,6 +76,15 @@ struct Lock {
     holder: u64,
     /// No longer than this can the row become.
     len: usize,
+}
+
+/// Who may not speak for a writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Barred {
+    /// A later incarnation has taken over: this one.
+    Later(u64),
+    /// The name belongs to a sink with another identity.
+    Stranger,
 }
 
 /// The store's content is not what this build writes.
@@ -112,10 +123,10 @@ impl Kernel {
             match key.first() {
                 Some(b'w') => {
                     let known = kernel.known(writer_of(&key[1..])?);
-                    if value.len() != 8 {
+                    if value.len() != 16 {
                         return Err(Foreign("a writer's entry of another length"));
                     }
-                    known.incarnation = u64_at(value, 0);
+                    (known.incarnation, known.identity) = (u64_at(value, 0), u64_at(value, 8));
                 }
                 Some(b'f') => {
                     let known = kernel.known(writer_of(&key[1..])?);
@@ -160,12 +171,28 @@ impl Kernel {
         self.writers.get(writer).map_or(0, |known| known.incarnation)
     }
 
+    /// Whether an incarnation may speak for a writer.
+    pub(super) fn admits(
+        &self,
+        writer: &Writer,
+        identity: u64,
+        incarnation: u64,
+    ) -> Result<(), Barred> {
+        match self.writers.get(writer).filter(|known| known.incarnation > 0) {
+            Some(known) if known.identity != identity => Err(Barred::Stranger),
+            Some(known) if known.incarnation > incarnation => Err(Barred::Later(known.incarnation)),
+            _ => Ok(()),
+        }
+    }
+
     /// Lets an incarnation speak for a writer from now on; gives what must become durable first.
-    pub(super) fn fence(&mut self, writer: &Writer, incarnation: u64) -> Batch {
+    pub(super) fn fence(&mut self, writer: &Writer, identity: u64, incarnation: u64) -> Batch {
         let known = self.known(writer.clone());
         assert!(incarnation > known.incarnation, "incarnations go up");
-        known.incarnation = incarnation;
-        Batch::putting(writer_key(writer), incarnation.to_le_bytes())
+        (known.incarnation, known.identity) = (incarnation, identity);
+        let mut value = incarnation.to_le_bytes().to_vec();
+        put_u64(&mut value, identity);
+        Batch::putting(writer_key(writer), value)
     }
 
     /// That could not be written: as before.

@@ -16,7 +16,7 @@ use super::super::participant::{Decision, Gid, No, Outcome, Vote, WriteMode, Wri
 use super::super::plant::Plant;
 use super::super::row::{Row, Rows, Schema};
 use super::Options;
-use super::kernel::{Begun, Foreign, Kernel, Prepared, Table, row_key, transaction_key};
+use super::kernel::{Barred, Begun, Foreign, Kernel, Prepared, Table, row_key, transaction_key};
 use crate::atomic_commit::{self, Batch, Entries, Store};
 
 /// What the store's entry `m` says: the version of the keys, and the table.
@@ -113,23 +113,26 @@ impl<E: Env> Manager<E> {
         self.inner.kernel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets an incarnation of a writer in, durably; gives the later one if there is one. Whoever
+    /// Lets an incarnation of a writer in, durably, or says what is in its way. Whoever
     /// comes second with the same one does not wait for that: what it has written is durable only
     /// with everything that was written before.
     pub(super) async fn fence(
         &self,
         writer: &Writer,
+        identity: u64,
         incarnation: u64,
-    ) -> Result<Option<u64>, Error> {
+    ) -> Result<Result<(), Barred>, Error> {
         loop {
             let submitted = {
                 let mut kernel = self.kernel();
                 let known = kernel.incarnation(writer);
-                if known >= incarnation {
-                    return Ok((known > incarnation).then_some(known));
+                match kernel.admits(writer, identity, incarnation) {
+                    Err(barred) => return Ok(Err(barred)),
+                    Ok(()) if known == incarnation => return Ok(Ok(())),
+                    Ok(()) => {}
                 }
                 // Submitted under the lock: of two, the later one must be the last one written.
-                let submitted = self.store.submit(kernel.fence(writer, incarnation));
+                let submitted = self.store.submit(kernel.fence(writer, identity, incarnation));
                 if submitted.is_err() {
                     kernel.unfence(writer, known);
                 }
@@ -138,7 +141,7 @@ impl<E: Env> Manager<E> {
             match submitted {
                 Ok(mut ticket) => {
                     ticket.acknowledged().await?;
-                    return Ok(None);
+                    return Ok(Ok(()));
                 }
                 Err(atomic_commit::Error::Busy { .. }) => {
                     self.env.sleep(Duration::from_millis(5)).await;

@@ -18,7 +18,7 @@ use super::super::participant::{Decision, Gid, No, Outcome, Vote, WriteMode, Wri
 use super::super::probe::Probe;
 use super::super::row::{Row, Rows, Schema};
 use super::Options;
-use super::kernel::TRANSACTION_LEN_MAX;
+use super::kernel::{Barred, TRANSACTION_LEN_MAX};
 use super::manager::Manager;
 use super::wire::{Answer, FrameReader, GIDS_MAX, Request, VERSION};
 
@@ -256,9 +256,9 @@ impl<E: Env + Net> Session<E> {
 
     async fn handle(&mut self, number: u32, request: Request) -> Result<Next, Error> {
         let answer = match (request, self.hello.clone()) {
-            (Request::Hello { version, writer, incarnation, schema, mode }, None) => {
-                let told = (version, writer, incarnation, schema, mode);
-                match self.greet(told).await? {
+            (Request::Hello { version, writer, identity, incarnation, schema, mode }, None) => {
+                let who = (writer, identity, incarnation);
+                match self.greet(version, who, schema, mode).await? {
                     Ok(hello) => {
                         self.hello = Some(hello);
                         Answer::Welcome
@@ -335,7 +335,10 @@ impl<E: Env + Net> Session<E> {
     /// Lets a sink in, if it is one that this participant can work with.
     async fn greet(
         &self,
-        (version, writer, incarnation, schema, mode): (u32, String, u64, u64, WriteMode),
+        version: u32,
+        (writer, identity, incarnation): (String, u64, u64),
+        schema: u64,
+        mode: WriteMode,
     ) -> Result<Result<Hello, Answer>, Error> {
         let manager = &self.server.manager;
         let refuse = |why: String| Ok(Err(Answer::Refused(why)));
@@ -350,9 +353,10 @@ impl<E: Env + Net> Session<E> {
             Ok(writer) => writer,
             Err(error) => return refuse(error.to_string()),
         };
-        Ok(match manager.fence(&writer, incarnation).await? {
-            Some(by) => Err(Answer::Fenced { by }),
-            None => Ok(Hello { writer, incarnation, mode }),
+        Ok(match manager.fence(&writer, identity, incarnation).await? {
+            Err(Barred::Later(by)) => Err(Answer::Fenced { by }),
+            Err(Barred::Stranger) => Err(Answer::Refused(writer.is_taken())),
+            Ok(()) => Ok(Hello { writer, incarnation, mode }),
         })
     }
 

@@ -37,6 +37,7 @@ pub(super) enum Request {
     Hello {
         version: u32,
         writer: String,
+        identity: u64,
         incarnation: u64,
         schema: u64,
         mode: WriteMode,
@@ -123,10 +124,11 @@ pub(super) fn put_write(out: &mut Vec<u8>, request: u32, rows: &[u8]) {
 impl Request {
     pub(super) fn put(&self, out: &mut Vec<u8>, request: u32) {
         match self {
-            Self::Hello { version, writer, incarnation, schema, mode } => {
+            Self::Hello { version, writer, identity, incarnation, schema, mode } => {
                 put_frame(out, 1, request, |out| {
                     out.extend_from_slice(MAGIC);
                     put_u32(out, *version);
+                    put_u64(out, *identity);
                     put_u64(out, *incarnation);
                     put_u64(out, *schema);
                     out.push(mode_byte(*mode));
@@ -178,18 +180,19 @@ impl Request {
         let version = u32_at(bytes, 8);
         if version != VERSION {
             // What follows may be anything.
-            let writer = String::new();
-            let mode = WriteMode::Insert;
-            return Ok(Self::Hello { version, writer, incarnation: 0, schema: 0, mode });
+            let (writer, mode) = (String::new(), WriteMode::Insert);
+            let (identity, incarnation, schema) = (0, 0, 0);
+            return Ok(Self::Hello { version, writer, identity, incarnation, schema, mode });
         }
-        if bytes.len() < 29 {
+        if bytes.len() < 37 {
             return Err(bad("a hello that is cut off"));
         }
-        let mode = mode_of(bytes[28]).ok_or_else(|| bad("an unknown write mode"))?;
-        let writer = String::from_utf8(bytes[29..].to_vec());
+        let mode = mode_of(bytes[36]).ok_or_else(|| bad("an unknown write mode"))?;
+        let writer = String::from_utf8(bytes[37..].to_vec());
         let writer = writer.map_err(|_| bad("a writer's name that is not text"))?;
-        let (incarnation, schema) = (u64_at(bytes, 12), u64_at(bytes, 20));
-        Ok(Self::Hello { version, writer, incarnation, schema, mode })
+        let identity = u64_at(bytes, 12);
+        let (incarnation, schema) = (u64_at(bytes, 20), u64_at(bytes, 28));
+        Ok(Self::Hello { version, writer, identity, incarnation, schema, mode })
     }
 }
 

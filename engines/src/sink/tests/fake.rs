@@ -44,6 +44,8 @@ pub(super) struct Inner {
     /// What comes after the script.
     always: BTreeMap<Ask, Reply>,
     pub(super) prepared: BTreeMap<Gid, Rows>,
+    /// How many can be prepared at once, if there is a limit.
+    pub(super) places: Option<usize>,
     /// Committed keys, in the order in which they were.
     pub(super) committed: Vec<i64>,
     pub(super) asked: Vec<(Ask, Vec<Gid>)>,
@@ -181,6 +183,9 @@ impl Connection for FakeConnection {
         }
         let rows = self.open.take().expect("rows were written");
         let mut inner = self.fake.inner();
+        if inner.places.is_some_and(|places| inner.prepared.len() >= places) {
+            return Ok(Vote::No(No::Unable { reason: "no place".to_owned() }));
+        }
         assert!(gid >= finished && finished >= inner.finished, "it only goes up");
         inner.finished = finished;
         inner.prepared.insert(gid, rows);

@@ -89,6 +89,7 @@ async fn the_coordinators_entries_are_as_ever() {
     let open = || Decisions::open(env.clone(), "d".as_ref(), &writer, &names, &options);
     let (decisions, found) = open().await.unwrap();
     assert_eq!((found.incarnation, found.checkpoint), (1, Checkpoint::default()));
+    let identity = found.identity.unwrap();
     let one = |number, participants| Decided { gid: gid(1, number), participants };
     let checkpoint = |number, offset| Checkpoint { number, offset };
     decisions.checkpoint(checkpoint(1, 10), &[one(1, 3)], &[]).await.unwrap();
@@ -115,13 +116,14 @@ async fn the_coordinators_entries_are_as_ever() {
         "68000000000000000100000000000002033f ",
         "69 0100000000000000",
         &format!("6d {mark}"),
+        &format!("6e {}", hex(&identity.to_le_bytes())),
     ];
     assert_eq!(entries, expected);
     store.close().await.unwrap();
 
     let (_, found) = open().await.unwrap();
-    let Found { incarnation, checkpoint: last, decided, damage } = found;
-    assert_eq!((incarnation, last), (2, checkpoint(3, 0x1123)));
+    let Found { identity: same, incarnation, checkpoint: last, decided, damage } = found;
+    assert_eq!((same, incarnation, last), (Some(identity), 2, checkpoint(3, 0x1123)));
     assert_eq!(decided.into_iter().collect::<Vec<_>>(), [(2, both.to_vec())]);
     assert_eq!(damage, [(gid(1, 0x0203), 63)]);
 }

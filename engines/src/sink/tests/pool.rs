@@ -181,7 +181,8 @@ impl Bench {
         let options = Options { connections_max: max, ..Options::default() };
         let writer = Writer::new("test").unwrap();
         let schema = narrow();
-        let session = Session { writer, incarnation: 1, schema, mode: WriteMode::Insert };
+        let session =
+            Session { writer, identity: 7, incarnation: 1, schema, mode: WriteMode::Insert };
         let participant = Arc::new(Staged(Arc::clone(&stage)));
         let pool = Pool::new(clock.clone(), participant, 0, session, &options);
         Self { clock, stage, pool }

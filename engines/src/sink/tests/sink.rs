@@ -204,6 +204,55 @@ fn what_may_pass_is_tried_again_under_a_new_name() {
     });
 }
 
+/// Two participants, each full of what waits for one that the other has no place for.
+async fn full_both(desk: &Desk) -> (Fakes, Fake, Fake) {
+    let (p, q) = (Fake::new("p"), Fake::new("q"));
+    p.inner().places = Some(2);
+    q.inner().places = Some(2);
+    // The first batch's votes come when later ones have taken all places.
+    p.next(Ask::Prepare, [Reply::Vote(No::Conflict)]);
+    q.next(Ask::Prepare, [Reply::Vote(No::Conflict)]);
+    let sink = desk.open(&[&p, &q]).await;
+    for round in 0..10 {
+        let row = |nth: i64| [Value::Int(round * 20 + nth), Value::Null, Value::Null];
+        let rows: Vec<_> = (0..20).map(row).collect();
+        sink.push_rows(round as u64 * 20, &rows).await.unwrap();
+    }
+    (sink, p, q)
+}
+
+#[test]
+fn where_there_are_fewer_places_than_batches_later_ones_make_room() {
+    run(async {
+        let mut desk = Desk::new();
+        desk.options.batch_rows = 20;
+        let (sink, p, q) = full_both(&desk).await;
+        assert_eq!(sink.checkpoint().await.unwrap().offset, 200);
+        sink.settled().await.unwrap();
+        assert!(desk.count(|event| matches!(event, Event::GaveUp { .. })) > 0);
+        let mut all = [sorted(&p), sorted(&q)].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..200).collect::<Vec<i64>>());
+        assert!(p.inner().prepared.is_empty() && q.inner().prepared.is_empty());
+        assert_eq!(sink.metrics().buffered_bytes, 0);
+        sink.close().await.unwrap();
+    });
+}
+
+#[test]
+#[cfg(feature = "plants")]
+fn without_that_they_would_stand_still() {
+    run(async {
+        let mut desk = Desk::new();
+        desk.options.batch_rows = 20;
+        desk.options.plant = Some(super::super::plant::Plant::KeepsItsPlace);
+        let (sink, _p, _q) = full_both(&desk).await;
+        let day = Duration::from_secs(86_400);
+        assert!(tokio::time::timeout(day, sink.checkpoint()).await.is_err());
+        assert!(sink.stopped().is_none());
+    });
+}
+
 #[test]
 fn an_orphan_is_aborted_and_what_is_under_way_is_not() {
     run(async {

@@ -95,6 +95,30 @@ fn so_many_transactions_and_no_more() {
 }
 
 #[test]
+fn fewer_begin_where_there_was_no_room_until_checkpoints_are_carried_out() {
+    let mut state = State::new(&options(10), 1, &found(1));
+    let batches: Vec<Batch> = (0..5).map(|key| batch(&mut state, &[key])).collect();
+    let slots: Vec<u64> = batches.iter().take(3).map(|one| admitted(&mut state, one)).collect();
+    state.no_room();
+    assert_eq!(state.admit(&batches[3], 100), Admission::Wait);
+    let mut batches = batches.into_iter();
+    for nth in slots {
+        let begun = state.begin();
+        state.prepared(nth, batches.next().unwrap(), decided(begun), at(0));
+    }
+    let proposal = now(&state, &options(10), 50);
+    state.decided(&proposal);
+    state.carried_out(1);
+    // There is room for two, and for one more since that went well.
+    let left: Vec<Batch> =
+        batches.chain([batch(&mut state, &[9]), batch(&mut state, &[10])]).collect();
+    for batch in &left[..3] {
+        admitted(&mut state, batch);
+    }
+    assert_eq!(state.admit(&left[3], 100), Admission::Wait);
+}
+
+#[test]
 fn a_checkpoint_is_due_by_time_by_number_or_when_somebody_waits() {
     let few = options(2);
     let mut state = State::new(&few, 1, &found(1));
@@ -150,6 +174,7 @@ struct Slot {
     to: u64,
     keys: BTreeSet<i64>,
     batch: Option<Batch>,
+    bytes: usize,
     gid: Gid,
     phase: Phase,
 }
@@ -176,6 +201,7 @@ impl Model {
             0..=2 => self.admit(keys),
             3..=5 => self.prepare(pick),
             6 => self.retry(pick),
+            10 => self.give_up(pick),
             7 => self.checkpoint(few),
             8 => self.carry_out(pick),
             _ => {
@@ -203,8 +229,9 @@ impl Model {
             Admission::Slot(nth) => {
                 assert!(expected, "something was in its way");
                 let keys = keys.into_iter().collect();
-                let (to, gid) = (batch.to, self.state.begin());
-                let slot = Slot { to, keys, batch: Some(batch), gid, phase: Phase::Working };
+                let (to, bytes, gid) = (batch.to, batch.bytes, self.state.begin());
+                let (batch, phase) = (Some(batch), Phase::Working);
+                let slot = Slot { to, keys, batch, bytes, gid, phase };
                 self.slots.insert(nth, slot);
             }
         }
@@ -231,6 +258,27 @@ impl Model {
         let new = self.state.begin();
         assert!(new > old && !self.state.is_known(old));
         self.slots.get_mut(&nth).unwrap().gid = new;
+    }
+
+    /// Only the first one that is working has others make room for it, the last ones first.
+    fn give_up(&mut self, pick: usize) {
+        let first = self.working(0).map(|(nth, _)| nth);
+        let Some((nth, _)) = self.working(pick) else { return };
+        assert_eq!(self.state.is_first(nth), first == Some(nth));
+        let prepared = self.slots.range(nth..).filter(|(_, slot)| slot.phase == Phase::Prepared);
+        let expected = prepared.last().map(|(nth, slot)| (*nth, slot.gid));
+        assert!(self.state.give_up(nth, 1).is_none(), "nobody has rows there");
+        let given_up = self.state.give_up(nth, 0);
+        let Some((later, Decided { gid, .. }, batch)) = given_up else {
+            assert!(first != Some(nth) || expected.is_none(), "one could make room");
+            return;
+        };
+        assert_eq!((first, Some((later, gid))), (Some(nth), expected));
+        self.state.end(gid);
+        let new = self.state.begin();
+        let slot = self.slots.get_mut(&later).unwrap();
+        assert_eq!((batch.to, batch.bytes), (slot.to, slot.bytes), "with all of its rows");
+        (slot.batch, slot.gid, slot.phase) = (Some(batch), new, Phase::Working);
     }
 
     /// A checkpoint is the longest prefix of prepared ones, up to its limit.
@@ -278,7 +326,8 @@ impl Model {
         let next = gid(incarnation, number + 1);
         assert_eq!(self.state.finished(), known.first().copied().unwrap_or(next));
         assert_eq!(self.state.transactions(), self.slots.len());
-        let held = self.slots.values().filter_map(|slot| slot.batch.as_ref()).map(|one| one.bytes);
+        let from = self.slots.values().skip_while(|slot| slot.phase != Phase::Working);
+        let held = from.map(|slot| slot.bytes);
         let waiting = self.waiting.as_ref().map_or(0, |(batch, _)| batch.bytes);
         assert_eq!(self.state.buffer.bytes(), held.sum::<usize>() + waiting);
         let open = self.log.keys().any(|number| !self.done.contains(number));
@@ -291,7 +340,7 @@ proptest! {
     #[test]
     fn slots_go_their_way_in_order(
         steps in proptest::collection::vec(
-            (proptest::collection::vec(0_i64..9, 1..4), 0_u8..10, any::<usize>()),
+            (proptest::collection::vec(0_i64..9, 1..4), 0_u8..11, any::<usize>()),
             0..120,
         ),
         limit in 1_usize..4,

@@ -6,8 +6,8 @@ use super::*;
 
 // Length, checksum, kind, number; then what it says.
 const HELLO: &str = concat!(
-    "25000000 c927ad80 01 0b0a0000 ",
-    "5345454453494e4b 01000000 0200000000000000 0807060504030201 02 772d31",
+    "2d000000 139dca59 01 0b0a0000 ",
+    "5345454453494e4b 01000000 11100f0e0d0c0b0a 0200000000000000 0807060504030201 02 772d31",
 );
 const WRITE: &str = "09000000 38d7dcb6 02 0b0a0000 726f7773";
 const PREPARE: &str = concat!(
@@ -52,6 +52,7 @@ fn hello() -> Request {
     Request::Hello {
         version: 1,
         writer: "w-1".to_owned(),
+        identity: 0x0a0b_0c0d_0e0f_1011,
         incarnation: 2,
         schema: 0x0102_0304_0506_0708,
         mode: WriteMode::Upsert,
@@ -169,8 +170,8 @@ fn a_participants_entries_are_as_ever() {
         format!("72030400000000000000 {}", row(4)),
         format!("72030500000000000000 {}", row(5)),
         format!("72030700000000000000 {}", row(7)),
-        // The writer's incarnation.
-        "77772d31 0300000000000000".to_owned(),
+        // The writer's incarnation and identity.
+        "77772d31 03000000000000000700000000000000".to_owned(),
     ];
     assert_eq!(entries, expected);
 }

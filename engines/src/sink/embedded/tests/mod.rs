@@ -90,7 +90,7 @@ impl Desk {
     }
 
     fn fence(&mut self, writer: &Writer, incarnation: u64) {
-        let batch = self.kernel.fence(writer, incarnation);
+        let batch = self.kernel.fence(writer, 7, incarnation);
         self.memory.write(&batch);
     }
 

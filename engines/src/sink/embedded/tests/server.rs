@@ -62,7 +62,8 @@ impl Line {
 
 fn hello(version: u32, name: &str, incarnation: u64, schema: &Schema) -> Request {
     let (writer, schema) = (name.to_owned(), schema.fingerprint());
-    Request::Hello { version, writer, incarnation, schema, mode: WriteMode::Insert }
+    let (identity, mode) = (7, WriteMode::Insert);
+    Request::Hello { version, writer, identity, incarnation, schema, mode }
 }
 
 const ANYWHERE: SocketAddr =
@@ -100,6 +101,15 @@ async fn a_hello_that_is_not_right_is_refused_with_a_reason_and_hung_up_on() {
     let mut earlier = Line::to(&server, &env).await;
     let answer = earlier.ask(&hello(VERSION, "w", 4, &narrow())).await;
     assert_eq!(answer, Some(Answer::Fenced { by: 5 }));
+    for incarnation in [4, 5, 6] {
+        let mut stranger = Line::to(&server, &env).await;
+        let (version, writer, identity) = (VERSION, "w".to_owned(), 8);
+        let (schema, mode) = (narrow().fingerprint(), WriteMode::Insert);
+        let hello = Request::Hello { version, writer, identity, incarnation, schema, mode };
+        let why = stranger.refused(&hello).await;
+        assert!(why.contains("the name w belongs to a sink with another folder"), "{why}");
+    }
+    assert_eq!(later.ask(&Request::Ping).await, Some(Answer::Pong), "it is let be");
     assert_eq!(earlier.answer().await, None);
 }
 
