@@ -9,6 +9,8 @@
 //! | presumed abort | 2n + 1, 4n | n - r, 3n - r |
 //! | presumed commit | n + 2, 3n | 2(n-r) + r + 2, 4n - 2r |
 //!
+//! A person, or a participant on its own, who decides what is in doubt forces that: one more.
+//!
 //! A refusal counts that has come to the coordinator when it decides: who does not wait for all
 //! votes tells the others as well.
 //!
@@ -69,6 +71,7 @@ struct State {
     refused: Processes,
     forced: u32,
     messages: u32,
+    heuristics: u32,
     begin: u32,
     last: u32,
     coordinator: u8,
@@ -96,6 +99,7 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
                 }
             }
             Fact::Decide { tx, commit } => states.at(tx.0).outcome = Some(commit),
+            Fact::Heuristic { tx, .. } => states.at(tx.0).heuristics += 1,
             Fact::Forced { tx } => {
                 let state = states.at(tx.0);
                 state.forced += 1;
@@ -122,7 +126,7 @@ fn judge(sheet: &mut Sheet, disturbances: &Disturbances<'_>, given: &Given, tx: 
     let (n, refused) = (state.participants.len() as u32, state.refused.len() as u32);
     let budget = Budget::of(given.variant, commit, n, refused);
     let costs = [
-        (&FORCED_WRITES, state.forced, budget.forced),
+        (&FORCED_WRITES, state.forced, budget.forced + state.heuristics),
         (&MESSAGES, state.messages, budget.messages),
     ];
     for (law, spent, allowed) in costs.into_iter().filter(|(_, spent, allowed)| spent > allowed) {

@@ -172,6 +172,19 @@ fn liveness_is_unknown_without_a_bound_a_healing_or_time() {
 }
 
 #[test]
+fn a_decision_by_hand_is_one_forced_write_more() {
+    let forced = |process| (process, Fact::Forced { tx: TX });
+    let heuristic = (1, Fact::Heuristic { tx: TX, commit: false });
+    let aborted = with(&[&[begin()], &voted(1), &voted(2), &[decide(0, false)]]);
+    let three = [forced(1), forced(2), forced(1)];
+    let law = &FORCED_WRITES;
+    assert!(!said(&with(&[&aborted, &three]), &given(), law).ends_with(": ok"));
+    assert!(said(&with(&[&aborted, &[heuristic], &three]), &given(), law).ends_with(": ok"));
+    let four = with(&[&aborted, &[heuristic], &three, &[forced(2)]]);
+    assert!(!said(&four, &given(), law).ends_with(": ok"));
+}
+
+#[test]
 fn costs_have_the_published_budgets() {
     use crate::Budget;
     let budget = |variant, commit| {

@@ -234,8 +234,10 @@ impl State {
         nth == self.first_working
     }
 
-    /// A participant had no room for a batch: so many at once are too many.
+    /// A participant had no room for a batch: so many at once are too many, and a checkpoint makes
+    /// room.
     pub(super) fn no_room(&mut self) {
+        self.hurry = true;
         self.places = self.slots.len().saturating_sub(1).max(1);
     }
 

@@ -101,6 +101,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
     /// later one give up its place there, if one has one: `true`.
     async fn make_room(self: &Arc<Self>, nth: u64, participant: usize) -> bool {
         self.state().no_room();
+        self.due.notify_one();
         self.first(nth).await;
         if self.planted(Plant::KeepsItsPlace) {
             return false;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use seedbed::check::laws::EXACTLY_ONCE;
 use seedbed::check::{self, CHECKERS, Fact, Given, Offset, Process, Processes};
 use seedbed::seam::sync::{Notify, race};
 use seedbed::seam::{Clock, Spawn};
@@ -312,6 +313,7 @@ impl Cluster {
         sim.count_check();
         let given = self.given(&bench, &tables);
         let history = std::mem::take(&mut bench.recorder.history);
+        let mut unknown = Ok(());
         for checker in &CHECKERS {
             let judged =
                 sim.time_checker(checker.name, history.len(), || (checker.check)(&history, &given));
@@ -322,9 +324,9 @@ impl Cluster {
                         return Err(violation(&found, &history).into());
                     }
                     check::Verdict::Unknown(reason) => {
-                        if given.target.is_some() || judgement.law.name != "exactly once" {
-                            let name = judgement.law.name;
-                            return Err(Failure::Inconclusive(format!("{name}: {reason}")));
+                        let name = judgement.law.name;
+                        if given.target.is_some() || name != EXACTLY_ONCE.name {
+                            unknown = Err(Failure::Inconclusive(format!("{name}: {reason}")));
                         }
                     }
                 }
@@ -333,6 +335,8 @@ impl Cluster {
         if let Some(open) = unresolved {
             return Err(Violation::new(RESOLVED.name, RESOLVED.statement, open).into());
         }
+        // Only where nothing else is to be said.
+        unknown?;
         let (schema, mode) = (&self.setup.schema, self.setup.sink.mode);
         Ok(model::check(schema, mode, &bench.source, &bench.recorder, &tables)?)
     }
