@@ -40,7 +40,7 @@ macro_rules! names {
 fn breaks(bug: Plant) -> &'static [&'static str] {
     match bug {
         Plant::VoteBeforeDurable => names![DURABLE_VOTE],
-        Plant::CommitBeforeDurable => names![DURABLE_DECISION],
+        Plant::CommitBeforeDurable => names![AC1, DURABLE_DECISION],
         Plant::AnsweredBeforeDurable => names![UPSTREAM],
         Plant::ParticipantsNotLogged => names![AC1, PRESUMPTION, AC5],
         Plant::UnilateralAbort => names![AC1, TWO_PHASE, WINDOW],
