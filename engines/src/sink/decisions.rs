@@ -7,8 +7,9 @@
 //! Management System", TODS 1986), so an abort needs no record, and nobody has to answer one.
 //!
 //! # Keys
-//! `m` what the store is; `n` the sink's identity; `i` the incarnation; `c` the last checkpoint and its offset; `d` and a
-//! checkpoint's number, big-endian: its transactions; `h`, a transaction, a participant: damage.
+//! `m` what the store is; `n` the sink's identity; `i` the incarnation; `c` the last checkpoint and
+//! its offset; `d` and a checkpoint's number, big-endian: its transactions; `h`, a transaction, a
+//! participant: damage.
 
 use std::collections::BTreeMap;
 use std::path::Path;

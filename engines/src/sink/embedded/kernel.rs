@@ -2,9 +2,9 @@
 //! does no I/O; what must be durable is given back as a batch for the store.
 //!
 //! # Keys in the store
-//! `m` what the store is; `w` writer: its incarnation and identity; `f` writer: what is finished; `p` writer,
-//! NUL, gid: a prepared transaction; `c` writer, NUL, gid: a decided one, until it is finished; `r`
-//! key: a row. Numbers in keys are big-endian, so that they are in the order of age.
+//! `m` what the store is; `w` writer: its incarnation and identity; `f` writer: what is finished;
+//! `p` writer, NUL, gid: a prepared transaction; `c` writer, NUL, gid: a decided one, until it is
+//! finished; `r` key: a row. Numbers in keys are big-endian, so that they are in the order of age.
 
 use std::collections::BTreeMap;
 

@@ -265,8 +265,9 @@ impl Model {
         let first = self.working(0).map(|(nth, _)| nth);
         let Some((nth, _)) = self.working(pick) else { return };
         assert_eq!(self.state.is_first(nth), first == Some(nth));
-        let prepared = self.slots.range(nth..).filter(|(_, slot)| slot.phase == Phase::Prepared);
-        let expected = prepared.last().map(|(nth, slot)| (*nth, slot.gid));
+        let mut prepared =
+            self.slots.range(nth..).filter(|(_, slot)| slot.phase == Phase::Prepared);
+        let expected = prepared.next_back().map(|(nth, slot)| (*nth, slot.gid));
         assert!(self.state.give_up(nth, 1).is_none(), "nobody has rows there");
         let given_up = self.state.give_up(nth, 0);
         let Some((later, Decided { gid, .. }, batch)) = given_up else {
