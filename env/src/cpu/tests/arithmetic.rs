@@ -241,6 +241,26 @@ proptest! {
     }
 
     #[test]
+    fn a_flag_is_wrong_by_less_than_a_quantum_however_long_the_thread_was_stopped(
+        times in proptest::collection::vec((0..30 * US, 0..110 * US, 0..500 * US), 0..100),
+    ) {
+        let clocks = HandClocks::default();
+        let mut ledger = ledger(&clocks);
+        let (mut over, mut near) = (0, 0);
+        for (before, burned, stopped) in times {
+            clocks.burn(before);
+            operate(&mut ledger, CLASSES[0].number(), || {
+                clocks.burn(burned);
+                clocks.stop(stopped);
+            });
+            over += u64::from(burned > 100 * US);
+            near += u64::from(burned <= 100 * US && burned + 25 * US > 99 * US);
+        }
+        let flagged = ledger.report("a thread").flagged;
+        prop_assert!((over..=over + near).contains(&flagged), "{over} <= {flagged} <= +{near}");
+    }
+
+    #[test]
     fn a_thread_that_is_never_stopped_is_accounted_for_exactly(steps in steps(false)) {
         let clocks = HandClocks::default();
         let mut ledger = ledger(&clocks);

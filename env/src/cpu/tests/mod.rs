@@ -1,7 +1,7 @@
 //! Tests of the accounting: the arithmetic with clocks set by hand, and meters on real threads.
 //!
-//! On real clocks nothing is asserted that a busy machine could break: what must burn CPU time spins
-//! until the thread's own clock says so, and sums are compared with readings around them.
+//! On real clocks nothing is asserted that a busy machine could break: what must burn CPU time
+//! spins until the thread's own clock says so, and sums are compared with readings around them.
 
 mod arithmetic;
 mod real;
