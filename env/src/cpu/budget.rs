@@ -15,6 +15,8 @@ use std::time::Duration;
 ///   operation (and each stretch of it between nested ones), and only where the thread was stopped
 ///   within the slice. An operation of one slice below the limit less a quantum is not flagged.
 ///
+/// What never ends its slice is never judged, and slices on threads without a meter do not count.
+///
 /// The two clocks may run at rates that differ by 1/1000, which is more than time servers do to a
 /// kernel's (500 ppm); the bound is wider by that.
 ///

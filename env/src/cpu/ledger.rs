@@ -208,14 +208,11 @@ impl<C: Clocks> Ledger<C> {
         // Where the thread was stopped for longer than all before the last segment took, that was
         // (if it was once) in the last segment: the others ran through.
         let (before, stopped) = (interval - segment, interval.saturating_sub(burned));
-        let (mut weights, mut weight_top) = (interval, 0);
-        if stopped > before {
-            weights = before + burned.saturating_sub(before);
-            weight_top = segment - burned.saturating_sub(before);
-        }
+        let segment_ran = if stopped > before { burned.saturating_sub(before) } else { segment };
+        let mut weights = before + segment_ran;
         for class in self.pending.drain(..) {
             let row = &mut self.rows[class];
-            let weight = row.pending - if class == top { weight_top } else { 0 };
+            let weight = row.pending - if class == top { segment - segment_ran } else { 0 };
             row.pending = 0;
             // Of what is left, by what is left: so that it adds up.
             let share = portion(rest, weight, weights);

@@ -70,8 +70,11 @@ impl fmt::Display for CpuReport {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         writeln!(f, "{}: {:.3} ms of CPU time", self.thread, ms(self.cpu))?;
         for ClassUsage { class, operations, slices, cpu } in &self.classes {
-            let cpu = ms(*cpu);
-            writeln!(f, "  {class}: {cpu:.3} ms, {operations} operations, {slices} slices")?;
+            write!(f, "  {class}: {:.3} ms", ms(*cpu))?;
+            match slices {
+                0 => writeln!(f)?,
+                _ => writeln!(f, ", {operations} operations, {slices} slices")?,
+            }
         }
         if self.flagged > 0 {
             writeln!(f, "  {} operations over the budget, the last of them:", self.flagged)?;
