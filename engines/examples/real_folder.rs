@@ -1,25 +1,35 @@
-//! A store in a real folder: commits in every mode, reopens, verifies, prints what it did.
+//! A store in a real folder: commits in every mode, reopens, verifies, prints what it did and what
+//! CPU time it took for what.
 //!
 //! `cargo run -p seedbed-engines --example real_folder -- /tmp/some-folder`
 
 use std::time::Duration;
 
 use seedbed_engines::atomic_commit::{Batch, Durability, Error, Options, Store, merkle};
+use seedbed_env::cpu::{CpuAccounts, CpuBudget, CpuOptions};
 use seedbed_env::{Clock, OsEnv};
 
 const COMMITS: u64 = 200;
+/// What one poll of a task, or another operation, should not go over.
+const CPU_LIMIT: Duration = Duration::from_millis(1);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Some(folder) = std::env::args_os().nth(1) else {
         return Err("which folder? It is created if its parent exists.".into());
     };
     std::fs::create_dir_all(&folder)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let budget = Some(CpuBudget::new(CPU_LIMIT)?);
+    let accounts = CpuAccounts::new(CpuOptions { budget, flags_max: 5, ..CpuOptions::default() });
+    let _metered = accounts.meter()?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    accounts.install(builder.enable_all());
+    let runtime = builder.build()?;
     println!("{:<32} {:>8} {:>10} {:>12}  root", "mode", "commits", "time", "recovered");
     for (name, mode) in modes() {
         let line = runtime.block_on(try_mode(OsEnv::new(&folder), name, mode))?;
         println!("{line}");
     }
+    println!("\n{}", accounts.total());
     Ok(())
 }
 

@@ -10,6 +10,7 @@
 
 pub mod atomic_commit;
 mod bytes;
+mod classes;
 mod patient;
 mod plants;
 pub mod record_log;

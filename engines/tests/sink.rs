@@ -9,6 +9,7 @@ use seedbed_engines::sink::{
     Column, ColumnType, Error, Guarantee, OnRejected, Options, Schema, Sink, Value, WriteMode,
     Writer,
 };
+use seedbed_env::cpu::{CpuAccounts, CpuOptions};
 use seedbed_env::{OsEnv, Spawn};
 use tempfile::TempDir;
 
@@ -219,4 +220,32 @@ async fn a_participant_that_comes_late_gets_its_rows_and_one_that_is_wrong_is_na
     sink.push(100, &[Value::Int(100)]).await.unwrap();
     let refused = sink.checkpoint().await.unwrap_err().to_string();
     assert!(refused.contains("the sink's table is not the one here"), "{refused}");
+}
+
+#[test]
+fn what_it_burns_is_accounted_to_classes() {
+    let dir = TempDir::new().unwrap();
+    let accounts = CpuAccounts::new(CpuOptions::default());
+    // This thread is none of the runtime's, and opens the stores.
+    let _metered = accounts.meter().unwrap();
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    accounts.install(builder.worker_threads(2).enable_all());
+    let runtime = builder.build().unwrap();
+    runtime.block_on(async {
+        let env = OsEnv::new(dir.path());
+        let servers = servers(&env, 2).await;
+        let sink = sink(&env, &servers, Options::default()).await.unwrap();
+        for offset in 0..100 {
+            sink.push(offset, &[Value::Int(offset as i64), Value::Null]).await.unwrap();
+        }
+        assert_eq!(sink.close().await.unwrap().offset, 100);
+        assert_eq!(rows(&servers).len(), 100);
+    });
+    drop(runtime);
+    let total = accounts.total();
+    let classes = ["log task", "merkle", "snapshot", "disk", "participant"];
+    for class in classes.into_iter().chain(["sink batch", "sink checkpoint", "sink decision"]) {
+        assert!(total.class(class).is_some_and(|usage| usage.operations > 0), "{class}: {total}");
+    }
+    assert_eq!(total.cpu, total.classes.iter().map(|usage| usage.cpu).sum());
 }

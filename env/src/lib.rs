@@ -17,6 +17,7 @@
 //! engine that needs one of them takes it from here or does without.
 
 mod clock;
+pub mod cpu;
 mod entropy;
 mod fs;
 pub mod map;

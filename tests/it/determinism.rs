@@ -6,6 +6,7 @@ use std::io;
 
 use proptest::strategy::{BoxedStrategy, Just, Strategy};
 use seedbed::faults::Plan;
+use seedbed::seam::cpu::{CpuMeter, CpuOptions};
 use seedbed::seam::{File, Fs, OpenOptions};
 use seedbed::traces::Diff;
 use seedbed::{Failure, Law, Progress, Scenario, Sim, SimEnv, Sweep, Testbed, sweep};
@@ -45,6 +46,21 @@ fn a_sweep_that_stops_early_reports_the_same_on_any_number_of_threads() {
         assert_eq!(one.found.len(), 2, "{}", scenario.name());
         let many = sweep(&*scenario, &Sweep { jobs: 3, ..planted }, &Progress::default());
         assert_eq!(many, one);
+    }
+}
+
+/// The thread's clocks are read at every slice of the engines' classes, and change nothing.
+#[test]
+fn accounting_for_a_run_does_not_change_it() {
+    for scenario in seedbed_scenarios::all() {
+        for seed in 0..50 {
+            let job = own(&*scenario, 1).job(seed);
+            let plain = scenario.run(&job).finished.digest;
+            let meter = CpuMeter::start(CpuOptions::default()).expect("no other");
+            assert_eq!(scenario.run(&job).finished.digest, plain, "seed {seed}");
+            let report = meter.report();
+            assert!(report.classes.iter().any(|usage| usage.slices > 0), "{report}");
+        }
     }
 }
 

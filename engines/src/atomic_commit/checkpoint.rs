@@ -65,7 +65,7 @@ pub(super) async fn switch<E: Env>(
     let tmp = dir.join(if in_place { SNAPSHOT } else { SNAPSHOT_TMP });
     let file = env.open(&tmp, fresh).await.map_err(at(&tmp, "create"))?;
     let header_last = options.planted(Plant::SnapshotHeaderLast);
-    snapshot::write(&file, &tmp, &header, shared, header_last).await?;
+    crate::classes::snapshot(snapshot::write(&file, &tmp, &header, shared, header_last)).await?;
     file.sync_all().await.map_err(at(&tmp, "sync the new snapshot"))?;
     drop(file);
 

@@ -17,6 +17,7 @@ use super::options::Options;
 use super::recovery::{self, Recovery};
 use super::shared::{Control, Pending, Request, Shared, Stopped};
 use super::ticket::{Commit, Ticket};
+use crate::classes;
 use crate::patient::Patient;
 
 /// A consistent view of all entries.
@@ -92,7 +93,7 @@ impl<E: Env> Store<E> {
         assert_eq!(handle.recovery.seq, handle.shared.visible().seq);
         let task = LogTask::new(env.clone(), dir, options, recovered);
         // Answers come through the tickets; when the task ends, so do they.
-        drop(env.spawn(task.run()));
+        drop(env.spawn(classes::log_task(task.run())));
         Ok(Self { handle: Arc::new(handle), world: PhantomData })
     }
 

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use seedbed_env::cpu;
+
 use super::format::{self, Op};
 use super::merkle::{Hash, Tree, state_root};
+use crate::classes::MERKLE;
 
 /// The state of a store: values by key.
 pub type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -38,16 +41,18 @@ impl Kernel {
     /// Does the next commit; `ops` are changes that were checked. Returns the new root.
     pub(super) fn advance(&mut self, ops: &[u8]) -> Hash {
         assert!(!ops.is_empty(), "a commit changes something");
-        for_each_op(ops, |op| match op {
-            Op::Put { key, value } => self.tree.put(key, value),
-            Op::Delete { .. } if self.keeps_deleted => {}
-            Op::Delete { key } => {
-                self.tree.delete(key);
-            }
-        });
-        self.seq += 1;
-        self.root = state_root(self.seq, &self.tree.root());
-        self.root
+        cpu::run(&MERKLE, || {
+            for_each_op(ops, |op| match op {
+                Op::Put { key, value } => self.tree.put(key, value),
+                Op::Delete { .. } if self.keeps_deleted => {}
+                Op::Delete { key } => {
+                    self.tree.delete(key);
+                }
+            });
+            self.seq += 1;
+            self.root = state_root(self.seq, &self.tree.root());
+            self.root
+        })
     }
 
     /// A planted bug's way to another sequence number.

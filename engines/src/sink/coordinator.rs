@@ -25,6 +25,7 @@ use super::pool::Pool;
 use super::probe::Probe;
 use super::row::Schema;
 use super::state::{Admission, Due, Proposal, State};
+use crate::classes;
 
 /// The most transactions that one request to commit or abort names.
 const REQUEST_GIDS_MAX: usize = 256;
@@ -178,7 +179,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                 }
                 progress.await;
             };
-            drop(self.env.spawn(Arc::clone(&self).run_batch(nth, batch)));
+            drop(self.env.spawn(classes::sink_batch(Arc::clone(&self).run_batch(nth, batch))));
         }
     }
 
@@ -250,7 +251,8 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
     /// Starts the task that has a checkpoint's decisions carried out.
     pub(super) fn start_carrying_out(self: &Arc<Self>, number: u64, decided: Vec<Decided>) {
         if !decided.is_empty() {
-            drop(self.env.spawn(Arc::clone(self).carry_out(number, decided)));
+            let telling = Arc::clone(self).carry_out(number, decided);
+            drop(self.env.spawn(classes::sink_decision(telling)));
         }
     }
 

@@ -17,6 +17,7 @@ use super::pool::PoolMetrics;
 use super::probe::Probe;
 use super::row::{Rows, Schema, Value};
 use super::state::State;
+use crate::classes;
 
 /// A sink at work. Cloning gives another handle to it.
 ///
@@ -110,7 +111,7 @@ impl<E: Env, P: Participant> Sink<E, P> {
         }
         // Their ends are seen in the state that they share.
         drop(env.spawn(Arc::clone(&coordinator).begin_batches()));
-        drop(env.spawn(Arc::clone(&coordinator).make_checkpoints()));
+        drop(env.spawn(classes::sink_checkpoint(Arc::clone(&coordinator).make_checkpoints())));
         for nth in 0..coordinator.pools.len() {
             drop(env.spawn(Arc::clone(&coordinator).resolve(nth)));
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::OsEnv;
+use crate::cpu::{self, Class, CpuAccounts};
 use crate::{DirEntry, File, FileKind, Fs, OpenOptions};
 
 #[cfg(target_os = "linux")]
@@ -19,7 +20,11 @@ pub struct OsFile {
     direct: bool,
     /// Opened with `O_DSYNC`.
     dsync: bool,
+    accounts: Option<CpuAccounts>,
 }
+
+/// Calls on the blocking pool, where their thread is metered.
+static DISK: Class = Class::new("disk");
 
 /// Where memory of `O_DIRECT` lies: enough for every device, in bytes.
 const MEMORY_ALIGN: usize = 4096;
@@ -36,7 +41,7 @@ impl OsFile {
     /// Reads past the page cache, which takes as long as the device does.
     async fn read_direct(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let (file, len) = (Arc::clone(&self.file), buf.len());
-        let (memory, start, read) = off_reactor(move || {
+        let (memory, start, read) = off_reactor(&self.accounts, move || {
             let (mut memory, start) = aligned(len);
             let read = positional::read_at(&file, &mut memory[start..start + len], offset)?;
             Ok((memory, start, read))
@@ -51,14 +56,21 @@ impl OsFile {
         let (mut memory, start) = aligned(buf.len());
         memory[start..start + buf.len()].copy_from_slice(buf);
         let (file, range) = (Arc::clone(&self.file), start..start + buf.len());
-        off_reactor(move || positional::write_at(&file, &memory[range], offset)).await
+        off_reactor(&self.accounts, move || positional::write_at(&file, &memory[range], offset))
+            .await
     }
 }
 
 /// Runs a call that may block for milliseconds on tokio's blocking pool.
 async fn off_reactor<T: Send + 'static>(
+    accounts: &Option<CpuAccounts>,
     call: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
+    let accounts = accounts.clone();
+    let call = move || {
+        accounts.iter().for_each(CpuAccounts::enroll);
+        cpu::run(&DISK, call)
+    };
     match tokio::task::spawn_blocking(call).await {
         Ok(result) => result,
         Err(error) => Err(io::Error::other(error)),
@@ -82,17 +94,17 @@ impl File for OsFile {
 
     async fn sync_data(&self) -> io::Result<()> {
         let file = Arc::clone(&self.file);
-        off_reactor(move || file.sync_data()).await
+        off_reactor(&self.accounts, move || file.sync_data()).await
     }
 
     async fn sync_all(&self) -> io::Result<()> {
         let file = Arc::clone(&self.file);
-        off_reactor(move || file.sync_all()).await
+        off_reactor(&self.accounts, move || file.sync_all()).await
     }
 
     async fn sync_range(&self, offset: u64, len: u64) -> io::Result<()> {
         let file = Arc::clone(&self.file);
-        off_reactor(move || extra::sync_range(&file, offset, len)).await
+        off_reactor(&self.accounts, move || extra::sync_range(&file, offset, len)).await
     }
 
     async fn allocate(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
@@ -130,7 +142,12 @@ impl Fs for OsEnv {
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        Ok(OsFile { file: Arc::new(file), direct: options.direct, dsync: options.dsync })
+        Ok(OsFile {
+            file: Arc::new(file),
+            direct: options.direct,
+            dsync: options.dsync,
+            accounts: self.inner.accounts.clone(),
+        })
     }
 
     async fn rename<P: AsRef<Path> + Send, Q: AsRef<Path> + Send>(
@@ -178,7 +195,7 @@ impl Fs for OsEnv {
 
     async fn sync_dir<P: AsRef<Path> + Send>(&self, path: P) -> io::Result<()> {
         let path = self.resolve(path.as_ref());
-        off_reactor(move || sync_directory(path)).await
+        off_reactor(&self.inner.accounts, move || sync_directory(path)).await
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::cpu::CpuAccounts;
 use crate::{Clock, Entropy, Instant, JoinHandle, Spawn, WallTime, join_pair};
 
 pub use fs::OsFile;
@@ -29,12 +30,23 @@ pub struct OsEnv {
 struct Inner {
     root: PathBuf,
     origin: std::time::Instant,
+    /// Where the CPU time of calls on the blocking pool is accounted for.
+    accounts: Option<CpuAccounts>,
 }
 
 impl OsEnv {
     /// A world whose relative paths start at `root`, which must exist.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        let inner = Inner { root: root.into(), origin: os_now() };
+        let inner = Inner { root: root.into(), origin: os_now(), accounts: None };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Like [`Self::new`], and meters the threads of tokio's blocking pool that its calls run on,
+    /// where they are of the class `disk`. Tasks are metered if their threads are: by
+    /// [`CpuAccounts::install`] when the runtime is built, after which [`Self::new`] will do.
+    pub fn with_accounts(root: impl Into<PathBuf>, accounts: &CpuAccounts) -> Self {
+        let accounts = Some(accounts.clone());
+        let inner = Inner { root: root.into(), origin: os_now(), accounts };
         Self { inner: Arc::new(inner) }
     }
 
@@ -55,7 +67,7 @@ async fn sleep(duration: Duration) {
 
 /// The one reading of the real monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "OsEnv is where the ambient clock comes from")]
-fn os_now() -> std::time::Instant {
+pub(crate) fn os_now() -> std::time::Instant {
     std::time::Instant::now()
 }
 

@@ -89,7 +89,7 @@ impl<E: Env + Net> Server<E> {
             match accepted {
                 Ok((stream, _)) => {
                     let session = Session::new(self.clone());
-                    drop(self.env.spawn(session.run(stream)));
+                    drop(self.env.spawn(crate::classes::participant(session.run(stream))));
                 }
                 // Too many open files, or a caller that gave up: neither ends a server.
                 Err(error) => {
