@@ -20,7 +20,7 @@ pub struct OsFile {
     direct: bool,
     /// Opened with `O_DSYNC`.
     dsync: bool,
-    accounts: Option<CpuAccounts>,
+    env: OsEnv,
 }
 
 /// Calls on the blocking pool, where their thread is metered.
@@ -41,12 +41,14 @@ impl OsFile {
     /// Reads past the page cache, which takes as long as the device does.
     async fn read_direct(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let (file, len) = (Arc::clone(&self.file), buf.len());
-        let (memory, start, read) = off_reactor(&self.accounts, move || {
-            let (mut memory, start) = aligned(len);
-            let read = positional::read_at(&file, &mut memory[start..start + len], offset)?;
-            Ok((memory, start, read))
-        })
-        .await?;
+        let (memory, start, read) = self
+            .env
+            .off_reactor(move || {
+                let (mut memory, start) = aligned(len);
+                let read = positional::read_at(&file, &mut memory[start..start + len], offset)?;
+                Ok((memory, start, read))
+            })
+            .await?;
         buf[..read].copy_from_slice(&memory[start..start + read]);
         Ok(read)
     }
@@ -56,55 +58,67 @@ impl OsFile {
         let (mut memory, start) = aligned(buf.len());
         memory[start..start + buf.len()].copy_from_slice(buf);
         let (file, range) = (Arc::clone(&self.file), start..start + buf.len());
-        off_reactor(&self.accounts, move || positional::write_at(&file, &memory[range], offset))
-            .await
+        self.env.off_reactor(move || positional::write_at(&file, &memory[range], offset)).await
     }
 }
 
-/// Runs a call that may block for milliseconds on tokio's blocking pool.
-async fn off_reactor<T: Send + 'static>(
-    accounts: &Option<CpuAccounts>,
-    call: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let accounts = accounts.clone();
-    let call = move || {
-        accounts.iter().for_each(CpuAccounts::enroll);
-        cpu::run(&DISK, call)
-    };
-    match tokio::task::spawn_blocking(call).await {
-        Ok(result) => result,
-        Err(error) => Err(io::Error::other(error)),
+impl OsEnv {
+    /// Runs a call that may block for milliseconds on tokio's blocking pool.
+    async fn off_reactor<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let accounts = self.inner.accounts.clone();
+        let call = move || {
+            accounts.iter().for_each(CpuAccounts::enroll);
+            cpu::run(&DISK, call)
+        };
+        match tokio::task::spawn_blocking(call).await {
+            Ok(result) => result,
+            Err(error) => Err(io::Error::other(error)),
+        }
     }
 }
 
 impl File for OsFile {
     async fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        match self.direct {
+        let read = match self.direct {
             true => self.read_direct(buf, offset).await,
             false => positional::read_at(&self.file, buf, offset),
-        }
+        }?;
+        self.env.inner.counters.read(read);
+        Ok(read)
     }
 
     async fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        match self.direct || self.dsync {
+        let written = match self.direct || self.dsync {
             true => self.write_through(buf, offset).await,
             false => positional::write_at(&self.file, buf, offset),
+        }?;
+        let counters = &self.env.inner.counters;
+        counters.written(written);
+        if self.dsync {
+            counters.sync();
         }
+        Ok(written)
     }
 
     async fn sync_data(&self) -> io::Result<()> {
         let file = Arc::clone(&self.file);
-        off_reactor(&self.accounts, move || file.sync_data()).await
+        self.env.inner.counters.sync();
+        self.env.off_reactor(move || file.sync_data()).await
     }
 
     async fn sync_all(&self) -> io::Result<()> {
         let file = Arc::clone(&self.file);
-        off_reactor(&self.accounts, move || file.sync_all()).await
+        self.env.inner.counters.sync();
+        self.env.off_reactor(move || file.sync_all()).await
     }
 
     async fn sync_range(&self, offset: u64, len: u64) -> io::Result<()> {
         let file = Arc::clone(&self.file);
-        off_reactor(&self.accounts, move || extra::sync_range(&file, offset, len)).await
+        self.env.inner.counters.sync();
+        self.env.off_reactor(move || extra::sync_range(&file, offset, len)).await
     }
 
     async fn allocate(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
@@ -146,7 +160,7 @@ impl Fs for OsEnv {
             file: Arc::new(file),
             direct: options.direct,
             dsync: options.dsync,
-            accounts: self.inner.accounts.clone(),
+            env: self.clone(),
         })
     }
 
@@ -195,7 +209,8 @@ impl Fs for OsEnv {
 
     async fn sync_dir<P: AsRef<Path> + Send>(&self, path: P) -> io::Result<()> {
         let path = self.resolve(path.as_ref());
-        off_reactor(&self.inner.accounts, move || sync_directory(path)).await
+        self.inner.counters.dir_sync();
+        self.off_reactor(move || sync_directory(path)).await
     }
 }
 

@@ -3,6 +3,7 @@
 //! Reads and writes run inline: on a page cache they cost about a microsecond, less than a hop to
 //! another thread. Syncs take milliseconds and run on tokio's blocking pool, off the reactor.
 
+mod counts;
 mod fs;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use crate::cpu::CpuAccounts;
 use crate::{Clock, Entropy, Instant, JoinHandle, Spawn, WallTime, join_pair};
 
+pub use counts::DiskCounts;
 pub use fs::OsFile;
 pub use net::{OsDatagram, OsListener, OsReadHalf, OsStream, OsWriteHalf};
 
@@ -32,22 +34,30 @@ struct Inner {
     origin: std::time::Instant,
     /// Where the CPU time of calls on the blocking pool is accounted for.
     accounts: Option<CpuAccounts>,
+    counters: counts::Counters,
 }
 
 impl OsEnv {
     /// A world whose relative paths start at `root`, which must exist.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        let inner = Inner { root: root.into(), origin: os_now(), accounts: None };
-        Self { inner: Arc::new(inner) }
+        Self::made(root.into(), None)
+    }
+
+    fn made(root: PathBuf, accounts: Option<CpuAccounts>) -> Self {
+        let counters = counts::Counters::default();
+        Self { inner: Arc::new(Inner { root, origin: os_now(), accounts, counters }) }
     }
 
     /// Like [`Self::new`], and meters the threads of tokio's blocking pool that its calls run on,
     /// where they are of the class `disk`. Tasks are metered if their threads are: by
     /// [`CpuAccounts::install`] when the runtime is built, after which [`Self::new`] will do.
     pub fn with_accounts(root: impl Into<PathBuf>, accounts: &CpuAccounts) -> Self {
-        let accounts = Some(accounts.clone());
-        let inner = Inner { root: root.into(), origin: os_now(), accounts };
-        Self { inner: Arc::new(inner) }
+        Self::made(root.into(), Some(accounts.clone()))
+    }
+
+    /// What has been asked of the disk so far, through all handles to this world.
+    pub fn disk_counts(&self) -> DiskCounts {
+        self.inner.counters.counts()
     }
 
     /// The folder where relative paths start.
