@@ -105,7 +105,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 struct Tally {
     verdicts: BTreeMap<Verdict, u64>,
     rounds: Vec<f64>,
-    /// By metric: alarms, unclear ones, estimates, widths of intervals, noise of a block.
+    /// By metric: alarms, unclear ones, estimates, widths of intervals, noise of a round.
     metrics: BTreeMap<String, Metrics>,
 }
 
@@ -148,7 +148,7 @@ impl Tally {
              median of {rounds:.0} rounds"
         );
         println!("  {:<10} {:>9} {:>7} | medians of:", "", "regressed", "unclear");
-        println!("  {:<28} | {:>7} {:>9} {:>14}", "", "ratio", "interval", "noise of block");
+        println!("  {:<28} | {:>7} {:>9} {:>14}", "", "ratio", "interval", "noise of round");
         for (name, metric) in &self.metrics {
             let Metrics { alarms, unclear, .. } = metric;
             let middle = |values: &[f64]| sample::median(values).unwrap_or(f64::NAN);

@@ -1,7 +1,7 @@
 //! Confidence intervals by resampling, the same for the same input.
 //!
 //! The interval is the bootstrap's percentile interval, made as much wider as Student's t is wider
-//! than the normal distribution: with few blocks a plain one is too narrow, because resamples vary
+//! than the normal distribution: with few rounds a plain one is too narrow, because resamples vary
 //! less than samples by the factor √((n-1)/n) and know too little of the tails. T. Hesterberg ("What
 //! Teachers Should Know about the Bootstrap", The American Statistician 69, 2015, section 3 and the
 //! appendix on the expanded percentile interval) replaces the tail α/2 by
@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use crate::sample::{MeasureError, PairMeans, ROUNDS_MAX};
 
-/// Fewest blocks that give an interval.
-pub const BLOCKS_MIN: usize = 6;
+/// Fewest rounds that give an interval: with fewer, its ends would hang on the outermost of them.
+pub const ROUNDS_MIN: usize = 12;
 
 /// An estimate and the interval around it.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -68,13 +68,13 @@ impl Resampling {
     }
 
     /// The interval of the centre of `values`, wide enough to hold the true one with probability
-    /// `confidence`; `None` with fewer than [`BLOCKS_MIN`] values, more than [`ROUNDS_MAX`],
+    /// `confidence`; `None` with fewer than [`ROUNDS_MIN`] values, more than [`ROUNDS_MAX`],
     /// or one that is not finite.
     ///
     /// A tail thinner than one resample ends at the outermost resample.
     #[must_use]
     pub fn interval(&self, values: &[f64], confidence: f64) -> Option<Interval> {
-        let sizes = BLOCKS_MIN..=ROUNDS_MAX;
+        let sizes = ROUNDS_MIN..=ROUNDS_MAX;
         if !sizes.contains(&values.len()) || values.iter().any(|value| !value.is_finite()) {
             return None;
         }
@@ -104,7 +104,7 @@ impl Resampling {
     ) -> Option<Interval> {
         let (fewer, more) = (before.len().min(after.len()), before.len().max(after.len()));
         let mut all = before.iter().chain(after);
-        if fewer < BLOCKS_MIN || more > ROUNDS_MAX || all.any(|value| !value.is_finite()) {
+        if fewer < ROUNDS_MIN || more > ROUNDS_MAX || all.any(|value| !value.is_finite()) {
             return None;
         }
         let (means_b, means_a) = (PairMeans::new(before), PairMeans::new(after));
@@ -133,8 +133,8 @@ fn draw(random: &mut ChaCha8Rng, counts: &mut [u32]) {
 }
 
 /// The share of resamples beyond each end of the interval.
-fn expanded_tail(blocks: usize, confidence: f64) -> f64 {
-    let n = blocks as f64;
+fn expanded_tail(rounds: usize, confidence: f64) -> f64 {
+    let n = rounds as f64;
     let distance = -StudentsT::ppf((1.0 - confidence) / 2.0, n - 1.0);
     standard_normal_below(-(n / (n - 1.0)).sqrt() * distance)
 }
@@ -168,11 +168,11 @@ mod tests {
     /// t(0.005, 19) = 2.8609, each times √(n/(n-1)).
     #[test]
     fn tails_are_those_of_the_tables() {
-        for (blocks, confidence, tail) in
+        for (rounds, confidence, tail) in
             [(5, 0.95, 0.000_955), (10, 0.95, 0.008_551), (20, 0.99, 0.001_667)]
         {
-            let found = expanded_tail(blocks, confidence);
-            assert!((found / tail - 1.0).abs() < 0.01, "{blocks} blocks: {found}");
+            let found = expanded_tail(rounds, confidence);
+            assert!((found / tail - 1.0).abs() < 0.01, "{rounds} rounds: {found}");
         }
         assert!((detectable_distance(0.95, 0.8) - (1.960 + 0.8416)).abs() < 0.001);
     }

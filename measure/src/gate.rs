@@ -32,9 +32,9 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::bootstrap::{BLOCKS_MIN, Interval, Resampling, detectable_distance};
+use crate::bootstrap::{Interval, ROUNDS_MIN, Resampling, detectable_distance};
 use crate::latency::Percentile;
-use crate::sample::{MeasureError, ROUNDS_MAX, Round, block_log_ratios, robust_deviation};
+use crate::sample::{MeasureError, ROUNDS_MAX, Round, log_ratios, robust_deviation};
 
 /// The part of a threshold below which a change is harmless.
 const MARGIN: f64 = 0.5;
@@ -156,8 +156,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The ratio after / before; `None` with too few rounds.
     pub ratio: Option<Interval>,
-    /// The standard deviation of one block's log ratio, stalls left out: about the part by which
-    /// two rounds in a row differ by chance. 0 where rounds were not taken in turn.
+    /// The standard deviation of a round's log ratio, stalls left out: about the part by which the
+    /// two sides of a round differ by chance. 0 where rounds were not taken in turn.
     pub noise: f64,
     /// Why, in words.
     pub reason: String,
@@ -336,21 +336,21 @@ impl Gate {
         pairing: Pairing,
     ) -> Judged {
         let (values_b, values_a) = (metric.all_of(before), metric.all_of(after));
-        let (interval, noise, needed) = match pairing {
+        let (interval, noise) = match pairing {
             Pairing::Interleaved => {
-                let blocks = block_log_ratios(&values_b, &values_a);
-                let interval = self.resampling.interval(&blocks, confidence);
-                (interval, robust_deviation(&blocks), 2 * BLOCKS_MIN)
+                let ratios = log_ratios(&values_b, &values_a);
+                let interval = self.resampling.interval(&ratios, confidence);
+                (interval, robust_deviation(&ratios))
             }
             Pairing::Apart => {
                 let logs = |values: &[f64]| values.iter().map(|v| v.ln()).collect::<Vec<_>>();
                 let (logs_b, logs_a) = (logs(&values_b), logs(&values_a));
-                (self.resampling.interval_apart(&logs_b, &logs_a, confidence), 0.0, BLOCKS_MIN)
+                (self.resampling.interval_apart(&logs_b, &logs_a, confidence), 0.0)
             }
         };
         let Some(log) = interval else {
             let rounds = before.len().min(after.len());
-            let reason = format!("{rounds} rounds are too few: {needed} are needed at least");
+            let reason = format!("{rounds} rounds are too few: {ROUNDS_MIN} are needed at least");
             return Judged { metric, verdict: Verdict::Unclear, ratio: None, noise, reason };
         };
         let verdict = self.verdict(metric, log);
@@ -401,12 +401,12 @@ impl Gate {
     }
 
     /// About how many rounds it takes until a metric that is worse by `change` (a part of one) is
-    /// found so with probability `power`, where one block's log ratio has the standard deviation
+    /// found so with probability `power`, where a round's log ratio has the standard deviation
     /// `noise` and the plan has so many `looks`; `None` if `change` is within the margin.
     ///
     /// The usual formula, n = ((z₁ + z₂) × noise / distance)², for the distance from the margin, with
-    /// the Hodges-Lehmann estimator's 1.05 and two rounds to a block. Below some 20 rounds the wider
-    /// tails of Student's t ask for a third more.
+    /// the Hodges-Lehmann estimator's 1.05. Below some 20 rounds the wider tails of Student's t ask
+    /// for a third more.
     #[must_use]
     pub fn rounds_to_catch(
         &self,
@@ -424,8 +424,8 @@ impl Gate {
         }
         let confidence = self.confidence_of_each(self.metrics.len(), looks);
         let deviations = detectable_distance(confidence, power) * noise / distance;
-        let blocks = (1.05 * deviations * deviations).ceil() as usize;
-        Some(blocks.max(BLOCKS_MIN).saturating_mul(2))
+        let rounds = (1.05 * deviations * deviations).ceil() as usize;
+        Some(rounds.max(ROUNDS_MIN).next_multiple_of(2))
     }
 }
 

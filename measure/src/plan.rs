@@ -8,7 +8,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use crate::bootstrap::BLOCKS_MIN;
+use crate::bootstrap::ROUNDS_MIN;
 use crate::gate::{Gate, Report, Verdict};
 use crate::sample::{MeasureError, ROUNDS_MAX, Round};
 
@@ -58,13 +58,14 @@ impl Plan {
     }
 
     /// # Errors
-    /// [`MeasureError::Setting`]: a block is two rounds, and an interval needs [`BLOCKS_MIN`].
+    /// [`MeasureError::Setting`]: each order needs its counterpart, so numbers are even, and an
+    /// interval needs [`ROUNDS_MIN`].
     pub fn check(&self) -> Result<(), MeasureError> {
         let error = |what, value: usize, expected| {
             Err(MeasureError::Setting { what, value: value.to_string(), expected })
         };
         let is_even = |rounds: usize| rounds.is_multiple_of(2);
-        if !is_even(self.rounds_first) || self.rounds_first < 2 * BLOCKS_MIN {
+        if !is_even(self.rounds_first) || self.rounds_first < ROUNDS_MIN {
             return error("the first number of rounds", self.rounds_first, "even, 12 or more");
         }
         if !is_even(self.rounds_step) || self.rounds_step == 0 {

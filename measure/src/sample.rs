@@ -1,18 +1,20 @@
 //! Rounds, and the change between two sides in robust numbers.
 //!
 //! A *round* runs each side once, one right after the other, so that whatever the machine does for
-//! longer than a round happens to both: randomised interleaved trials (A. Abedi and T. Brecht,
-//! "Conducting Repeatable Experiments in Highly Variable Cloud Computing Environments", ICPE 2017).
-//! A *block* is two consecutive rounds, one in each order: the mean of their log ratios is free of
-//! what going first gives or takes, and of a drift that is linear over both. Blocks are what is
-//! resampled, because they are the smallest parts that are alike and, but for what lasts longer
-//! than a block, independent; single operations within a run are not (T. Kalibera and R. Jones,
-//! "Rigorous Benchmarking in Reasonable Time", ISMM 2013: repeat, and resample, at the highest
-//! level that varies).
+//! longer than a round happens to both, and only the ratio of the two is looked at: randomised
+//! interleaved trials (A. Abedi and T. Brecht, "Conducting Repeatable Experiments in Highly
+//! Variable Cloud Computing Environments", ICPE 2017). Each side goes first equally often, so that
+//! what going first gives or takes moves as many ratios up as down.
 //!
-//! The centre of the blocks is the estimator of J. L. Hodges and E. L. Lehmann ("Estimates of
+//! Rounds are what is counted and resampled, never the operations in them: operations of one run
+//! share its moment and are not independent (T. Kalibera and R. Jones, "Rigorous Benchmarking in
+//! Reasonable Time", ISMM 2013: repeat, and resample, at the highest level that varies). If a
+//! process of its own is started for each run, its layout of memory varies from round to round too;
+//! otherwise one layout is compared with one other.
+//!
+//! The centre of the log ratios is the estimator of J. L. Hodges and E. L. Lehmann ("Estimates of
 //! Location Based on Rank Tests", 1963), the median of the means of all pairs: stalls in up to 29 %
-//! of the blocks cannot carry it away, and on clean data it needs 1.05 times the blocks that a mean
+//! of the rounds cannot carry it away, and on clean data it needs 1.05 times the rounds that a mean
 //! would, where a median needs 1.57 times.
 
 use serde::{Deserialize, Serialize};
@@ -123,12 +125,10 @@ pub fn median(values: &[f64]) -> Option<f64> {
     })
 }
 
-/// The log ratio of each block: the mean over two consecutive rounds of ln(after / before). An odd
-/// last round is left out, because its order has no counterpart.
+/// The log ratio of each round, ln(after / before).
 #[must_use]
-pub fn block_log_ratios(before: &[f64], after: &[f64]) -> Vec<f64> {
-    let ratios: Vec<f64> = before.iter().zip(after).map(|(b, a)| (a / b).ln()).collect();
-    ratios.chunks_exact(2).map(|block| f64::midpoint(block[0], block[1])).collect()
+pub fn log_ratios(before: &[f64], after: &[f64]) -> Vec<f64> {
+    before.iter().zip(after).map(|(b, a)| (a / b).ln()).collect()
 }
 
 /// The standard deviation of normal values with the same spread, from the median of the distances
@@ -145,50 +145,59 @@ pub fn robust_deviation(values: &[f64]) -> f64 {
 /// themselves and for each resample of them.
 #[derive(Clone, Debug)]
 pub struct PairMeans {
-    /// (mean, place, place).
-    means: Vec<(f64, u32, u32)>,
+    /// How many values there are.
+    values: usize,
+    means: Vec<f64>,
+    /// The places of each mean; the second is never the smaller one.
+    places: Vec<(u16, u16)>,
 }
 
 impl PairMeans {
-    /// Of up to [`ROUNDS_MAX`] finite values; more are left out.
+    /// Of up to [`ROUNDS_MAX`] values; more are left out.
     #[must_use]
     pub fn new(values: &[f64]) -> Self {
         let values = &values[..values.len().min(ROUNDS_MAX)];
-        let mut means = Vec::with_capacity(values.len() * (values.len() + 1) / 2);
+        let mut pairs = Vec::with_capacity(values.len() * (values.len() + 1) / 2);
         for (i, first) in values.iter().enumerate() {
             for (j, second) in values.iter().enumerate().skip(i) {
-                means.push((f64::midpoint(*first, *second), i as u32, j as u32));
+                pairs.push((f64::midpoint(*first, *second), (i as u16, j as u16)));
             }
         }
-        means.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Self { means }
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (means, places) = pairs.into_iter().unzip();
+        Self { values: values.len(), means, places }
     }
 
     /// The estimator for a sample that holds the value at each place `counts[place]` times; `None`
-    /// of an empty one.
+    /// of an empty one, and for counts that are not one for each value or above a million.
     ///
     /// A pair of different places is there as often as the product of its counts, a place with
     /// itself as often as it has pairs with itself, so one pass over the sorted means finds the
     /// median without sorting anew.
     #[must_use]
     pub fn centre(&self, counts: &[u32]) -> Option<f64> {
+        if counts.len() != self.values || counts.iter().any(|count| *count > 1_000_000) {
+            return None;
+        }
         let size: u64 = counts.iter().map(|count| u64::from(*count)).sum();
         let pairs = size * (size + 1) / 2;
         // With an even number of pairs the two in the middle, otherwise the same one twice.
         let (low, high) = (pairs.div_ceil(2), pairs / 2 + 1);
         let mut seen = 0;
-        let mut lower = None;
-        for (mean, i, j) in &self.means {
-            let (a, b) = (u64::from(counts[*i as usize]), u64::from(counts[*j as usize]));
+        let mut weighed = self.places.iter().map(|(i, j)| {
+            let (a, b) = (counts[usize::from(*i)], counts[usize::from(*j)]);
+            let (a, b) = (u64::from(a), u64::from(b));
             seen += if i == j { a * (a + 1) / 2 } else { a * b };
-            if lower.is_none() && seen >= low {
-                lower = Some(*mean);
-            }
-            if seen >= high {
-                return lower.map(|lower| f64::midpoint(lower, *mean));
-            }
+            seen
+        });
+        let lower = weighed.by_ref().position(|seen| seen >= low)?;
+        if seen >= high {
+            return Some(self.means[lower]);
         }
-        None
+        let is_next =
+            |(i, j): &(u16, u16)| counts[usize::from(*i)] > 0 && counts[usize::from(*j)] > 0;
+        let upper = lower + 1 + self.places[lower + 1..].iter().position(is_next)?;
+        Some(f64::midpoint(self.means[lower], self.means[upper]))
     }
 }
 

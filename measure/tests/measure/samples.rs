@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use seedbed_measure::Resampling;
-use seedbed_measure::sample::{PairMeans, block_log_ratios, centre, median, robust_deviation};
+use seedbed_measure::sample::{PairMeans, centre, log_ratios, median, robust_deviation};
 
 use crate::machine::normal;
 
@@ -43,16 +43,21 @@ fn a_quarter_of_stalls_does_not_carry_the_centre_away() {
 }
 
 #[test]
-fn blocks_are_free_of_order_and_linear_drift() {
-    // In units of log time: whoever goes second loses 0.05, and each run 0.01 on the one before.
-    let time = |at: f64, second: bool| (0.01 * at + if second { 0.05 } else { 0.0 }).exp();
-    let before = [time(0.0, false), time(3.0, true)];
-    let after = [time(1.0, true), time(2.0, false)];
-    let blocks = block_log_ratios(&before, &after);
-    assert!(blocks.len() == 1 && blocks[0].abs() < 1e-12, "{blocks:?}");
-    let round = (after[0] / before[0]).ln();
-    assert!(round > 0.05, "a single round is not: {round}");
-    assert!(block_log_ratios(&before[..1], &after[..1]).is_empty());
+fn what_going_second_costs_cancels_where_each_side_goes_second_as_often() {
+    // Log times: whoever goes second loses 0.05, and each run 0.01 on the one before.
+    let runs: Vec<f64> =
+        (0..40).map(|run| 0.01 * f64::from(run) + 0.05 * f64::from(run % 2)).collect();
+    let times: Vec<f64> = runs.iter().map(|log| log.exp()).collect();
+    let sides = |swap: fn(usize) -> bool| -> (Vec<f64>, Vec<f64>) {
+        let rounds = times.chunks_exact(2).enumerate();
+        rounds.map(|(n, run)| if swap(n) { (run[1], run[0]) } else { (run[0], run[1]) }).unzip()
+    };
+    let (before, after) = sides(|round| round % 2 == 1);
+    let balanced = centre(&log_ratios(&before, &after)).unwrap();
+    assert!(balanced.abs() < 1e-9, "{balanced}");
+    let (before, after) = sides(|_| false);
+    let fixed = centre(&log_ratios(&before, &after)).unwrap();
+    assert!(fixed > 0.05, "always second: {fixed}");
 }
 
 #[test]
@@ -71,20 +76,20 @@ fn same_values_and_seed_same_interval() {
 #[test]
 fn too_few_values_or_odd_ones_give_no_interval() {
     let resampling = Resampling::default();
-    assert_eq!(resampling.interval(&[1.0; 5], 0.95), None);
-    assert_eq!(resampling.interval(&[1.0, 1.0, 1.0, 1.0, 1.0, f64::NAN], 0.95), None);
+    assert_eq!(resampling.interval(&[1.0; 11], 0.95), None);
+    assert_eq!(resampling.interval(&[[1.0; 12], [f64::NAN; 12]].concat(), 0.95), None);
     assert_eq!(resampling.interval(&[0.0; 1001], 0.95), None);
-    assert_eq!(resampling.interval_apart(&[1.0; 6], &[1.0; 5], 0.95), None);
-    let equal = resampling.interval(&[2.0; 6], 0.95).unwrap();
+    assert_eq!(resampling.interval_apart(&[1.0; 12], &[1.0; 11], 0.95), None);
+    let equal = resampling.interval(&[2.0; 12], 0.95).unwrap();
     assert_eq!((equal.low, equal.estimate, equal.high), (2.0, 2.0, 2.0));
 }
 
 /// Of 1000 samples, how many intervals hold 0, the truth.
-fn holding(blocks: usize, confidence: f64, noise: impl Fn(&mut ChaCha8Rng) -> f64) -> usize {
-    let mut random = ChaCha8Rng::seed_from_u64(blocks as u64);
+fn holding(rounds: usize, confidence: f64, noise: impl Fn(&mut ChaCha8Rng) -> f64) -> usize {
+    let mut random = ChaCha8Rng::seed_from_u64(rounds as u64);
     let resampling = Resampling { resamples: 1000, seed: 1 };
     let holds = |_: &usize| {
-        let values: Vec<f64> = (0..blocks).map(|_| noise(&mut random)).collect();
+        let values: Vec<f64> = (0..rounds).map(|_| noise(&mut random)).collect();
         let interval = resampling.interval(&values, confidence).unwrap();
         interval.low <= 0.0 && 0.0 <= interval.high
     };
@@ -97,10 +102,10 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
         let (noise, stall) = (normal(random), normal(random));
         noise + if stall > 1.6 { 20.0 } else { 0.0 } - if stall < -1.6 { 20.0 } else { 0.0 }
     };
-    for blocks in [8, 10, 20, 40] {
-        let (clean, stalled) = (holding(blocks, 0.95, normal), holding(blocks, 0.95, stalls));
+    for rounds in [12, 20, 40] {
+        let (clean, stalled) = (holding(rounds, 0.95, normal), holding(rounds, 0.95, stalls));
         // 950 expected, give or take 7 (one standard deviation).
-        assert!((930..=985).contains(&clean), "{blocks} blocks: {clean} of 1000");
-        assert!(stalled >= 930, "{blocks} blocks with stalls: {stalled} of 1000");
+        assert!((930..=985).contains(&clean), "{rounds} rounds: {clean} of 1000");
+        assert!(stalled >= 930, "{rounds} rounds with stalls: {stalled} of 1000");
     }
 }
