@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("scenarios", &["seedbed", "seedbed-engines"]),
     ("litmus", &["seedbed"]),
     ("postgres", &["seedbed-engines", "seedbed-env"]),
+    ("measure", &[]),
     (
         "cli",
         &[
