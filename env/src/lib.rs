@@ -33,7 +33,9 @@ pub use entropy::Entropy;
 pub use fs::{DIRECT_ALIGN, DirEntry, File, FileKind, Fs, OpenOptions};
 pub use net::{Datagram, Listener, Net, Stream, StreamRead, StreamWrite};
 #[cfg(feature = "os")]
-pub use os::{OsDatagram, OsEnv, OsFile, OsListener, OsReadHalf, OsStream, OsWriteHalf};
+pub use os::{
+    DiskCounts, OsDatagram, OsEnv, OsFile, OsListener, OsReadHalf, OsStream, OsWriteHalf,
+};
 pub use spawn::{JoinError, JoinHandle, Spawn, join_pair};
 
 /// Every capability of a single node's world but the network. An engine that talks to others asks

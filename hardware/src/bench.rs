@@ -1,0 +1,266 @@
+//! One engine under load in this process: open, rounds, close, compare.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use seedbed_env::OsEnv;
+use seedbed_env::cpu::{CpuAccounts, CpuOptions, CpuReport};
+use seedbed_measure::Summary;
+use seedbed_measure::latency::Point;
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
+
+use crate::Failed;
+use crate::allocations::{self, Allocations};
+use crate::load::{self, Load};
+use crate::target::sink::SinkTarget;
+use crate::target::store::StoreTarget;
+use crate::workload::{Engine, Workload};
+
+/// What a round came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// Operations that were acknowledged.
+    pub operations: u64,
+    /// From the first begin to the last acknowledgement, in nanoseconds.
+    pub elapsed_ns: u64,
+    /// Latencies, corrected for coordinated omission.
+    pub latency: Summary,
+    /// As clients saw them.
+    pub seen: Summary,
+    /// The curve of the corrected ones.
+    pub curve: Vec<Point>,
+    /// In open loop, how late an operation was begun at most, in nanoseconds.
+    pub late_max_ns: u64,
+    /// What was asked of the disk.
+    pub disk: Disk,
+    /// Allocations of the process.
+    pub allocations: Allocations,
+}
+
+/// What was asked of the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Calls that write.
+    pub writes: u64,
+    /// Bytes that were written.
+    pub written_bytes: u64,
+    /// Syncs of files.
+    pub syncs: u64,
+    /// Syncs of directories.
+    pub dir_syncs: u64,
+}
+
+/// What is known after the last round.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Keys or rows that were compared, and found right.
+    pub checked: u64,
+    /// CPU time of each thread that worked in measured rounds, in nanoseconds, by name.
+    pub threads: BTreeMap<String, u64>,
+    /// CPU time of each class of operations in them, and how many operations.
+    pub classes: BTreeMap<String, Class>,
+    /// The most memory that the process has had, in bytes; 0 if nobody tells.
+    pub peak_memory: u64,
+}
+
+/// What a class of operations has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Class {
+    /// Operations that began.
+    pub operations: u64,
+    /// CPU time in nanoseconds.
+    pub cpu_ns: u64,
+}
+
+/// An engine that is open.
+#[derive(Clone)]
+enum Open {
+    Store(StoreTarget<OsEnv>),
+    Sink(SinkTarget<OsEnv>),
+}
+
+/// An engine under load, in a folder.
+pub struct Bench {
+    runtime: Runtime,
+    env: OsEnv,
+    accounts: CpuAccounts,
+    open: Open,
+    workload: Workload,
+    /// Operations of each client that were acknowledged, of all rounds.
+    done: Vec<u64>,
+    /// What threads had used when measuring began.
+    before: Vec<CpuReport>,
+    stop: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Bench {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bench").field("workload", &self.workload).finish_non_exhaustive()
+    }
+}
+
+impl Bench {
+    /// Opens an engine in a folder that is empty. A round ends early once `stop` is set.
+    ///
+    /// # Errors
+    /// A workload that makes no sense; what the machine or the engine says.
+    pub fn open(dir: &Path, workload: &Workload, stop: Arc<AtomicBool>) -> Result<Self, Failed> {
+        workload.check().map_err(Failed::Machine)?;
+        allocations::count();
+        let accounts = CpuAccounts::new(CpuOptions::default());
+        let runtime = runtime(&accounts)?;
+        let env = OsEnv::with_accounts(dir, &accounts);
+        let open = runtime.block_on(open(env.clone(), workload))?;
+        let done = vec![0; workload.clients as usize];
+        let (workload, before) = (workload.clone(), accounts.threads());
+        Ok(Self { runtime, env, accounts, open, workload, done, before, stop })
+    }
+
+    /// Runs a round of so many operations.
+    ///
+    /// # Errors
+    /// The engine failed; nothing that follows means anything.
+    pub fn round(&mut self, operations: u64) -> Result<Round, Failed> {
+        self.workload.operations = operations;
+        self.workload.check().map_err(Failed::Machine)?;
+        let (disk, allocated) = (self.env.disk_counts(), allocations::counted());
+        let load = self.load()?;
+        let (disk_after, allocated_after) = (self.env.disk_counts(), allocations::counted());
+        for (done, more) in self.done.iter_mut().zip(&load.clients) {
+            *done += more;
+        }
+        Ok(Round {
+            operations: load.operations,
+            elapsed_ns: nanoseconds(load.elapsed),
+            latency: load.latencies.summary(),
+            seen: load.seen.summary(),
+            curve: load.latencies.curve(),
+            late_max_ns: nanoseconds(load.late_max),
+            disk: Disk {
+                writes: disk_after.writes - disk.writes,
+                written_bytes: disk_after.written_bytes - disk.written_bytes,
+                syncs: disk_after.syncs - disk.syncs,
+                dir_syncs: disk_after.dir_syncs - disk.dir_syncs,
+            },
+            allocations: Allocations {
+                count: allocated_after.count - allocated.count,
+                bytes: allocated_after.bytes - allocated.bytes,
+            },
+        })
+    }
+
+    fn load(&self) -> Result<Load, Failed> {
+        // On a thread of the runtime, as all else is: `block_on`'s own one is not metered.
+        let (env, open) = (self.env.clone(), self.open.clone());
+        let (workload, first) = (self.workload.clone(), self.done.clone());
+        let stop = Arc::clone(&self.stop);
+        let round = async move {
+            match &open {
+                Open::Store(target) => load::round(&env, target, &workload, &first, &stop).await,
+                Open::Sink(target) => load::round(&env, target, &workload, &first, &stop).await,
+            }
+        };
+        let joined = self.runtime.block_on(async { tokio::spawn(round).await });
+        joined.map_err(|error| Failed::Engine(error.to_string()))?
+    }
+
+    /// From here on CPU time counts: what was before was to warm up.
+    pub fn start_measuring(&mut self) {
+        self.before = self.accounts.threads();
+    }
+
+    /// Closes the engine, opens what it left and compares it with what was acknowledged.
+    ///
+    /// # Errors
+    /// [`Failed::Wrong`] if that is not the same.
+    pub fn end(self) -> Result<Ended, Failed> {
+        let Self { runtime, env, accounts, open, workload, done, before, .. } = self;
+        let (threads, classes) = used(&before, &accounts.threads());
+        let checked = runtime.block_on(async {
+            match &open {
+                Open::Store(target) => {
+                    target.close().await?;
+                    StoreTarget::check(env, &workload, &done).await
+                }
+                Open::Sink(target) => {
+                    target.close().await?;
+                    SinkTarget::check(env, anywhere(), &workload, done[0]).await
+                }
+            }
+        })?;
+        Ok(Ended { checked, threads, classes, peak_memory: peak_memory() })
+    }
+}
+
+async fn open(env: OsEnv, workload: &Workload) -> Result<Open, Failed> {
+    Ok(match workload.engine {
+        Engine::AtomicCommit => Open::Store(StoreTarget::open(env, workload).await?),
+        Engine::Sink => Open::Sink(SinkTarget::open(env, anywhere(), workload).await?),
+    })
+}
+
+/// Any port of this machine.
+fn anywhere() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// A runtime whose threads have names of their own, and are metered.
+fn runtime(accounts: &CpuAccounts) -> Result<Runtime, Failed> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    accounts.install(&mut builder);
+    let next = AtomicUsize::new(0);
+    let name = move || format!("thread {}", next.fetch_add(1, Ordering::Relaxed));
+    let built = builder.thread_name_fn(name).enable_all().build();
+    built.map_err(|error| Failed::Machine(format!("no runtime: {error}")))
+}
+
+/// What threads and classes have used since.
+fn used(
+    before: &[CpuReport],
+    after: &[CpuReport],
+) -> (BTreeMap<String, u64>, BTreeMap<String, Class>) {
+    let (mut threads, mut classes) =
+        (BTreeMap::<String, u64>::new(), BTreeMap::<String, Class>::new());
+    for report in after {
+        *threads.entry(report.thread.clone()).or_default() += nanoseconds(report.cpu);
+        for usage in &report.classes {
+            let class = classes.entry(usage.class.to_owned()).or_default();
+            class.operations += usage.operations;
+            class.cpu_ns += nanoseconds(usage.cpu);
+        }
+    }
+    for report in before {
+        if let Some(thread) = threads.get_mut(&report.thread) {
+            *thread = thread.saturating_sub(nanoseconds(report.cpu));
+        }
+        for usage in &report.classes {
+            if let Some(class) = classes.get_mut(usage.class) {
+                class.operations = class.operations.saturating_sub(usage.operations);
+                class.cpu_ns = class.cpu_ns.saturating_sub(nanoseconds(usage.cpu));
+            }
+        }
+    }
+    threads.retain(|_, ns| *ns > 0);
+    classes.retain(|_, class| class.cpu_ns > 0);
+    (threads, classes)
+}
+
+#[cfg(target_os = "linux")]
+fn peak_memory() -> u64 {
+    let status = procfs::process::Process::myself().and_then(|myself| myself.status());
+    status.ok().and_then(|status| status.vmhwm).unwrap_or(0) * 1024
+}
+
+#[cfg(not(target_os = "linux"))]
+fn peak_memory() -> u64 {
+    0
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

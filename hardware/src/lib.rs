@@ -1,0 +1,41 @@
+//! The real-hardware mode: the engines that simulation tests, under load on a real disk, timed,
+//! counted, and checked afterwards.
+//!
+//! A [`Workload`] says what an engine is loaded with. A [`Bench`] is one engine under it, in a
+//! process of its own so that memory and CPU time are its own: rounds of operations with the time
+//! that each took, and in the end a comparison of what is on the disk with what was acknowledged.
+//! Timing a wrong engine is a failure ([`Failed::Wrong`]). `simulate` runs the same
+//! workload in the simulated world.
+//!
+//! Judging rounds (histograms, intervals, gates, baselines) is the crate `seedbed-measure`'s.
+
+// It is about the real world: clocks and threads are real.
+#![allow(clippy::disallowed_methods)]
+
+pub mod allocations;
+pub mod bench;
+mod load;
+pub mod machine;
+pub mod process;
+mod target;
+pub mod workload;
+
+pub use bench::{Bench, Ended, Round};
+pub use load::Load;
+pub use machine::Machine;
+pub use process::Worker;
+pub use workload::{Engine, Mode, Workload};
+
+/// Why a measurement came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// The engine failed.
+    #[error("the engine failed: {0}")]
+    Engine(String),
+    /// The engine is wrong: what is on the disk is not what was acknowledged.
+    #[error("the engine is WRONG, and its figures with it: {0}")]
+    Wrong(String),
+    /// The machine did not let us.
+    #[error("{0}")]
+    Machine(String),
+}
