@@ -9,6 +9,8 @@ use super::verify::Verifier;
 use super::{Ended, failure, source};
 use crate::exit::{Exit, Failure};
 
+/// The name under which it is looked whether a sink can work there.
+const LOOK: &str = "real-look";
 /// Rows that are read at a time.
 const PAGE: i64 = 20_000;
 const READ: &str = "SELECT id, account, amount, price, checked, note, \
@@ -84,7 +86,7 @@ impl Server {
             let participant = database.participant().map_err(Failure::usage)?;
             let (schema, mode) = (source::schema(), WriteMode::Insert);
             // Not under the sink's name, which belongs to whoever comes first.
-            let writer = Writer::new("look").expect("a name that is allowed");
+            let writer = Writer::new(LOOK).expect("a name that is allowed");
             let session = Session { writer, identity: 0, incarnation: 1, schema, mode };
             participant.connect(&session).await.map_err(Failure::usage)?;
             let client = connect(&database.url).await?;
@@ -181,7 +183,9 @@ impl Server {
             let _ = client.batch_execute(&format!("DROP SCHEMA {namespace} CASCADE")).await;
         }
         let forget = "DELETE FROM seedbed_sink.writers WHERE starts_with(writer, $1)";
-        let _ = client.execute(forget, &[&format!("{WRITER}+")]).await;
+        for writer in [WRITER, LOOK] {
+            let _ = client.execute(forget, &[&format!("{writer}+")]).await;
+        }
         let forget = "DELETE FROM seedbed_sink.committed WHERE starts_with(writer, $1)";
         let _ = client.execute(forget, &[&format!("{WRITER}+")]).await;
     }
