@@ -103,6 +103,11 @@ pub(crate) enum Command {
     /// Asks the kernel what ext4, xfs and btrfs leave after a power loss; takes root.
     #[cfg(target_os = "linux")]
     Litmus(LitmusArgs),
+    /// Times an engine on this machine's disk, and checks what it did.
+    Bench(crate::bench::args::BenchArgs),
+    /// A process of `bench`; not for people.
+    #[command(name = crate::bench::COMMAND, hide = true)]
+    BenchProcess,
     /// A process of `run --real`; not for people.
     #[cfg(unix)]
     #[command(name = crate::real::COMMAND, hide = true)]

@@ -10,6 +10,7 @@
 //! standard output is its result, everything else goes to standard error.
 
 mod args;
+mod bench;
 mod clock;
 mod commands;
 mod coverage;
@@ -207,6 +208,8 @@ fn command(cx: &mut Context<'_>, top: &Top) -> Result<Exit, Failure> {
         None => commands::sweep::main_job(cx, &top.sweep),
         #[cfg(unix)]
         Some(Command::Run(args)) if args.real.real => real::run(cx, args),
+        Some(Command::Bench(args)) => bench::run(cx, args),
+        Some(Command::BenchProcess) => Ok(bench::process()),
         #[cfg(unix)]
         Some(Command::RealProcess) => Ok(real::process::run()),
         Some(Command::Run(args)) => commands::sweep::run(cx, args),

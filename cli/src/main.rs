@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use seedbed_cli::Cli;
 
+/// Counts while `bench` measures; otherwise the system's.
+#[global_allocator]
+static ALLOCATOR: seedbed_hardware::allocations::Counting = seedbed_hardware::allocations::Counting;
+
 /// Seeds of each scenario in the main job, measured so that on two cores each takes an equal share
 /// of about half a minute.
 const MAIN_SEEDS: [(&str, u64); 2] = [("atomic_commit", 75_000), ("sink", 15_000)];

@@ -1,0 +1,101 @@
+//! The flags of `seedbed bench`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use seedbed_hardware::Mode;
+
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed bench atomic_commit --quick
+  seedbed bench atomic_commit --clients 1,8,64 --durability group,immediate --dir /mnt/disk
+  seedbed bench sink --rate 100000
+  seedbed bench atomic_commit --save-baseline main
+  seedbed bench atomic_commit --baseline main --fail-on-regression
+  seedbed bench atomic_commit --against ./seedbed-before --fail-on-regression
+
+Each line of the table is one workload, in a process of its own: the engine is opened in a new folder
+in --dir, warmed up, and loaded in rounds; then it is closed, opened again, and what is on the disk is
+compared with what was acknowledged. A difference is exit code 1, whatever the figures are.
+
+Figures are medians of the rounds. Latencies count from when an operation should have begun; in closed
+loop they are corrected for what clients held back (coordinated omission). CPU is that of all threads,
+per operation.
+
+A saved baseline was measured at another time: whatever else has changed on the machine since counts
+as a change of the program. --against runs another build in turn with this one, round by round, which
+noise and drift do not fool; more rounds are taken while a metric is unclear.
+
+JSON: {engine, machine, rounds, workloads: [{name, workload, rounds: [{operations, elapsed_ns,
+latency, seen, curve, late_max_ns, disk, allocations}], ended: {checked, threads, classes,
+peak_memory}, comparison}], interrupted, exit_code}.")]
+pub(crate) struct BenchArgs {
+    /// The engine: atomic_commit or sink.
+    pub engine: String,
+    /// Where to measure: the disk that this folder is on.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Few workloads and short rounds: seconds.
+    #[arg(long, conflicts_with = "full")]
+    pub quick: bool,
+    /// All workloads, and more and longer rounds: many minutes.
+    #[arg(long)]
+    pub full: bool,
+    /// Clients side by side; several make a grid.
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub clients: Vec<u32>,
+    /// Operations of a client that are under way at once; several make a grid.
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub window: Vec<u32>,
+    /// What an acknowledgement means: immediate, group, batch:N, async_sync, write_behind:MS, none;
+    /// several make a grid.
+    #[arg(long, value_name = "MODE", value_delimiter = ',')]
+    pub durability: Vec<Mode>,
+    /// Bytes of a value; several make a grid.
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub value_bytes: Vec<u32>,
+    /// Rows of a transaction of the sink; several make a grid.
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub batch_rows: Vec<u32>,
+    /// Operations a second that arrive whether or not earlier ones are done (open loop).
+    #[arg(long, value_name = "N")]
+    pub rate: Option<u64>,
+    /// A workload file (TOML) instead of a grid.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["clients", "window", "durability"])]
+    #[arg(conflicts_with_all = ["value_bytes", "batch_rows", "rate"])]
+    pub workload: Option<PathBuf>,
+    /// Rounds of each workload [default: 12; --quick 3, --full 20].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub rounds: Option<u16>,
+    /// Keep what was measured under this name.
+    #[arg(long, value_name = "NAME")]
+    pub save_baseline: Option<String>,
+    /// Compare with what was kept under this name.
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<String>,
+    /// Compare with another build of this program, which runs in turn with this one.
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "baseline")]
+    pub against: Option<PathBuf>,
+    /// Where baselines are kept.
+    #[arg(long, default_value = "seedbed-baselines", value_name = "DIR")]
+    pub baselines: PathBuf,
+    /// Exit code 1 if a comparison finds a regression.
+    #[arg(long)]
+    pub fail_on_regression: bool,
+    /// So many percent less throughput are a regression.
+    #[arg(long, default_value_t = 10.0, value_name = "PERCENT")]
+    pub throughput_drop: f64,
+    /// So many percent more latency are a regression.
+    #[arg(long, default_value_t = 15.0, value_name = "PERCENT")]
+    pub latency_growth: f64,
+    /// Measure also where a sync keeps nothing (tmpfs).
+    #[arg(long)]
+    pub allow_memory: bool,
+    /// Print one JSON object and nothing else on standard output.
+    #[arg(long, env = "SEEDBED_JSON", hide_env_values = true)]
+    pub json: bool,
+    /// No progress.
+    #[arg(short, long, env = "SEEDBED_QUIET", hide_env_values = true)]
+    pub quiet: bool,
+}

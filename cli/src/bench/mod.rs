@@ -1,0 +1,124 @@
+//! `seedbed bench`: engines under load on this machine's disk, timed, counted, checked, compared.
+//!
+//! `grid.rs` says which workloads there are, `measure.rs` runs one of them, `compare.rs` compares
+//! with a baseline or another build, `report.rs` prints. The load itself is the crate
+//! `seedbed-hardware`'s, the judging `seedbed-measure`'s.
+
+// It is about the real world.
+#![allow(clippy::disallowed_methods)]
+
+pub(crate) mod args;
+mod compare;
+mod grid;
+mod measure;
+mod report;
+
+use std::io;
+
+use seedbed_hardware::{Engine, Failed, Machine, Workload};
+
+use self::args::BenchArgs;
+use self::compare::Compared;
+use self::grid::Size;
+use self::measure::Measured;
+use crate::commands::Context;
+use crate::exit::{Exit, Failure};
+use crate::output::{NOTE, paint};
+
+/// The hidden command that makes a process one that measures.
+pub(crate) const COMMAND: &str = "bench-process";
+
+/// A process that measures; not for people.
+pub(crate) fn process() -> Exit {
+    match seedbed_hardware::process::serve(io::stdin().lock(), io::stdout().lock()) {
+        Ok(()) => Exit::Fine,
+        // Whoever has started it is gone.
+        Err(_) => Exit::Killed,
+    }
+}
+
+/// What one workload came to.
+struct Done {
+    workload: Workload,
+    measured: Measured,
+    compared: Option<Compared>,
+}
+
+pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failure> {
+    let engine: Engine = args.engine.parse().map_err(Failure::usage)?;
+    let workloads = grid::workloads(args, engine)?;
+    let comparing = compare::Comparing::new(args)?;
+    let machine = machine(args, &workloads)?;
+    if !args.quiet && !args.json {
+        cx.out.line(&machine);
+    }
+    let size = Size::of(args);
+    let mut done = Vec::new();
+    let mut wrong = None;
+    for (nth, workload) in workloads.iter().enumerate() {
+        if cx.is_stopped() {
+            break;
+        }
+        if !args.quiet {
+            let count = workloads.len();
+            cx.err.line(format_args!("{} of {count}: {workload}", nth + 1));
+        }
+        match measure::measure(cx, args, &comparing, workload, size) {
+            Ok(Some((measured, compared))) => {
+                done.push(Done { workload: workload.clone(), measured, compared });
+            }
+            // Interrupted before there was anything.
+            Ok(None) => break,
+            Err(Failed::Wrong(why)) => {
+                wrong = Some((workload.clone(), why));
+                break;
+            }
+            Err(failed) => {
+                let what = format!("{workload}: {failed}");
+                return Err(Failure::new(Exit::Inconclusive, what));
+            }
+        }
+    }
+    comparing.keep(args, &machine, &done)?;
+    let exit = exit_of(cx, args, &done, wrong.is_some());
+    report::print(cx, args, &machine, engine, &done, exit);
+    if let Some((workload, why)) = wrong {
+        let what = format!("{workload}: {}", Failed::Wrong(why));
+        return Err(Failure::new(Exit::Violation, what));
+    }
+    if cx.is_stopped() {
+        let (had, all) = (done.len(), workloads.len());
+        cx.err.line(paint(NOTE, format_args!("interrupted after {had} of {all} workloads")));
+    }
+    Ok(exit)
+}
+
+/// The machine; refuses one on which figures of durable workloads mean nothing.
+fn machine(args: &BenchArgs, workloads: &[Workload]) -> Result<Machine, Failure> {
+    let dir = &args.dir;
+    if !dir.is_dir() {
+        let what =
+            format!("{}: no such folder; --dir names one on the disk to measure", dir.display());
+        return Err(Failure::usage(what));
+    }
+    let machine = Machine::here(dir);
+    if machine.is_in_memory() && !args.allow_memory && workloads.iter().any(Workload::is_durable) {
+        let (dir, kind) = (dir.display(), &machine.file_system);
+        return Err(Failure::usage(format!(
+            "{dir} is on {kind}, where a sync keeps nothing and costs nothing: name a folder on a \
+             disk by --dir, or measure all the same with --allow-memory"
+        )));
+    }
+    Ok(machine)
+}
+
+fn exit_of(cx: &Context<'_>, args: &BenchArgs, done: &[Done], wrong: bool) -> Exit {
+    let regressed = |done: &Done| done.compared.as_ref().is_some_and(Compared::is_regressed);
+    if wrong || args.fail_on_regression && done.iter().any(regressed) {
+        Exit::Violation
+    } else if cx.is_stopped() {
+        Exit::Inconclusive
+    } else {
+        Exit::Fine
+    }
+}

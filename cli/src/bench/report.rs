@@ -1,0 +1,191 @@
+//! What a run of `bench` prints.
+
+use seedbed_hardware::{Engine, Machine, Round, Workload};
+use serde_json::json;
+
+use super::Done;
+use super::args::BenchArgs;
+use super::compare::Compared;
+use super::measure::Measured;
+use crate::commands::Context;
+use crate::exit::Exit;
+use crate::output::{BAD, GOOD, NOTE, paint};
+use crate::tables;
+
+pub(super) fn print(
+    cx: &mut Context<'_>,
+    args: &BenchArgs,
+    machine: &Machine,
+    engine: Engine,
+    done: &[Done],
+    exit: Exit,
+) {
+    if args.json {
+        let whole = whole(cx, machine, engine, done, exit);
+        return cx.out.json(&whole);
+    }
+    if done.is_empty() {
+        return;
+    }
+    figures(cx, done);
+    costs(cx, done);
+    for Done { workload, measured, compared } in done {
+        let late = measured.rounds.iter().map(|round| round.late_max_ns).max().unwrap_or(0);
+        if late > 5_000_000 {
+            let text = format!("{workload}: operations began up to {} late", time(late));
+            cx.err.line(paint(NOTE, text));
+        }
+        if let Some(compared) = compared {
+            cx.out.text(format_args!("{workload}, {}", compared.text()));
+        }
+    }
+    let checked: u64 = done.iter().map(|done| done.measured.ended.checked).sum();
+    let (checked, count) = (tables::grouped(checked), done.len());
+    let right = format!("{checked} keys and rows of {count} workloads are what was acknowledged");
+    cx.out.line(paint(GOOD, right));
+    let regressed = done.iter().filter_map(|done| done.compared.as_ref());
+    let regressed = regressed.filter(|compared| compared.is_regressed()).count();
+    if regressed > 0 {
+        cx.out.line(paint(BAD, format_args!("{regressed} of {count} workloads have regressed")));
+    }
+}
+
+/// Throughput and latency.
+fn figures(cx: &mut Context<'_>, done: &[Done]) {
+    let compares = done.iter().any(|done| done.compared.is_some());
+    let mut header = vec!["workload", "ops/s", "P50", "P95", "P99", "P99.9", "max", "rounds"];
+    header.extend(compares.then_some("against"));
+    let mut table = tables::table(&header);
+    for Done { workload, measured, compared } in done {
+        let Middle { throughput, latency, .. } = Middle::of(measured);
+        let mut row = vec![workload.to_string(), tables::grouped(throughput as u64)];
+        row.extend(latency.map(time));
+        row.push(measured.rounds.len().to_string());
+        if compares {
+            row.push(compared.as_ref().map(Compared::word).unwrap_or_default());
+        }
+        table.add_row(row);
+    }
+    tables::numbers(&mut table, &[0]);
+    tables::print(&mut cx.out, &table);
+}
+
+/// What an operation costs.
+fn costs(cx: &mut Context<'_>, done: &[Done]) {
+    let header =
+        ["workload", "CPU/op", "syncs/op", "written/op", "allocs/op", "peak memory", "by class"];
+    let mut table = tables::table(&header);
+    for Done { workload, measured, .. } in done {
+        let Middle { syncs, written, allocations, .. } = Middle::of(measured);
+        table.add_row([
+            workload.to_string(),
+            time(cpu_per_operation(measured) as u64),
+            format!("{syncs:.3}"),
+            bytes(written),
+            format!("{allocations:.1}"),
+            bytes(measured.ended.peak_memory as f64),
+            classes(measured),
+        ]);
+    }
+    tables::numbers(&mut table, &[0, 6]);
+    tables::print(&mut cx.out, &table);
+}
+
+/// CPU time of all threads for one operation, in nanoseconds.
+fn cpu_per_operation(measured: &Measured) -> f64 {
+    let operations: u64 = measured.rounds.iter().map(|round| round.operations).sum();
+    let cpu: u64 = measured.ended.threads.values().sum();
+    cpu as f64 / operations.max(1) as f64
+}
+
+/// The classes that use most.
+fn classes(measured: &Measured) -> String {
+    let total: u64 = measured.ended.classes.values().map(|class| class.cpu_ns).sum();
+    let mut all: Vec<_> = measured.ended.classes.iter().collect();
+    all.sort_by_key(|(name, class)| (std::cmp::Reverse(class.cpu_ns), *name));
+    let share = |ns: u64| ns * 100 / total.max(1);
+    let words = all.iter().filter(|(_, class)| share(class.cpu_ns) >= 3);
+    let words = words.map(|(name, class)| format!("{name} {} %", share(class.cpu_ns)));
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// Medians of the rounds.
+struct Middle {
+    throughput: f64,
+    /// P50, P95, P99, P99.9 and the largest, in nanoseconds.
+    latency: [u64; 5],
+    syncs: f64,
+    written: f64,
+    allocations: f64,
+}
+
+impl Middle {
+    fn of(measured: &Measured) -> Self {
+        let median = |of: &dyn Fn(&Round) -> f64| {
+            let values: Vec<f64> = measured.rounds.iter().map(of).collect();
+            seedbed_measure::sample::median(&values).unwrap_or(0.0)
+        };
+        let each = |of: fn(&Round) -> u64| {
+            median(&|round| of(round) as f64 / round.operations.max(1) as f64)
+        };
+        let latency: [fn(&Round) -> u64; 5] = [
+            |round| round.latency.p50_ns,
+            |round| round.latency.p95_ns,
+            |round| round.latency.p99_ns,
+            |round| round.latency.p999_ns,
+            |round| round.latency.max_ns,
+        ];
+        Self {
+            throughput: median(&|round| {
+                round.operations as f64 * 1e9 / round.elapsed_ns.max(1) as f64
+            }),
+            latency: latency.map(|of| median(&|round| of(round) as f64) as u64),
+            syncs: each(|round| round.disk.syncs + round.disk.dir_syncs),
+            written: each(|round| round.disk.written_bytes),
+            allocations: each(|round| round.allocations.count),
+        }
+    }
+}
+
+fn time(ns: u64) -> String {
+    match ns as f64 {
+        ns if ns < 1e3 => format!("{ns:.0} ns"),
+        ns if ns < 1e6 => format!("{:.1} us", ns / 1e3),
+        ns if ns < 1e9 => format!("{:.2} ms", ns / 1e6),
+        ns => format!("{:.2} s", ns / 1e9),
+    }
+}
+
+fn bytes(count: f64) -> String {
+    match count {
+        count if count < 1024.0 => format!("{count:.0} B"),
+        count if count < 1024.0 * 1024.0 => format!("{:.1} KiB", count / 1024.0),
+        count => format!("{:.1} MiB", count / 1024.0 / 1024.0),
+    }
+}
+
+/// All that was measured, for programs.
+fn whole(
+    cx: &Context<'_>,
+    machine: &Machine,
+    engine: Engine,
+    done: &[Done],
+    exit: Exit,
+) -> serde_json::Value {
+    let one = |Done { workload, measured, compared }: &Done| {
+        json!({
+            "name": Workload::to_string(workload),
+            "workload": workload,
+            "rounds": measured.rounds,
+            "ended": measured.ended,
+            "comparison": compared,
+        })
+    };
+    json!({
+        "engine": engine,
+        "machine": machine,
+        "workloads": done.iter().map(one).collect::<Vec<_>>(),
+        "interrupted": cx.is_stopped(),
+        "exit_code": exit.code(),
+    })
+}
