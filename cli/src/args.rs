@@ -105,6 +105,8 @@ pub(crate) enum Command {
     Litmus(LitmusArgs),
     /// Times an engine on this machine's disk, and checks what it did.
     Bench(crate::bench::args::BenchArgs),
+    /// Measures this machine's disk, so that simulations take as long as it does.
+    Calibrate(crate::bench::args::CalibrateArgs),
     /// A process of `bench`; not for people.
     #[command(name = crate::bench::COMMAND, hide = true)]
     BenchProcess,

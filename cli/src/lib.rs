@@ -209,6 +209,7 @@ fn command(cx: &mut Context<'_>, top: &Top) -> Result<Exit, Failure> {
         #[cfg(unix)]
         Some(Command::Run(args)) if args.real.real => real::run(cx, args),
         Some(Command::Bench(args)) => bench::run(cx, args),
+        Some(Command::Calibrate(args)) => bench::calibrate::run(cx, args),
         Some(Command::BenchProcess) => Ok(bench::process()),
         #[cfg(unix)]
         Some(Command::RealProcess) => Ok(real::process::run()),

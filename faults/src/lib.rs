@@ -26,6 +26,7 @@ mod range;
 mod ratio;
 mod rule;
 mod run;
+pub mod timing;
 
 pub use budget::Budget;
 pub use device::{DeviceFaults, DevicePlan, SECTOR_BYTES};
@@ -41,3 +42,4 @@ pub use range::{CountRange, DurationRange, RatioRange};
 pub use ratio::Ratio;
 pub use rule::{CompiledRule, On, OpKind, Rule, RuleState, Then};
 pub use run::{RunSettings, Seeds};
+pub use timing::Timing;

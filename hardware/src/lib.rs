@@ -4,7 +4,7 @@
 //! A [`Workload`] says what an engine is loaded with. A [`Bench`] is one engine under it, in a
 //! process of its own so that memory and CPU time are its own: rounds of operations with the time
 //! that each took, and in the end a comparison of what is on the disk with what was acknowledged.
-//! Timing a wrong engine is a failure ([`Failed::Wrong`]). `simulate` runs the same
+//! Timing a wrong engine is a failure ([`Failed::Wrong`]). [`simulate()`] runs the same
 //! workload in the simulated world.
 //!
 //! Judging rounds (histograms, intervals, gates, baselines) is the crate `seedbed-measure`'s.
@@ -14,16 +14,20 @@
 
 pub mod allocations;
 pub mod bench;
+pub mod calibrate;
 mod load;
 pub mod machine;
 pub mod process;
+pub mod simulate;
 mod target;
 pub mod workload;
 
 pub use bench::{Bench, Ended, Round};
+pub use calibrate::Profile;
 pub use load::Load;
 pub use machine::Machine;
 pub use process::Worker;
+pub use simulate::{Costs, Simulated, simulate};
 pub use workload::{Engine, Mode, Workload};
 
 /// Why a measurement came to nothing.

@@ -129,6 +129,10 @@ impl World {
             node.expose();
         }
         self.stats.ops += 1;
+        self.stats.syncs += u64::from(call.op.is_sync());
+        if call.op == OpKind::Write {
+            self.stats.written_bytes += call.len as u64;
+        }
         if self.crashes_here(index) {
             return self.crash_at(call, apply);
         }
@@ -351,9 +355,8 @@ impl World {
         extra_ns: u64,
     ) -> Submitted<T> {
         self.tape_call(call);
-        let latency = self.latency_of(call);
-        let drawn = self.choices.choose("latency", latency.span());
-        let at = self.now.saturating_add(latency.min_ns + drawn).saturating_add(extra_ns);
+        let latency = self.latency(call);
+        let at = self.now.saturating_add(latency).saturating_add(extra_ns);
         if cause != Some(FaultKind::NoSpace.name()) && is_no_space(&result) {
             self.stats.count_fault(FaultKind::NoSpace);
             self.note_fault(call.env.node as usize, FaultKind::NoSpace);
@@ -422,7 +425,17 @@ impl World {
         }
     }
 
-    fn latency_of(&self, call: Call<'_>) -> DurationRange {
+    /// Draws how long a call takes, in nanoseconds.
+    #[inline]
+    fn latency(&mut self, call: Call<'_>) -> u64 {
+        if let Some(ns) = self.timed(call) {
+            return ns;
+        }
+        let range = self.latency_range(call);
+        range.min_ns + self.choices.choose("latency", range.span())
+    }
+
+    fn latency_range(&self, call: Call<'_>) -> DurationRange {
         let disk = &self.faults.disk;
         match call.op {
             OpKind::Read => disk.read_latency,

@@ -27,6 +27,7 @@ mod sweep;
 pub mod tape;
 mod testbed;
 mod timers;
+mod timing;
 mod trace;
 pub mod vary;
 mod waker;

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use seedbed_faults::{Faults, Plan, Rule, Then};
+use seedbed_faults::{Faults, Plan, Rule, Then, Timing};
 use seedbed_traces::{Decision, Digest, Event};
 
 use crate::budget::Tolerance;
@@ -26,6 +26,7 @@ use crate::node::{CrashKind, DOWN, NodeId};
 use crate::stats::{CheckerCosts, FaultKind, Probes, Stats};
 use crate::tape::Tape;
 use crate::testbed::Outcome;
+use crate::timing::Timed;
 use crate::waker::{Token, drain_woken, waker};
 use crate::world::{Note, Stop, World, install, uninstall, with};
 use crate::{panics, probes};
@@ -111,6 +112,11 @@ impl Sim {
     /// Changes what may go wrong, from now on, for all nodes.
     pub fn set_faults(&mut self, faults: Faults) {
         with(|world| world.set_faults(faults));
+    }
+
+    /// From now on calls of the disk take as long as this one lets them, whatever the plan says.
+    pub fn set_timing(&mut self, timing: Timing) {
+        with(|world| world.timed = Some(Timed::new(timing)));
     }
 
     /// From now on nothing goes wrong: no faults, no crashes, no blocked links. Latencies stay, and

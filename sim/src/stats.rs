@@ -106,6 +106,10 @@ fault_kinds! {
 pub struct Stats {
     /// Operations on disks and sockets.
     pub ops: u64,
+    /// Calls among them that make something durable.
+    pub syncs: u64,
+    /// Bytes that calls wrote, or tried to.
+    pub written_bytes: u64,
     /// Times a task was polled.
     pub polls: u64,
     /// Process crashes.
@@ -125,9 +129,18 @@ pub struct Stats {
 impl Default for Stats {
     fn default() -> Self {
         let faults = [0; FaultKind::ALL.len()];
-        let (ops, polls, crashes, power_losses) = (0, 0, 0, 0);
-        let (lost, checks, simulated_ns) = (0, 0, 0);
-        Self { ops, polls, crashes, power_losses, lost, checks, simulated_ns, faults }
+        Self {
+            ops: 0,
+            syncs: 0,
+            written_bytes: 0,
+            polls: 0,
+            crashes: 0,
+            power_losses: 0,
+            lost: 0,
+            checks: 0,
+            simulated_ns: 0,
+            faults,
+        }
     }
 }
 
@@ -179,6 +192,8 @@ impl Stats {
     /// Adds another run's counts.
     pub fn add(&mut self, other: &Self) {
         self.ops += other.ops;
+        self.syncs += other.syncs;
+        self.written_bytes += other.written_bytes;
         self.polls += other.polls;
         self.crashes += other.crashes;
         self.power_losses += other.power_losses;

@@ -20,6 +20,7 @@ use crate::node::{CrashKind, DOWN, Node, NodeClock, NodeId};
 use crate::probes::EARLY_OPS;
 use crate::stats::{FaultKind, Stats};
 use crate::tape::Tape;
+use crate::timing::Timed;
 use crate::waker::drain_woken;
 
 thread_local! {
@@ -80,6 +81,8 @@ pub(crate) struct World {
     pub event_count: u64,
     /// What the run does to its disks, if that is kept.
     pub tape: Option<Tape>,
+    /// Takes the place of the plan's latencies of the disk.
+    pub timed: Option<Timed>,
     pub net: Network,
     /// The driver's rules for packets.
     pub net_rules: Rules,
@@ -162,6 +165,7 @@ impl World {
             events: record.then(Vec::new),
             event_count: 0,
             tape: None,
+            timed: None,
             net: Network::default(),
             net_rules: Rules::default(),
         }
@@ -190,6 +194,7 @@ impl World {
             events,
             event_count,
             tape,
+            timed,
             net,
             net_rules,
         } = self;
@@ -205,6 +210,7 @@ impl World {
         *tolerance = Tolerance::ANY;
         *events = record.then(Vec::new);
         *tape = None;
+        *timed = None;
         net.reset();
         assert!(net_rules.is_empty(), "rules end with their Sim");
         (*now, *node_count, *crashes_left, *current, *event_count) = (0, 0, 0, 0, 0);

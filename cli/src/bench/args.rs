@@ -77,6 +77,13 @@ pub(crate) struct BenchArgs {
     /// Compare with another build of this program, which runs in turn with this one.
     #[arg(long, value_name = "PROGRAM", conflicts_with = "baseline")]
     pub against: Option<PathBuf>,
+    /// Predict as well: run the same workloads in simulation, on a disk that takes as long as this
+    /// profile says: nvme, cloud_ssd, hdd, fsync_300ms, or a file of `seedbed calibrate`.
+    #[arg(long, value_name = "PROFILE")]
+    pub simulate: Option<String>,
+    /// Only predict; nothing is measured, and --dir is not touched.
+    #[arg(long, requires = "simulate", conflicts_with_all = ["baseline", "save_baseline"])]
+    pub only_simulate: bool,
     /// Where baselines are kept.
     #[arg(long, default_value = "seedbed-baselines", value_name = "DIR")]
     pub baselines: PathBuf,
@@ -95,6 +102,32 @@ pub(crate) struct BenchArgs {
     /// Print one JSON object and nothing else on standard output.
     #[arg(long, env = "SEEDBED_JSON", hide_env_values = true)]
     pub json: bool,
+    /// No progress.
+    #[arg(short, long, env = "SEEDBED_QUIET", hide_env_values = true)]
+    pub quiet: bool,
+}
+
+/// How to calibrate.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seedbed calibrate --dir /mnt/disk --out disk.toml
+  seedbed bench atomic_commit --dir /mnt/disk --simulate disk.toml
+  seedbed bench atomic_commit --only-simulate --simulate fsync_300ms
+
+Measures writes, reads, syncs of appends of several sizes, alone and beside others, changes of names
+and syncs of folders; and what each engine's own code costs, by running it without syncs. Half a
+minute on a disk with syncs of 0.2 ms. The profile is a text file (TOML).")]
+pub(crate) struct CalibrateArgs {
+    /// Where to measure: the disk that this folder is on.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The profile's file [default: standard output].
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The profile's name.
+    #[arg(long, default_value = "measured", value_name = "NAME")]
+    pub name: String,
     /// No progress.
     #[arg(short, long, env = "SEEDBED_QUIET", hide_env_values = true)]
     pub quiet: bool,

@@ -8,9 +8,11 @@
 #![allow(clippy::disallowed_methods)]
 
 pub(crate) mod args;
+pub(crate) mod calibrate;
 mod compare;
 mod grid;
 mod measure;
+mod predict;
 mod report;
 
 use std::io;
@@ -48,6 +50,7 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
     let engine: Engine = args.engine.parse().map_err(Failure::usage)?;
     let workloads = grid::workloads(args, engine)?;
     let comparing = compare::Comparing::new(args)?;
+    let profile = predict::profile(args)?;
     let machine = machine(args, &workloads)?;
     if !args.quiet && !args.json {
         cx.out.line(&machine);
@@ -56,7 +59,7 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
     let mut done = Vec::new();
     let mut wrong = None;
     for (nth, workload) in workloads.iter().enumerate() {
-        if cx.is_stopped() {
+        if cx.is_stopped() || args.only_simulate {
             break;
         }
         if !args.quiet {
@@ -80,8 +83,18 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
         }
     }
     comparing.keep(args, &machine, &done)?;
+    let predictions = match &profile {
+        Some(profile) if wrong.is_none() => predict::predict(cx, profile, &workloads, &done),
+        _ => Ok(Vec::new()),
+    };
+    let predictions = predictions.map_err(|failed| Failure::new(Exit::Inconclusive, failed))?;
     let exit = exit_of(cx, args, &done, wrong.is_some());
-    report::print(cx, args, &machine, engine, &done, exit);
+    let report =
+        report::Report { machine: &machine, engine, done: &done, predictions: &predictions };
+    report::print(cx, args, &report, exit);
+    if let Some(profile) = profile.filter(|_| !args.json && !predictions.is_empty()) {
+        predict::print(cx, &profile, &predictions);
+    }
     if let Some((workload, why)) = wrong {
         let what = format!("{workload}: {}", Failed::Wrong(why));
         return Err(Failure::new(Exit::Violation, what));
@@ -102,7 +115,8 @@ fn machine(args: &BenchArgs, workloads: &[Workload]) -> Result<Machine, Failure>
         return Err(Failure::usage(what));
     }
     let machine = Machine::here(dir);
-    if machine.is_in_memory() && !args.allow_memory && workloads.iter().any(Workload::is_durable) {
+    let measures = !args.only_simulate && !args.allow_memory;
+    if machine.is_in_memory() && measures && workloads.iter().any(Workload::is_durable) {
         let (dir, kind) = (dir.display(), &machine.file_system);
         return Err(Failure::usage(format!(
             "{dir} is on {kind}, where a sync keeps nothing and costs nothing: name a folder on a \

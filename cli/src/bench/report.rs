@@ -7,23 +7,26 @@ use super::Done;
 use super::args::BenchArgs;
 use super::compare::Compared;
 use super::measure::Measured;
+use super::predict::Prediction;
 use crate::commands::Context;
 use crate::exit::Exit;
 use crate::output::{BAD, GOOD, NOTE, paint};
 use crate::tables;
 
-pub(super) fn print(
-    cx: &mut Context<'_>,
-    args: &BenchArgs,
-    machine: &Machine,
-    engine: Engine,
-    done: &[Done],
-    exit: Exit,
-) {
+/// What there is to report.
+pub(super) struct Report<'a> {
+    pub(super) machine: &'a Machine,
+    pub(super) engine: Engine,
+    pub(super) done: &'a [Done],
+    pub(super) predictions: &'a [Prediction],
+}
+
+pub(super) fn print(cx: &mut Context<'_>, args: &BenchArgs, report: &Report<'_>, exit: Exit) {
     if args.json {
-        let whole = whole(cx, machine, engine, done, exit);
+        let whole = whole(cx, report, exit);
         return cx.out.json(&whole);
     }
+    let done = report.done;
     if done.is_empty() {
         return;
     }
@@ -110,17 +113,17 @@ fn classes(measured: &Measured) -> String {
 }
 
 /// Medians of the rounds.
-struct Middle {
-    throughput: f64,
+pub(super) struct Middle {
+    pub(super) throughput: f64,
     /// P50, P95, P99, P99.9 and the largest, in nanoseconds.
-    latency: [u64; 5],
+    pub(super) latency: [u64; 5],
     syncs: f64,
     written: f64,
     allocations: f64,
 }
 
 impl Middle {
-    fn of(measured: &Measured) -> Self {
+    pub(super) fn of(measured: &Measured) -> Self {
         let median = |of: &dyn Fn(&Round) -> f64| {
             let values: Vec<f64> = measured.rounds.iter().map(of).collect();
             seedbed_measure::sample::median(&values).unwrap_or(0.0)
@@ -147,7 +150,7 @@ impl Middle {
     }
 }
 
-fn time(ns: u64) -> String {
+pub(super) fn time(ns: u64) -> String {
     match ns as f64 {
         ns if ns < 1e3 => format!("{ns:.0} ns"),
         ns if ns < 1e6 => format!("{:.1} us", ns / 1e3),
@@ -165,13 +168,7 @@ fn bytes(count: f64) -> String {
 }
 
 /// All that was measured, for programs.
-fn whole(
-    cx: &Context<'_>,
-    machine: &Machine,
-    engine: Engine,
-    done: &[Done],
-    exit: Exit,
-) -> serde_json::Value {
+fn whole(cx: &Context<'_>, report: &Report<'_>, exit: Exit) -> serde_json::Value {
     let one = |Done { workload, measured, compared }: &Done| {
         json!({
             "name": Workload::to_string(workload),
@@ -182,9 +179,10 @@ fn whole(
         })
     };
     json!({
-        "engine": engine,
-        "machine": machine,
-        "workloads": done.iter().map(one).collect::<Vec<_>>(),
+        "engine": report.engine,
+        "machine": report.machine,
+        "workloads": report.done.iter().map(one).collect::<Vec<_>>(),
+        "predictions": report.predictions,
         "interrupted": cx.is_stopped(),
         "exit_code": exit.code(),
     })

@@ -1,0 +1,129 @@
+//! What simulation says of the same workloads, beside what was measured.
+
+use seedbed_hardware::calibrate::Profile;
+use seedbed_hardware::{Failed, Simulated, Workload, simulate};
+use serde::Serialize;
+
+use super::Done;
+use super::args::BenchArgs;
+use super::report::{Middle, time};
+use crate::commands::Context;
+use crate::exit::Failure;
+use crate::tables;
+
+/// Operations of a simulated round, at most and at least.
+const OPERATIONS: (u64, u64) = (500, 50_000);
+
+/// A workload as predicted.
+#[derive(Debug, Serialize)]
+pub(super) struct Prediction {
+    pub(super) workload: String,
+    #[serde(flatten)]
+    pub(super) simulated: Simulated,
+    /// Operations a second, predicted.
+    pub(super) throughput: f64,
+    /// As measured, if it was.
+    pub(super) measured: Option<Pair>,
+}
+
+/// Throughput, and the median of latencies in nanoseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Pair {
+    pub(super) throughput: f64,
+    pub(super) p50_ns: u64,
+}
+
+/// The profile, if one is asked for.
+pub(super) fn profile(args: &BenchArgs) -> Result<Option<Profile>, Failure> {
+    args.simulate.as_deref().map(Profile::find).transpose().map_err(Failure::usage)
+}
+
+/// Simulates workloads.
+pub(super) fn predict(
+    cx: &Context<'_>,
+    profile: &Profile,
+    workloads: &[Workload],
+    done: &[Done],
+) -> Result<Vec<Prediction>, Failed> {
+    let mut predictions = Vec::new();
+    for workload in workloads {
+        if cx.is_stopped() {
+            break;
+        }
+        let measured = done.iter().find(|done| done.workload == *workload).map(|done| {
+            let middle = Middle::of(&done.measured);
+            Pair { throughput: middle.throughput, p50_ns: middle.latency[0] }
+        });
+        predictions.push(one(profile, workload, measured)?);
+    }
+    Ok(predictions)
+}
+
+fn one(
+    profile: &Profile,
+    workload: &Workload,
+    measured: Option<Pair>,
+) -> Result<Prediction, Failed> {
+    // Enough to fill what is under way a few times.
+    let (least, most) = OPERATIONS;
+    let operations = (workload.outstanding() * 8).clamp(least, most.max(workload.outstanding()));
+    let simulated_one = Workload { operations, ..workload.clone() };
+    let costs = profile.costs_of(workload.engine);
+    let simulated = simulate(&simulated_one, &profile.timing, costs, 0)?;
+    let throughput = simulated.operations as f64 * 1e9 / simulated.elapsed_ns.max(1) as f64;
+    Ok(Prediction { workload: workload.to_string(), simulated, throughput, measured })
+}
+
+impl Prediction {
+    /// By which part the prediction of the throughput is too high.
+    fn error(&self) -> Option<f64> {
+        let measured = self.measured?.throughput;
+        (measured > 0.0).then(|| self.throughput / measured - 1.0)
+    }
+
+    /// By which part the prediction of the median latency is too high.
+    fn latency_error(&self) -> Option<f64> {
+        let measured = self.measured?.p50_ns;
+        (measured > 0).then(|| self.simulated.latency.p50_ns as f64 / measured as f64 - 1.0)
+    }
+}
+
+/// Predicted beside measured.
+pub(super) fn print(cx: &mut Context<'_>, profile: &Profile, predictions: &[Prediction]) {
+    cx.out.line(format_args!("predicted with {}: {}", profile.timing.name, profile.timing.about));
+    let header =
+        ["workload", "ops/s", "measured", "error", "P50", "measured", "error", "P99", "syncs/op"];
+    let mut table = tables::table(&header);
+    let percent = |error: Option<f64>| {
+        error.map_or(String::new(), |error| format!("{:+.0} %", error * 100.0))
+    };
+    for one in predictions {
+        let syncs = one.simulated.counters.get("syncs").copied().unwrap_or(0);
+        let all = one.simulated.operations.max(1) as f64;
+        table.add_row([
+            one.workload.clone(),
+            tables::grouped(one.throughput as u64),
+            one.measured.map_or(String::new(), |pair| tables::grouped(pair.throughput as u64)),
+            percent(one.error()),
+            time(one.simulated.latency.p50_ns),
+            one.measured.map_or(String::new(), |pair| time(pair.p50_ns)),
+            percent(one.latency_error()),
+            time(one.simulated.latency.p99_ns),
+            format!("{:.3}", syncs as f64 / all),
+        ]);
+    }
+    tables::numbers(&mut table, &[0]);
+    tables::print(&mut cx.out, &table);
+    let mut errors: Vec<f64> = predictions.iter().filter_map(Prediction::error).collect();
+    let worst = predictions.iter().filter(|one| one.error().is_some());
+    let size = |one: &&Prediction| one.error().unwrap_or(0.0).abs();
+    let worst = worst.max_by(|a, b| size(a).total_cmp(&size(b)));
+    if let Some(worst) = worst {
+        errors.iter_mut().for_each(|error| *error = error.abs());
+        let middle = seedbed_measure::sample::median(&errors).unwrap_or(0.0) * 100.0;
+        let (name, most) = (&worst.workload, size(&worst) * 100.0);
+        cx.out.line(format_args!(
+            "throughput is predicted to {middle:.0} % in the middle; worst: {name}, {most:.0} %"
+        ));
+    }
+}

@@ -1,0 +1,305 @@
+//! Measures a disk, and what engines cost on this machine, so that a simulation takes as long.
+//!
+//! A [`Profile`] is written as a file; see there. Syncs are measured as engines make them, through
+//! [`OsEnv`] and its threads, after appends of different sizes; alone and beside others.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use seedbed::faults::timing::{Timing, TimingPoint};
+use seedbed_env::{File, Fs, OpenOptions, OsEnv, OsFile};
+use serde::{Deserialize, Serialize};
+
+use crate::simulate::Costs;
+use crate::workload::{Engine, Workload};
+use crate::{Failed, Machine, Worker};
+
+/// Sizes of appends before a sync.
+const SIZES: [usize; 7] = [512, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20];
+/// How many syncs are under way at once.
+const DEPTHS: [usize; 4] = [1, 2, 4, 8];
+/// Steps of a distribution.
+const STEPS: usize = 50;
+/// Calls of each kind and size; fewer where they take long.
+const CALLS: usize = 300;
+/// The longest that one kind and size may take.
+const LONGEST: Duration = Duration::from_millis(1500);
+
+/// A disk and a machine, as measured; or made up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Where it was measured; empty if it was not.
+    #[serde(default)]
+    pub machine: String,
+    /// How long the disk takes.
+    pub timing: Timing,
+    /// What engines cost.
+    #[serde(default)]
+    pub costs: BTreeMap<Engine, Costs>,
+}
+
+impl Profile {
+    /// A shipped profile, or a file's.
+    ///
+    /// # Errors
+    /// There is none of that name, or the file is no profile.
+    pub fn find(name: &str) -> Result<Self, String> {
+        if let Some(timing) = Timing::preset(name) {
+            return Ok(Self { machine: String::new(), timing, costs: usual_costs() });
+        }
+        let path = Path::new(name);
+        let known: Vec<_> = Timing::presets().map(|preset| preset.name).collect();
+        let told = |what: &dyn std::fmt::Display| {
+            format!("{name}: {what}; shipped profiles are {}", known.join(", "))
+        };
+        let length = std::fs::metadata(path).map_err(|error| told(&error))?.len();
+        if length > seedbed::faults::timing::TIMING_BYTES_MAX {
+            return Err(told(&format!("{length} bytes are too many for a profile")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| told(&error))?;
+        Self::parse(&text).map_err(|why| format!("{name}: {why}"))
+    }
+
+    /// A profile from a file's text.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let profile: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        Timing::parse(&profile.timing.to_text())?;
+        let sane = |cost: f64| (0.0..1e12).contains(&cost);
+        for (engine, Costs { call_ns, byte_ns, message_ns }) in &profile.costs {
+            if ![*call_ns, *byte_ns, *message_ns].into_iter().all(sane) {
+                return Err(format!("costs.{}: 0 to 1e12 nanoseconds", engine.name()));
+            }
+        }
+        Ok(profile)
+    }
+
+    /// The file's text.
+    pub fn to_text(&self) -> String {
+        toml::to_string(self).expect("a profile is plain data")
+    }
+
+    /// What an engine costs; as usual, if nobody has measured it.
+    pub fn costs_of(&self, engine: Engine) -> Costs {
+        let usual = usual_costs();
+        self.costs.get(&engine).or_else(|| usual.get(&engine)).copied().unwrap_or_default()
+    }
+}
+
+/// What engines cost on two virtual cores of an AMD EPYC, where nothing else is known.
+fn usual_costs() -> BTreeMap<Engine, Costs> {
+    let store = Costs { call_ns: 10_000.0, byte_ns: 1.0, message_ns: 20_000.0 };
+    BTreeMap::from([(Engine::AtomicCommit, store), (Engine::Sink, Costs { byte_ns: 3.0, ..store })])
+}
+
+/// Measures the disk of a folder. `told` hears what is being measured.
+///
+/// # Errors
+/// What the machine says; [`Failed::Machine`] "interrupted" once `stop` is set.
+pub fn disk(
+    dir: &Path,
+    name: &str,
+    stop: &AtomicBool,
+    mut told: impl FnMut(&str),
+) -> Result<Timing, Failed> {
+    let folder = tempfile::Builder::new().prefix("seedbed-calibrate-").tempdir_in(dir);
+    let folder =
+        folder.map_err(|error| machine(format!("no folder in {}: {error}", dir.display())))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| machine(format!("no runtime: {error}")))?;
+    let probe = Probe { env: OsEnv::new(folder.path()), stop };
+    let (mut sync, mut write, mut read) = (Vec::new(), Vec::new(), Vec::new());
+    for size in SIZES {
+        told(&format!("appends of {size} bytes"));
+        let [writes, syncs, reads] = runtime.block_on(probe.appends(size))?;
+        write.push(point(size, writes));
+        sync.push(point(size, syncs));
+        read.push(point(size, reads));
+    }
+    told("names");
+    let [metadata, sync_dir] = runtime.block_on(probe.names())?;
+    let mut beside = Vec::new();
+    for depth in DEPTHS {
+        told(&format!("{depth} syncs at once"));
+        beside.push((depth, runtime.block_on(probe.beside(depth))?));
+    }
+    Ok(Timing {
+        name: name.to_owned(),
+        about: "measured by `seedbed calibrate`".to_owned(),
+        read,
+        write,
+        sync,
+        sync_dir: vec![point(0, sync_dir)],
+        metadata: vec![point(0, metadata)],
+        beside: per_mille(&beside),
+    })
+}
+
+/// Measures what an engine's own code costs, without syncs: one operation at a time, and many.
+///
+/// # Errors
+/// What the machine or the engine says.
+pub fn costs(
+    program: &Path,
+    command: &str,
+    dir: &Path,
+    engine: Engine,
+    timing: &Timing,
+) -> Result<Costs, Failed> {
+    let base =
+        Workload { engine, durability: "none".parse().expect("a mode"), ..Workload::default() };
+    let message_ns = usual_costs()[&engine].message_ns;
+    if engine == Engine::Sink {
+        // It always syncs: the time of a batch beyond its syncs is its rows'.
+        let batch = Workload { window: 50_000, value_bytes: 64, ..base };
+        let per_row = time_of_one(program, command, dir, &batch, 200_000)?;
+        let syncs = timing.sync[1].ns[STEPS / 2] as f64 * 3.0 / f64::from(batch.batch_rows);
+        let bytes = 190.0;
+        let byte_ns = ((per_row - syncs) / bytes).max(0.1);
+        return Ok(Costs { call_ns: usual_costs()[&engine].call_ns, byte_ns, message_ns });
+    }
+    let bytes = f64::from(base.value_bytes) + 64.0;
+    let alone = time_of_one(program, command, dir, &base, 20_000)?;
+    let many = Workload { window: 1024, ..base };
+    let together = time_of_one(program, command, dir, &many, 200_000)?;
+    let byte_ns = (together / bytes).max(0.01);
+    let call_ns = (alone - together).max(100.0);
+    Ok(Costs { call_ns, byte_ns, message_ns })
+}
+
+/// Nanoseconds of an operation, the median of rounds.
+fn time_of_one(
+    program: &Path,
+    command: &str,
+    dir: &Path,
+    workload: &Workload,
+    operations: u64,
+) -> Result<f64, Failed> {
+    let mut worker = Worker::start(program, command, dir, workload)?;
+    worker.round(operations / 10)?;
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let round = worker.round(operations)?;
+        times.push(round.elapsed_ns as f64 / round.operations.max(1) as f64);
+    }
+    worker.end()?;
+    Ok(seedbed_measure::sample::median(&times).unwrap_or(0.0))
+}
+
+/// The machine's line for a profile.
+pub fn machine_line(dir: &Path) -> String {
+    Machine::here(dir).to_string()
+}
+
+/// A disk that is asked.
+struct Probe<'a> {
+    env: OsEnv,
+    stop: &'a AtomicBool,
+}
+
+impl Probe<'_> {
+    fn go_on(&self, begun: Instant) -> Result<bool, Failed> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(machine("interrupted".to_owned()));
+        }
+        Ok(begun.elapsed() < LONGEST)
+    }
+
+    /// Times of appends of one size, of the syncs after them, and of reading back.
+    async fn appends(&self, size: usize) -> Result<[Vec<u64>; 3], Failed> {
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(true);
+        let file = self.env.open("appends", options).await.map_err(io)?;
+        let (mut all, begun) = ([const { Vec::new() }; 3], Instant::now());
+        let (mut bytes, mut back) = (vec![0x5a; size], vec![0; size]);
+        while all[0].len() < CALLS && self.go_on(begun)? {
+            let at = (all[0].len() * size) as u64;
+            bytes[..8].copy_from_slice(&at.to_le_bytes());
+            all[0].push(timed(file.write_all_at(&bytes, at)).await?);
+            all[1].push(timed(file.sync_data()).await?);
+            all[2].push(timed(file.read_exact_at(&mut back, at)).await?);
+        }
+        drop(file);
+        self.env.remove_file("appends").await.map_err(io)?;
+        Ok(all)
+    }
+
+    /// Times of making, renaming and removing a name, and of syncing the folder.
+    async fn names(&self) -> Result<[Vec<u64>; 2], Failed> {
+        let (mut metadata, mut syncs, begun) = (Vec::new(), Vec::new(), Instant::now());
+        while syncs.len() < CALLS && self.go_on(begun)? {
+            let open = self.env.open("one", OpenOptions::read_write_create());
+            metadata.push(timed(async { open.await.map(drop) }).await?);
+            metadata.push(timed(self.env.rename("one", "two")).await?);
+            syncs.push(timed(self.env.sync_dir(".")).await?);
+            metadata.push(timed(self.env.remove_file("two")).await?);
+        }
+        Ok([metadata, syncs])
+    }
+
+    /// Times of a sync of 4 KiB while so many are under way, each of a file of its own.
+    async fn beside(&self, depth: usize) -> Result<u64, Failed> {
+        let mut files = Vec::new();
+        for nth in 0..depth {
+            let opened = self.env.open(format!("beside{nth}"), OpenOptions::read_write_create());
+            files.push(opened.await.map_err(io)?);
+        }
+        let begun = Instant::now();
+        let all = try_join_all(files.iter().map(|file| self.syncs(file, begun))).await?;
+        let mut times = all.concat();
+        times.sort_unstable();
+        Ok(times.get(times.len() / 2).copied().unwrap_or(1))
+    }
+
+    /// Times of syncs of 4 KiB.
+    async fn syncs(&self, file: &OsFile, begun: Instant) -> Result<Vec<u64>, Failed> {
+        let (bytes, mut times) = ([0x5a; 4096], Vec::new());
+        while times.len() < CALLS && self.go_on(begun)? {
+            file.write_all_at(&bytes, times.len() as u64 * 4096).await.map_err(io)?;
+            times.push(timed(file.sync_data()).await?);
+        }
+        Ok(times)
+    }
+}
+
+async fn timed(call: impl Future<Output = std::io::Result<()>>) -> Result<u64, Failed> {
+    let begun = Instant::now();
+    call.await.map_err(io)?;
+    Ok(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Equal steps of a distribution.
+fn point(bytes: usize, mut ns: Vec<u64>) -> TimingPoint {
+    ns.sort_unstable();
+    let last = ns.len().saturating_sub(1);
+    let step = |step: usize| ns.get(step * last / STEPS).copied().unwrap_or(0);
+    TimingPoint { bytes: bytes as u64, ns: (0..=STEPS).map(step).collect() }
+}
+
+/// How much longer a sync takes beside 0, 1, 2, ... others, from what was measured at some depths.
+fn per_mille(measured: &[(usize, u64)]) -> Vec<u64> {
+    let alone = measured.first().map_or(1, |(_, ns)| (*ns).max(1));
+    let most = measured.last().map_or(1, |(depth, _)| *depth);
+    let at = |depth: usize| {
+        let after = measured.iter().position(|(known, _)| *known >= depth).unwrap_or(0);
+        let (high, to) = measured[after];
+        let (low, from) = measured[after.saturating_sub(1)];
+        let part = if high > low { (depth - low) as f64 / (high - low) as f64 } else { 0.0 };
+        let ns = (to as f64 - from as f64).mul_add(part, from as f64);
+        ((ns * 1000.0 / alone as f64) as u64).max(1)
+    };
+    (1..=most).map(at).collect()
+}
+
+fn machine(what: String) -> Failed {
+    Failed::Machine(what)
+}
+
+fn io(error: std::io::Error) -> Failed {
+    machine(format!("the disk: {error}"))
+}
