@@ -179,18 +179,30 @@ impl Bench {
     /// # Errors
     /// [`Failed::Wrong`] if that is not the same.
     pub fn end(self) -> Result<Ended, Failed> {
+        self.end_after(|| ())
+    }
+
+    /// As [`Bench::end`], but something happens between closing and comparing: how a test shows that
+    /// a wrong engine is found out.
+    ///
+    /// # Errors
+    /// As [`Bench::end`].
+    #[doc(hidden)]
+    pub fn end_after(self, meanwhile: impl FnOnce()) -> Result<Ended, Failed> {
         let Self { runtime, env, accounts, open, workload, done, before, .. } = self;
         let (threads, classes) = used(&before, &accounts.threads());
-        let checked = runtime.block_on(async {
+        runtime.block_on(async {
             match &open {
-                Open::Store(target) => {
-                    target.close().await?;
-                    StoreTarget::check(env, &workload, &done).await
-                }
-                Open::Sink(target) => {
-                    target.close().await?;
-                    SinkTarget::check(env, anywhere(), &workload, done[0]).await
-                }
+                Open::Store(target) => target.close().await,
+                Open::Sink(target) => target.close().await,
+            }
+        })?;
+        drop(open);
+        meanwhile();
+        let checked = runtime.block_on(async {
+            match workload.engine {
+                Engine::AtomicCommit => StoreTarget::check(env, &workload, &done).await,
+                Engine::Sink => SinkTarget::check(env, anywhere(), &workload, done[0]).await,
             }
         })?;
         Ok(Ended { checked, threads, classes, peak_memory: peak_memory() })

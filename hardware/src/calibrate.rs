@@ -13,7 +13,7 @@ use seedbed::faults::timing::{Timing, TimingPoint};
 use seedbed_env::{File, Fs, OpenOptions, OsEnv, OsFile};
 use serde::{Deserialize, Serialize};
 
-use crate::simulate::Costs;
+use crate::simulate::{Costs, bytes_per_operation, simulate};
 use crate::workload::{Engine, Workload};
 use crate::{Failed, Machine, Worker};
 
@@ -25,7 +25,11 @@ const DEPTHS: [usize; 4] = [1, 2, 4, 8];
 const STEPS: usize = 50;
 /// Calls of each kind and size; fewer where they take long.
 const CALLS: usize = 300;
-/// The longest that one kind and size may take.
+/// Trials when a cost is fitted: to a hundredth, from five orders of magnitude.
+const FITS: usize = 10;
+/// In so many turns.
+const TURNS: usize = 6;
+/// The longest that one kind and size may take in a turn.
 const LONGEST: Duration = Duration::from_millis(1500);
 
 /// A disk and a machine, as measured; or made up.
@@ -72,8 +76,9 @@ impl Profile {
         let profile: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         Timing::parse(&profile.timing.to_text())?;
         let sane = |cost: f64| (0.0..1e12).contains(&cost);
-        for (engine, Costs { call_ns, byte_ns, message_ns }) in &profile.costs {
-            if ![*call_ns, *byte_ns, *message_ns].into_iter().all(sane) {
+        for (engine, costs) in &profile.costs {
+            let Costs { call_ns, operation_ns, byte_ns, message_ns } = *costs;
+            if ![call_ns, operation_ns, byte_ns, message_ns].into_iter().all(sane) {
                 return Err(format!("costs.{}: 0 to 1e12 nanoseconds", engine.name()));
             }
         }
@@ -94,8 +99,10 @@ impl Profile {
 
 /// What engines cost on two virtual cores of an AMD EPYC, where nothing else is known.
 fn usual_costs() -> BTreeMap<Engine, Costs> {
-    let store = Costs { call_ns: 10_000.0, byte_ns: 1.0, message_ns: 20_000.0 };
-    BTreeMap::from([(Engine::AtomicCommit, store), (Engine::Sink, Costs { byte_ns: 3.0, ..store })])
+    let store =
+        Costs { call_ns: 5_000.0, operation_ns: 3_000.0, byte_ns: 3.0, message_ns: 20_000.0 };
+    let sink = Costs { operation_ns: 7_000.0, byte_ns: 5.0, ..store };
+    BTreeMap::from([(Engine::AtomicCommit, store), (Engine::Sink, sink)])
 }
 
 /// Measures the disk of a folder. `told` hears what is being measured.
@@ -114,10 +121,16 @@ pub fn disk(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| machine(format!("no runtime: {error}")))?;
     let probe = Probe { env: OsEnv::new(folder.path()), stop };
+    // In turn, so that a busy moment of the machine falls on all sizes alike.
+    let mut appends: [[Vec<u64>; 3]; SIZES.len()] = Default::default();
+    for turn in 1..=TURNS {
+        told(&format!("appends of {} sizes, turn {turn} of {TURNS}", SIZES.len()));
+        for (size, all) in SIZES.into_iter().zip(&mut appends) {
+            runtime.block_on(probe.appends(size, all))?;
+        }
+    }
     let (mut sync, mut write, mut read) = (Vec::new(), Vec::new(), Vec::new());
-    for size in SIZES {
-        told(&format!("appends of {size} bytes"));
-        let [writes, syncs, reads] = runtime.block_on(probe.appends(size))?;
+    for (size, [writes, syncs, reads]) in SIZES.into_iter().zip(appends) {
         write.push(point(size, writes));
         sync.push(point(size, syncs));
         read.push(point(size, reads));
@@ -141,51 +154,89 @@ pub fn disk(
     })
 }
 
-/// Measures what an engine's own code costs, without syncs: one operation at a time, and many.
+/// Measures what an engine's own code costs: where syncs do not, or beyond them.
 ///
 /// # Errors
 /// What the machine or the engine says.
 pub fn costs(
-    program: &Path,
-    command: &str,
+    worker: (&Path, &str),
     dir: &Path,
     engine: Engine,
     timing: &Timing,
 ) -> Result<Costs, Failed> {
     let base =
         Workload { engine, durability: "none".parse().expect("a mode"), ..Workload::default() };
-    let message_ns = usual_costs()[&engine].message_ns;
+    let usual = usual_costs()[&engine];
+    // Two sizes: what does not grow with the size is the operation's.
+    let [small, large] = match engine {
+        Engine::AtomicCommit => [128, 4096].map(|value_bytes| Workload {
+            value_bytes,
+            window: 1024,
+            operations: 50_000,
+            ..base.clone()
+        }),
+        Engine::Sink => [64, 1024].map(|value_bytes| Workload {
+            value_bytes,
+            window: 50_000,
+            operations: 150_000,
+            ..base.clone()
+        }),
+    };
+    let small = fit(&small, timing, time_of_one(worker, dir, &small)?)?;
+    let large = fit(&large, timing, time_of_one(worker, dir, &large)?)?;
+    let per_operation = (small.byte_ns - large.byte_ns) / (1.0 / small.bytes - 1.0 / large.bytes);
+    let operation_ns = per_operation.clamp(0.0, small.byte_ns * small.bytes);
+    let byte_ns = (small.byte_ns - operation_ns / small.bytes).max(0.0);
+    let costs = Costs { operation_ns, byte_ns, ..usual };
     if engine == Engine::Sink {
-        // It always syncs: the time of a batch beyond its syncs is its rows'.
-        let batch = Workload { window: 50_000, value_bytes: 64, ..base };
-        let per_row = time_of_one(program, command, dir, &batch, 200_000)?;
-        let syncs = timing.sync[1].ns[STEPS / 2] as f64 * 3.0 / f64::from(batch.batch_rows);
-        let bytes = 190.0;
-        let byte_ns = ((per_row - syncs) / bytes).max(0.1);
-        return Ok(Costs { call_ns: usual_costs()[&engine].call_ns, byte_ns, message_ns });
+        return Ok(costs);
     }
-    let bytes = f64::from(base.value_bytes) + 64.0;
-    let alone = time_of_one(program, command, dir, &base, 20_000)?;
-    let many = Workload { window: 1024, ..base };
-    let together = time_of_one(program, command, dir, &many, 200_000)?;
-    let byte_ns = (together / bytes).max(0.01);
-    let call_ns = (alone - together).max(100.0);
-    Ok(Costs { call_ns, byte_ns, message_ns })
+    // One at a time: what is beyond is that of the hops.
+    let alone = Workload { operations: 10_000, ..base };
+    let takes = time_of_one(worker, dir, &alone)?;
+    let bytes = bytes_per_operation(&alone, timing, 0)?;
+    Ok(Costs { call_ns: (takes - operation_ns - byte_ns * bytes).max(100.0), ..costs })
+}
+
+/// What a byte costs if all is put on bytes, and how many bytes an operation writes.
+struct Fitted {
+    byte_ns: f64,
+    bytes: f64,
+}
+
+/// Participants share the machine's cores, the simulated ones do not, and syncs fall between: so what
+/// a byte costs is found by trying. With it the simulated engine takes as long for an operation as
+/// the real one did; other workloads are then predicted.
+fn fit(workload: &Workload, timing: &Timing, takes_ns: f64) -> Result<Fitted, Failed> {
+    let usual = usual_costs()[&workload.engine];
+    let takes = |byte_ns: f64| -> Result<f64, Failed> {
+        let costs = Costs { byte_ns, operation_ns: 0.0, ..usual };
+        let simulated = simulate(workload, timing, costs, 0)?;
+        Ok(simulated.elapsed_ns as f64 / simulated.operations.max(1) as f64)
+    };
+    let (mut low, mut high) = (0.01_f64, 1000.0_f64);
+    for _ in 0..FITS {
+        let byte_ns = (low * high).sqrt();
+        match takes(byte_ns)? < takes_ns {
+            true => low = byte_ns,
+            false => high = byte_ns,
+        }
+    }
+    let bytes = bytes_per_operation(workload, timing, 0)?;
+    Ok(Fitted { byte_ns: (low * high).sqrt(), bytes })
 }
 
 /// Nanoseconds of an operation, the median of rounds.
 fn time_of_one(
-    program: &Path,
-    command: &str,
+    (program, command): (&Path, &str),
     dir: &Path,
     workload: &Workload,
-    operations: u64,
 ) -> Result<f64, Failed> {
     let mut worker = Worker::start(program, command, dir, workload)?;
-    worker.round(operations / 10)?;
+    worker.round(workload.operations)?;
     let mut times = Vec::new();
     for _ in 0..5 {
-        let round = worker.round(operations)?;
+        let round = worker.round(workload.operations)?;
         times.push(round.elapsed_ns as f64 / round.operations.max(1) as f64);
     }
     worker.end()?;
@@ -211,22 +262,24 @@ impl Probe<'_> {
         Ok(begun.elapsed() < LONGEST)
     }
 
-    /// Times of appends of one size, of the syncs after them, and of reading back.
-    async fn appends(&self, size: usize) -> Result<[Vec<u64>; 3], Failed> {
+    /// Adds times of appends of one size, of the syncs after them, and of reading back.
+    async fn appends(&self, size: usize, all: &mut [Vec<u64>; 3]) -> Result<(), Failed> {
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(true);
         let file = self.env.open("appends", options).await.map_err(io)?;
-        let (mut all, begun) = ([const { Vec::new() }; 3], Instant::now());
+        let begun = Instant::now();
         let (mut bytes, mut back) = (vec![0x5a; size], vec![0; size]);
-        while all[0].len() < CALLS && self.go_on(begun)? {
-            let at = (all[0].len() * size) as u64;
+        for nth in 0..CALLS / TURNS {
+            if !self.go_on(begun)? {
+                break;
+            }
+            let at = (nth * size) as u64;
             bytes[..8].copy_from_slice(&at.to_le_bytes());
             all[0].push(timed(file.write_all_at(&bytes, at)).await?);
             all[1].push(timed(file.sync_data()).await?);
             all[2].push(timed(file.read_exact_at(&mut back, at)).await?);
         }
         drop(file);
-        self.env.remove_file("appends").await.map_err(io)?;
-        Ok(all)
+        self.env.remove_file("appends").await.map_err(io)
     }
 
     /// Times of making, renaming and removing a name, and of syncing the folder.

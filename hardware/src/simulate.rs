@@ -5,7 +5,8 @@
 //! so much for each call, which stands for the hops between tasks and threads, and so much for each
 //! byte, which stands for encoding, hashing and the operation's share of everything else. A log's
 //! write carries the bytes of all operations that share it, so the cost grows with them, and it
-//! falls between two syncs, as it does on the machine.
+//! falls between two syncs, as it does on the machine. How many bytes an operation comes to is found
+//! by a first run in which nothing costs anything.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -30,6 +31,8 @@ use crate::workload::{Engine, Workload};
 pub struct Costs {
     /// Nanoseconds of each write of a file.
     pub call_ns: f64,
+    /// Nanoseconds of each operation, whatever its size.
+    pub operation_ns: f64,
     /// Nanoseconds of each byte written.
     pub byte_ns: f64,
     /// Nanoseconds of a message from node to node.
@@ -60,6 +63,11 @@ pub fn simulate(
     seed: u64,
 ) -> Result<Simulated, Failed> {
     workload.check().map_err(Failed::Machine)?;
+    if costs.operation_ns > 0.0 {
+        let bytes = bytes_per_operation(workload, timing, seed)?;
+        let byte_ns = costs.byte_ns + costs.operation_ns / bytes;
+        return simulate(workload, timing, Costs { byte_ns, operation_ns: 0.0, ..costs }, seed);
+    }
     let mut sim = Sim::new(seed);
     let mut plan = Plan::preset("none").expect("a preset");
     let message = DurationRange::just(costs.message_ns.max(0.0) as u64);
@@ -85,6 +93,25 @@ pub fn simulate(
         latency: load.latencies.summary(),
         counters: counters.map(|(name, count)| (name.to_owned(), count)).into(),
     })
+}
+
+/// What an operation writes, everything that goes with it included.
+pub(crate) fn bytes_per_operation(
+    workload: &Workload,
+    timing: &Timing,
+    seed: u64,
+) -> Result<f64, Failed> {
+    let free = Costs::default();
+    let simulated = simulate(workload, timing, free, seed)?;
+    let bytes = simulated.counters.get("written_bytes").copied().unwrap_or(0);
+    // It counts the round to warm up as well.
+    let all = simulated.operations + warm_up(workload);
+    Ok((bytes as f64 / all.max(1) as f64).max(1.0))
+}
+
+/// Operations of the round before the one that counts.
+fn warm_up(workload: &Workload) -> u64 {
+    (workload.operations / 10).max(workload.outstanding()).max(1)
 }
 
 /// The engine's costs in the place of what a write costs by itself.
@@ -124,10 +151,7 @@ async fn rounds<T: load::Target>(
     workload: &Workload,
 ) -> Result<(Load, Vec<u64>), Failed> {
     let stop = Arc::new(AtomicBool::new(false));
-    let warm = Workload {
-        operations: (workload.operations / 10).max(workload.outstanding()).max(1),
-        ..workload.clone()
-    };
+    let warm = Workload { operations: warm_up(workload), ..workload.clone() };
     let mut done = vec![0; workload.clients as usize];
     let first = load::round(&env, target, &warm, &done, &stop).await?;
     done.iter_mut().zip(&first.clients).for_each(|(done, more)| *done += more);

@@ -237,3 +237,52 @@ impl fmt::Display for Workload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_says_what_is_not_as_usual() {
+        let parsed = Workload::parse("durability = \"batch:10\"\nclients = 8\nrate = 100\n");
+        let expected = Workload {
+            durability: Mode(Durability::Batch(10)),
+            clients: 8,
+            rate: 100,
+            ..Workload::default()
+        };
+        assert_eq!(parsed, Ok(expected.clone()));
+        assert_eq!(expected.to_string(), "batch:10, 8 x 1, 1024 B, 100/s");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        let cases = [
+            ("color = 1", "color"),
+            ("durability = \"batch\"", "batch:N"),
+            ("durability = \"batch:0\"", "batch:N"),
+            ("durability = \"group:3\"", "one of immediate"),
+            ("clients = 5000", "clients is 5000: 1 to 4096"),
+            ("clients = 4096\nwindow = 65536", "clients times window"),
+            ("clients = 9\nkeys = 8", "8 keys for 9 clients"),
+            ("value_bytes = 15", "value_bytes is 15"),
+            ("operations = 99999999999", "operations is"),
+            ("engine = \"rocket\"", "rocket"),
+            ("engine = \"sink\"\nclients = 2", "one source"),
+            ("rate = 5000000000", "rate is"),
+            ("window = -1", "window"),
+        ];
+        for (text, expected) in cases {
+            let why = Workload::parse(text).expect_err(text);
+            assert!(why.contains(expected), "{text}: {why}");
+        }
+    }
+
+    #[test]
+    fn modes_are_read_as_they_are_printed() {
+        for text in ["immediate", "group", "batch:7", "async_sync", "write_behind:10", "none"] {
+            let mode: Mode = text.parse().expect("a mode");
+            assert_eq!(mode.to_string(), text);
+        }
+    }
+}

@@ -59,7 +59,7 @@ fn measure(cx: &mut Context<'_>, args: &CalibrateArgs) -> Result<Profile, Failed
     let mut costs = BTreeMap::new();
     for engine in Engine::ALL {
         told(&format!("what {} costs", engine.name()));
-        costs.insert(engine, calibrate::costs(&own, COMMAND, dir, engine, &timing)?);
+        costs.insert(engine, calibrate::costs((&own, COMMAND), dir, engine, &timing)?);
     }
     Ok(Profile { machine: calibrate::machine_line(dir), timing, costs })
 }

@@ -6,13 +6,14 @@ use serde::Serialize;
 
 use super::Done;
 use super::args::BenchArgs;
+use super::measure::Measured;
 use super::report::{Middle, time};
 use crate::commands::Context;
 use crate::exit::Failure;
 use crate::tables;
 
-/// Operations of a simulated round, at most and at least.
-const OPERATIONS: (u64, u64) = (500, 50_000);
+/// Operations of a simulated round, at least and at most.
+const OPERATIONS: (u64, u64) = (500, 500_000);
 
 /// A workload as predicted.
 #[derive(Debug, Serialize)]
@@ -50,11 +51,8 @@ pub(super) fn predict(
         if cx.is_stopped() {
             break;
         }
-        let measured = done.iter().find(|done| done.workload == *workload).map(|done| {
-            let middle = Middle::of(&done.measured);
-            Pair { throughput: middle.throughput, p50_ns: middle.latency[0] }
-        });
-        predictions.push(one(profile, workload, measured)?);
+        let done = done.iter().find(|done| done.workload == *workload);
+        predictions.push(one(profile, workload, done.map(|done| &done.measured))?);
     }
     Ok(predictions)
 }
@@ -62,15 +60,23 @@ pub(super) fn predict(
 fn one(
     profile: &Profile,
     workload: &Workload,
-    measured: Option<Pair>,
+    measured: Option<&Measured>,
 ) -> Result<Prediction, Failed> {
-    // Enough to fill what is under way a few times.
     let (least, most) = OPERATIONS;
-    let operations = (workload.outstanding() * 8).clamp(least, most.max(workload.outstanding()));
+    // As many as on the machine, since a round's beginning and end count too; without one, enough to
+    // fill what is under way a few times.
+    let operations = match measured.and_then(|measured| measured.rounds.first()) {
+        Some(round) => round.operations.clamp(least, most),
+        None => (workload.outstanding() * 8).clamp(least, most),
+    };
     let simulated_one = Workload { operations, ..workload.clone() };
     let costs = profile.costs_of(workload.engine);
     let simulated = simulate(&simulated_one, &profile.timing, costs, 0)?;
     let throughput = simulated.operations as f64 * 1e9 / simulated.elapsed_ns.max(1) as f64;
+    let measured = measured.map(|measured| {
+        let middle = Middle::of(measured);
+        Pair { throughput: middle.throughput, p50_ns: middle.latency[0] }
+    });
     Ok(Prediction { workload: workload.to_string(), simulated, throughput, measured })
 }
 

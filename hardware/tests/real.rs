@@ -1,0 +1,101 @@
+//! Engines under load on a real folder, and that a wrong one is found out.
+
+use std::io::Cursor;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use seedbed_engines::atomic_commit::{Batch, Options, Store};
+use seedbed_env::OsEnv;
+use seedbed_hardware::{Bench, Engine, Failed, Workload, process};
+
+#[global_allocator]
+static ALLOCATOR: seedbed_hardware::allocations::Counting = seedbed_hardware::allocations::Counting;
+
+fn workload(engine: Engine) -> Workload {
+    let (clients, keys) = if engine == Engine::Sink { (1, 100) } else { (3, 100) };
+    Workload { engine, clients, keys, window: 8, value_bytes: 100, ..Workload::default() }
+}
+
+fn open(dir: &tempfile::TempDir, workload: &Workload) -> Bench {
+    Bench::open(dir.path(), workload, Arc::new(AtomicBool::new(false))).expect("it opens")
+}
+
+#[test]
+fn rounds_are_counted_and_what_they_leave_is_compared() {
+    for engine in Engine::ALL {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut bench = open(&dir, &workload(engine));
+        bench.round(100).expect("it works");
+        bench.start_measuring();
+        let round = bench.round(500).expect("it works");
+        assert_eq!(round.operations, 500);
+        assert_eq!(round.seen.count, 500);
+        assert!(round.latency.count >= 500, "what was held back is added");
+        assert!(round.elapsed_ns > 0 && round.seen.max_ns <= round.elapsed_ns);
+        assert!(round.disk.syncs > 0 && round.disk.written_bytes > 500 * 100, "{round:?}");
+        assert!(round.allocations.count > 500, "{:?}", round.allocations);
+        let ended = bench.end().expect("it is right");
+        let all = if engine == Engine::Sink { 600 } else { 100 };
+        assert_eq!(ended.checked, all, "{}", engine.name());
+        assert!(ended.threads.values().sum::<u64>() > 0 && !ended.classes.is_empty());
+        let by_class: u64 = ended.classes.values().map(|class| class.cpu_ns).sum();
+        assert_eq!(by_class, ended.threads.values().sum::<u64>(), "all of it has a class");
+    }
+}
+
+/// The engine forgets what it had acknowledged: somebody changes the folder behind its back.
+#[test]
+fn a_store_that_lost_or_changed_something_is_wrong() {
+    let spoil = |change: Batch| {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut bench = open(&dir, &workload(Engine::AtomicCommit));
+        bench.round(300).expect("it works");
+        let env = OsEnv::new(dir.path());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        bench.end_after(|| {
+            runtime.expect("a runtime").block_on(async {
+                let store = Store::open(env, "store", Options::default()).await.expect("it opens");
+                store.commit(change).await.expect("it commits");
+                store.close().await.expect("it closes");
+            });
+        })
+    };
+    let key = [&0_u32.to_be_bytes()[..], &0_u64.to_be_bytes()[..]].concat();
+    let lost = spoil(Batch::deleting(&key));
+    assert!(matches!(&lost, Err(Failed::Wrong(why)) if why.contains("99 keys instead of 100")));
+    let changed = spoil(Batch::putting(&key, [7; 100]));
+    assert!(matches!(&changed, Err(Failed::Wrong(why)) if why.contains("of client 0")));
+    let invented = spoil(Batch::putting(b"more", b""));
+    assert!(matches!(&invented, Err(Failed::Wrong(why)) if why.contains("101 keys")));
+    assert!(spoil(Batch::deleting(b"absent")).is_ok(), "and nothing else is");
+}
+
+#[test]
+fn a_worker_answers_each_line_and_survives_nonsense() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let workload = serde_json::to_string(&workload(Engine::AtomicCommit)).expect("data");
+    let dir = serde_json::to_string(dir.path()).expect("data");
+    let input = format!(
+        "nonsense\n{{\"round\":{{\"operations\":5}}}}\n\
+         {{\"open\":{{\"version\":99,\"dir\":{dir},\"workload\":{workload}}}}}\n\
+         {{\"open\":{{\"version\":1,\"dir\":{dir},\"workload\":{workload}}}}}\n\
+         {{\"round\":{{\"operations\":0}}}}\n{{\"round\":{{\"operations\":7}}}}\n\"end\"\n"
+    );
+    let mut output = Vec::new();
+    process::serve(Cursor::new(input), &mut output).expect("it can write");
+    let output = String::from_utf8(output).expect("text");
+    let lines: Vec<&str> = output.lines().collect();
+    let expected = [
+        "this is for `seedbed bench` to start",
+        "nothing is open",
+        "the other program speaks version 99",
+        "\"done\"",
+        "operations is 0",
+        "\"operations\":7",
+        "\"checked\":7",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{output}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.contains(expected), "{line}");
+    }
+}
