@@ -28,7 +28,7 @@ struct Args {
     #[arg(long, default_value_t = 50)]
     comparisons: u64,
     /// Most rounds of a comparison; even, 12 or more.
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 60)]
     rounds: usize,
     /// By how many percent of its time each operation of the slower side lasts longer.
     #[arg(long, default_value_t = 12.0)]
@@ -168,8 +168,9 @@ fn compare(
     slowdown: f64,
     seed: u64,
 ) -> Result<Report, Box<dyn Error>> {
-    let rounds_first = (args.rounds / 4 * 2).max(12).min(args.rounds);
-    let plan = Plan { rounds_first, rounds_max: args.rounds, seed, ..Plan::default() };
+    let plan = Plan::default();
+    let rounds_first = plan.rounds_first.min(args.rounds);
+    let plan = Plan { rounds_first, rounds_max: args.rounds, seed, ..plan };
     let mut comparison = Comparison::new(plan, Gate::default())?;
     while let Some(turn) = comparison.turn() {
         let slowdown = if turn.side == Side::After { slowdown } else { 0.0 };
