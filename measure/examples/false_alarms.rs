@@ -1,11 +1,11 @@
 //! How often the gate raises a false alarm, and how often it catches an injected slowdown, on this
 //! machine, with whatever else runs on it.
 //!
-//! `cargo run --release -p seedbed-measure --example false_alarms`. Each comparison runs one program
-//! against itself in interleaved rounds; then again as often with one side slowed down, every
-//! operation lasting that much longer (12 % longer is a throughput lower by 10.7 %). An operation
-//! is some arithmetic, a walk through memory that is larger than a cache, and a write to a file.
-//! Exits with 1 if there are more than 2 false alarms in 50 or fewer than 48 catches.
+//! `cargo run --release -p seedbed-measure --example false_alarms`. Each comparison runs one
+//! program against itself in interleaved rounds; then again as often with one side slowed down,
+//! every operation lasting that much longer (12 % longer is a throughput lower by 10.7 %). An
+//! operation is some arithmetic, a walk through memory that is larger than a cache, and a write to
+//! a file. Exits with 1 if there are more than 2 false alarms in 50 or fewer than 48 catches.
 
 // A stopwatch is what this is.
 #![allow(clippy::disallowed_methods)]
