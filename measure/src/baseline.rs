@@ -1,8 +1,9 @@
 //! A saved measurement, to compare later ones with.
 //!
-//! The file is one JSON document: `format`, `version`, `checksum` (blake3 of the text of `body`) and
-//! `body`. All numbers in it are integers, so what is read is exactly what was written. It appears
-//! under its name whole or not at all: written beside it, synced, renamed, and the folder synced.
+//! The file is one JSON document: `format`, `version`, `checksum` (blake3 of the text of `body`)
+//! and `body`. All numbers in it are integers, so what is read is exactly what was written. It
+//! appears under its name whole or not at all: written beside it, synced, renamed, and the folder
+//! synced.
 //!
 //! Invariants: no file makes the reader panic, and it reads at most [`BYTES_MAX`]; what it returns
 //! keeps the limits that [`Baseline::check`] states.
@@ -230,7 +231,8 @@ impl Baseline {
     /// its name. Returns where.
     ///
     /// # Errors
-    /// [`BaselineError::Limit`], or [`BaselineError::Io`], after which the older one is still there.
+    /// [`BaselineError::Limit`], or [`BaselineError::Io`], after which the older one is still
+    /// there.
     pub fn save(&self, folder: &Path) -> Result<PathBuf, BaselineError> {
         self.check()?;
         let path = self.name.path_in(folder);

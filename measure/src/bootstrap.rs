@@ -2,10 +2,10 @@
 //!
 //! The interval is the bootstrap's percentile interval, made as much wider as Student's t is wider
 //! than the normal distribution: with few rounds a plain one is too narrow, because resamples vary
-//! less than samples by the factor √((n-1)/n) and know too little of the tails. T. Hesterberg ("What
-//! Teachers Should Know about the Bootstrap", The American Statistician 69, 2015, section 3 and the
-//! appendix on the expanded percentile interval) replaces the tail α/2 by
-//! Φ(-√(n/(n-1)) t(α/2, n-1)), which is what is done here.
+//! less than samples by the factor √((n-1)/n) and know too little of the tails. T. Hesterberg
+//! ("What Teachers Should Know about the Bootstrap", The American Statistician 69, 2015: the
+//! expanded percentile interval) replaces the tail α/2 by Φ(-√(n/(n-1)) t(α/2, n-1)), which is what
+//! is done here.
 //!
 //! Why not BCa: its acceleration comes from leaving out one value at a time, which says nothing of
 //! a median-like estimator, and what it corrects, bias and skewness, is small here by design: log

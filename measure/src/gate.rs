@@ -26,7 +26,14 @@
 //! An interval holds the truth with the gate's confidence for all metrics and looks *together*: the
 //! error is split evenly (Bonferroni).
 //!
-//! What is detected: [`Gate::rounds_to_catch`]; measured by `examples/false_alarms.rs`.
+//! How many rounds that takes says [`Gate::rounds_to_catch`]: with the default gate and plan, for
+//! operations that last 12 % longer (a drop of 10.7 %) to be found by throughput alone in 96 of 100
+//! comparisons, about 20 if a round's throughput has a noise of 5.7 %, about 60 if it has 9.9 %.
+//!
+//! On a shared machine of two cores with a load of 3, `cargo run --release -p seedbed-measure
+//! --example false_alarms` found a noise of 8 % for throughput and of 2 % for P50, raised 0 false
+//! alarms in 50 comparisons (16 were unclear after 60 rounds) and caught 50 of 50 such slowdowns,
+//! in 4 minutes.
 
 use std::fmt;
 
@@ -254,7 +261,8 @@ impl Gate {
     /// first of `after`, and so on.
     ///
     /// # Errors
-    /// [`MeasureError`] if the rounds are not in pairs, too many or empty, or the gate makes no sense.
+    /// [`MeasureError`] if the rounds are not in pairs, too many or empty, or the gate makes no
+    /// sense.
     pub fn judge(&self, before: &[Round], after: &[Round]) -> Result<Report, MeasureError> {
         self.judge_looking(before, after, 1)
     }
@@ -404,9 +412,9 @@ impl Gate {
     /// found so with probability `power`, where a round's log ratio has the standard deviation
     /// `noise` and the plan has so many `looks`; `None` if `change` is within the margin.
     ///
-    /// The usual formula, n = ((z₁ + z₂) × noise / distance)², for the distance from the margin, with
-    /// the Hodges-Lehmann estimator's 1.05. Below some 20 rounds the wider tails of Student's t ask
-    /// for a third more.
+    /// The usual formula, n = ((z₁ + z₂) × noise / distance)², for the distance from the margin,
+    /// with the Hodges-Lehmann estimator's 1.05. Below some 20 rounds the wider tails of Student's
+    /// t ask for a third more.
     #[must_use]
     pub fn rounds_to_catch(
         &self,
@@ -435,8 +443,8 @@ fn too_thin(metric: Metric, before: &[Round], after: &[Round]) -> Option<String>
     let least = before.iter().chain(after).map(|round| round.latency.beyond(percentile)).min()?;
     (least < BEYOND_MIN).then(|| {
         format!(
-            "{metric} is not judged: a round has only {least} latencies beyond it, {BEYOND_MIN} are \
-             needed"
+            "{metric} is not judged: a round has only {least} latencies beyond it, needed are \
+             {BEYOND_MIN}"
         )
     })
 }

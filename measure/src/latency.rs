@@ -93,8 +93,8 @@ impl Latencies {
     }
 
     /// Records one latency of a closed loop whose client would have asked every `expected_ns`: a
-    /// longer wait counts for the requests that were held back as well, each `expected_ns` less slow
-    /// than the one before. With 0 nothing is corrected.
+    /// longer wait counts for the requests that were held back as well, each `expected_ns` less
+    /// slow than the one before. With 0 nothing is corrected.
     ///
     /// Where more than 10,000 requests were held back they are added in groups, each as slow as its
     /// slowest.

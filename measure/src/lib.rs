@@ -4,7 +4,7 @@
 //! holds what can be said in spite of it: [`latency`] has histograms that do not hide a stall,
 //! [`sample`] and [`bootstrap`] the change between two programs that ran in turn, with an interval,
 //! [`gate`] the judgement of that interval, [`plan`] who runs when and for how many rounds,
-//! [`counters`] the figures that have no noise, and [`baseline`] the file in which all of it is kept.
+//! [`counters`] the figures that have no noise, and [`baseline`] the file in which all is kept.
 //!
 //! ```
 //! use seedbed_measure::{Comparison, Gate, Plan, Round, Side, Verdict};
@@ -23,7 +23,8 @@
 //! Invariants:
 //! * Same input, same answer: resampling and the order of turns come from seeds, and nothing here
 //!   reads a clock. Callers measure, this crate judges.
-//! * No input makes it panic or allocate without bound: times saturate, files are read up to a limit.
+//! * No input makes it panic or allocate without bound: times saturate, files are read up to a
+//!   limit.
 //! * This crate depends on nothing of ours.
 
 pub mod baseline;

@@ -44,9 +44,9 @@ pub struct Plan {
 }
 
 impl Default for Plan {
-    /// 20 rounds, then 10 more each time up to 40; see [`crate::gate`] for what they detect.
+    /// 20 rounds, then 20 more each time up to 60; see [`crate::gate`] for what they detect.
     fn default() -> Self {
-        Self { rounds_first: 20, rounds_step: 10, rounds_max: 40, seed: 0 }
+        Self { rounds_first: 20, rounds_step: 20, rounds_max: 60, seed: 0 }
     }
 }
 

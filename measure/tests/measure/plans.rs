@@ -43,9 +43,9 @@ fn what_is_unclear_goes_on_to_the_limit() {
     };
     let comparison = run(Plan::default(), noisy);
     assert_eq!(comparison.report().verdict(), Verdict::Unclear);
-    assert_eq!(comparison.report().rounds, 40);
+    assert_eq!(comparison.report().rounds, 60);
     let (before, after) = comparison.rounds();
-    assert_eq!((before.len(), after.len()), (40, 40));
+    assert_eq!((before.len(), after.len()), (60, 60));
     assert_eq!(Plan::default().looks(), 3);
     assert_eq!(Plan::fixed(30).looks(), 1);
 }
