@@ -27,7 +27,7 @@ pub use calibrate::Profile;
 pub use load::Load;
 pub use machine::Machine;
 pub use process::Worker;
-pub use simulate::{Costs, Simulated, simulate};
+pub use simulate::{Costs, Simulated, exact, simulate};
 pub use workload::{Engine, Mode, Workload};
 
 /// Why a measurement came to nothing.

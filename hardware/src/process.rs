@@ -4,6 +4,7 @@
 //! The worker reads a line of JSON and answers with one, until its input ends: a parent that is
 //! gone takes its workers with it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failed;
 use crate::bench::{Bench, Ended, Round};
+use crate::simulate::exact;
 use crate::workload::Workload;
 
 /// The version of what parent and worker say; another build may speak another one.
@@ -23,9 +25,19 @@ const VERSION: u32 = 1;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Ask {
-    Open { version: u32, dir: PathBuf, workload: Workload },
-    Round { operations: u64 },
+    Open {
+        version: u32,
+        dir: PathBuf,
+        workload: Workload,
+    },
+    Round {
+        operations: u64,
+    },
     StartMeasuring,
+    /// Figures without noise; nothing need be open.
+    Exact {
+        workload: Workload,
+    },
     End,
 }
 
@@ -36,6 +48,7 @@ enum Answer {
     Done,
     Round(Box<Round>),
     Ended(Ended),
+    Exact(u64, BTreeMap<String, u64>),
     Wrong(String),
     Failed(String),
 }
@@ -85,6 +98,10 @@ fn answer(bench: &mut Option<Bench>, ask: Ask) -> Result<Answer, Failed> {
             bench.as_mut().ok_or_else(first)?.start_measuring();
             Ok(Answer::Done)
         }
+        Ask::Exact { workload } => {
+            let (operations, counters) = exact(&workload)?;
+            Ok(Answer::Exact(operations, counters))
+        }
         Ask::End => Ok(Answer::Ended(bench.take().ok_or_else(first)?.end()?)),
     }
 }
@@ -96,10 +113,27 @@ pub struct Worker {
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     /// Removed when this is dropped.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Worker {
+    /// Figures without noise of `program command`, see [`exact`], and over how many operations.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn exact_of(
+        program: &Path,
+        command: &str,
+        dir: &Path,
+        workload: &Workload,
+    ) -> Result<(u64, BTreeMap<String, u64>), Failed> {
+        let mut worker = Self::spawn(program, command, dir)?;
+        match worker.ask(&Ask::Exact { workload: workload.clone() })? {
+            Answer::Exact(operations, counters) => Ok((operations, counters)),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
     /// Starts `program command`, which is to call [`serve`], and opens an engine in a new folder
     /// in `dir`.
     ///
@@ -111,6 +145,14 @@ impl Worker {
         dir: &Path,
         workload: &Workload,
     ) -> Result<Self, Failed> {
+        let mut worker = Self::spawn(program, command, dir)?;
+        let dir = worker.folder.path().to_owned();
+        let open = Ask::Open { version: VERSION, dir, workload: workload.clone() };
+        worker.ask(&open).and_then(done)?;
+        Ok(worker)
+    }
+
+    fn spawn(program: &Path, command: &str, dir: &Path) -> Result<Self, Failed> {
         let folder = tempfile::Builder::new().prefix("seedbed-bench-").tempdir_in(dir);
         let folder = folder
             .map_err(|error| Failed::Machine(format!("no folder in {}: {error}", dir.display())))?;
@@ -126,11 +168,7 @@ impl Worker {
         let output = child.stdout.take().expect("it is piped");
         let input = child.stdin.take();
         let output = BufReader::new(output);
-        let dir = folder.path().to_owned();
-        let mut worker = Self { child, input, output, _folder: folder };
-        let open = Ask::Open { version: VERSION, dir, workload: workload.clone() };
-        worker.ask(&open).and_then(done)?;
-        Ok(worker)
+        Ok(Self { child, input, output, folder })
     }
 
     fn ask(&mut self, ask: &Ask) -> Result<Answer, Failed> {

@@ -20,6 +20,7 @@ use seedbed_measure::Summary;
 use serde::{Deserialize, Serialize};
 
 use crate::Failed;
+use crate::allocations;
 use crate::load::{self, Load};
 use crate::target::sink::SinkTarget;
 use crate::target::store::StoreTarget;
@@ -48,7 +49,7 @@ pub struct Simulated {
     pub elapsed_ns: u64,
     /// Latencies, corrected for coordinated omission.
     pub latency: Summary,
-    /// Figures of the whole run that have no noise.
+    /// Figures without noise, of the round and of the one to warm up.
     pub counters: BTreeMap<String, u64>,
 }
 
@@ -77,22 +78,93 @@ pub fn simulate(
     sim.set_poll_limit(u64::MAX);
     let node = sim.add_node("bench");
     let env = sim.boot(node);
-    let ended = sim.run(env, run(env, workload.clone()));
-    let load = ended.map_err(|stop: Stop| Failed::Engine(stop.to_string()))??;
-    let stats = sim.stats();
+    // Each piece owns what it needs.
+    let own = workload.clone();
+    match workload.engine {
+        Engine::AtomicCommit => {
+            let opening = async move { StoreTarget::open(env, &own).await };
+            let target = on(&mut sim, env, opening)?;
+            let (simulated, done) = measure(&mut sim, env, &target, workload)?;
+            let own = workload.clone();
+            on(&mut sim, env, async move {
+                target.close().await?;
+                StoreTarget::check(env, &own, &done).await
+            })?;
+            Ok(simulated)
+        }
+        Engine::Sink => {
+            let addr = SocketAddr::new(env.node().ip().into(), 0);
+            let opening = async move { SinkTarget::open(env, addr, &own).await };
+            let target = on(&mut sim, env, opening)?;
+            let (simulated, done) = measure(&mut sim, env, &target, workload)?;
+            let own = workload.clone();
+            on(&mut sim, env, async move {
+                target.close().await?;
+                SinkTarget::check(env, addr, &own, done[0]).await
+            })?;
+            Ok(simulated)
+        }
+    }
+}
+
+/// Runs something in the world.
+fn on<T: 'static>(
+    sim: &mut Sim,
+    env: SimEnv,
+    future: impl Future<Output = Result<T, Failed>> + 'static,
+) -> Result<T, Failed> {
+    sim.run(env, future).map_err(|stop: Stop| Failed::Engine(stop.to_string()))?
+}
+
+/// Both rounds: what they came to, and what each client has done in all.
+fn measure<T: load::Target>(
+    sim: &mut Sim,
+    env: SimEnv,
+    target: &T,
+    workload: &Workload,
+) -> Result<(Simulated, Vec<u64>), Failed> {
+    let (before, began) = (sim.stats(), sim.now_ns());
+    let own = (target.clone(), workload.clone());
+    let (load, done) = on(sim, env, async move { rounds(env, &own.0, &own.1).await })?;
+    let (after, ended) = (sim.stats(), sim.now_ns());
     let counters = [
-        ("disk_calls", stats.ops),
-        ("syncs", stats.syncs),
-        ("written_bytes", stats.written_bytes),
-        ("simulated_events", stats.polls),
-        ("simulated_ns", sim.now_ns()),
+        ("disk_calls", after.ops - before.ops),
+        ("syncs", after.syncs - before.syncs),
+        ("written_bytes", after.written_bytes - before.written_bytes),
+        ("simulated_events", after.polls - before.polls),
+        ("simulated_ns", ended - began),
     ];
-    Ok(Simulated {
+    let simulated = Simulated {
         operations: load.operations,
         elapsed_ns: u64::try_from(load.elapsed.as_nanos()).unwrap_or(u64::MAX),
         latency: load.latencies.summary(),
         counters: counters.map(|(name, count)| (name.to_owned(), count)).into(),
-    })
+    };
+    Ok((simulated, done))
+}
+
+/// Operations over which exact figures are counted, at least.
+const EXACT_OPERATIONS: u64 = 2000;
+
+/// Figures without noise: the workload on a simulated disk, with the allocations that it makes. Two
+/// runs of one build agree to the last unit, so any difference is a change of the program.
+///
+/// # Errors
+/// As [`simulate`].
+pub fn exact(workload: &Workload) -> Result<(u64, BTreeMap<String, u64>), Failed> {
+    allocations::count();
+    let timing = Timing::preset("nvme").expect("a preset");
+    let operations = EXACT_OPERATIONS.max(workload.outstanding() * 2);
+    let workload = Workload { operations, ..workload.clone() };
+    // A first world grows what later ones use again.
+    simulate(&workload, &timing, Costs::default(), 0)?;
+    let before = allocations::counted();
+    let simulated = simulate(&workload, &timing, Costs::default(), 0)?;
+    let after = allocations::counted();
+    let mut counters = simulated.counters;
+    counters.insert("allocations".to_owned(), after.count - before.count);
+    counters.insert("allocated_bytes".to_owned(), after.bytes - before.bytes);
+    Ok((operations, counters))
 }
 
 /// What an operation writes, everything that goes with it included.
@@ -121,27 +193,6 @@ fn with_costs(timing: &Timing, costs: Costs) -> Timing {
         TimingPoint { bytes, ns: vec![ns.max(1.0) as u64] }
     };
     Timing { write: vec![point(0), point(1 << 20)], ..timing.clone() }
-}
-
-async fn run(env: SimEnv, workload: Workload) -> Result<Load, Failed> {
-    match workload.engine {
-        Engine::AtomicCommit => {
-            let target = StoreTarget::open(env, &workload).await?;
-            let load = rounds(env, &target, &workload).await?;
-            target.close().await?;
-            let done: Vec<u64> = load.1;
-            StoreTarget::check(env, &workload, &done).await?;
-            Ok(load.0)
-        }
-        Engine::Sink => {
-            let addr = SocketAddr::new(env.node().ip().into(), 0);
-            let target = SinkTarget::open(env, addr, &workload).await?;
-            let (load, done) = rounds(env, &target, &workload).await?;
-            target.close().await?;
-            SinkTarget::check(env, addr, &workload, done[0]).await?;
-            Ok(load)
-        }
-    }
 }
 
 /// A round to warm up, and one that counts; and what each client has done in all.

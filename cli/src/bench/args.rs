@@ -29,7 +29,7 @@ noise and drift do not fool; more rounds are taken while a metric is unclear.
 
 JSON: {engine, machine, rounds, workloads: [{name, workload, rounds: [{operations, elapsed_ns,
 latency, seen, curve, late_max_ns, disk, allocations}], ended: {checked, threads, classes,
-peak_memory}, comparison}], interrupted, exit_code}.")]
+peak_memory}, exact: {operations, counts}, comparison}], predictions, interrupted, exit_code}.")]
 pub(crate) struct BenchArgs {
     /// The engine: atomic_commit or sink.
     pub engine: String,

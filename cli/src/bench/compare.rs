@@ -5,13 +5,14 @@ use std::fmt::Display;
 
 use seedbed_hardware::{Machine, Workload};
 use seedbed_measure::{
-    Baseline, Counters, Gate, Interval, Metric, Name, Plan, Report, Thresholds, Verdict,
+    Baseline, Counters, Finding, Gate, Interval, Metric, Name, Plan, Report, Thresholds, Verdict,
+    counters,
 };
 use serde::Serialize;
 
 use super::Done;
 use super::args::BenchArgs;
-use super::measure::{Measured, plain};
+use super::measure::{Exact, Measured, plain};
 use crate::exit::Failure;
 
 /// How to compare, and with what.
@@ -28,6 +29,8 @@ pub(super) struct Compared {
     with: String,
     /// The judgement; or why there is none.
     judged: Result<Report, String>,
+    /// Where figures without noise differ.
+    exact: Vec<Finding>,
     /// What else to know.
     warnings: Vec<String>,
 }
@@ -75,13 +78,18 @@ impl Comparing {
                 Baseline::load(&self.folder, &now.name).map_err(|error| error.to_string())?;
             saved.comparable(&now).map_err(|error| error.to_string())?;
             let judged = self.gate.judge_apart(&saved.rounds, &now.rounds);
-            Ok((judged.map_err(|error| error.to_string())?, saved))
+            let exact = saved.counters.compare(&now.counters);
+            Ok((judged.map_err(|error| error.to_string())?, exact, saved))
         });
-        let (judged, warnings) = match found {
-            Err(why) => (Err(why), Vec::new()),
-            Ok((judged, saved)) => (Ok(judged), self.warnings(&saved)),
-        };
-        Some(Compared { with: with.as_str().to_owned(), judged, warnings })
+        let with = with.as_str().to_owned();
+        Some(match found {
+            Err(why) => {
+                Compared { with, judged: Err(why), exact: Vec::new(), warnings: Vec::new() }
+            }
+            Ok((judged, exact, saved)) => {
+                Compared { with, judged: Ok(judged), exact, warnings: self.warnings(&saved) }
+            }
+        })
     }
 
     /// Where the baseline comes from another machine.
@@ -137,8 +145,12 @@ fn baseline(
         environment: machine.pairs().into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
         workload: pairs.map(|(key, value)| (key.clone(), plainly(value))).collect(),
         rounds: measured.rounds.iter().map(plain).collect(),
-        counters: Counters::default(),
+        counters: counters(&measured.exact),
     })
+}
+
+fn counters((operations, counts): &Exact) -> Counters {
+    Counters { operations: *operations, counts: counts.clone() }
 }
 
 /// A workload as a part of a file's name.
@@ -150,12 +162,16 @@ fn slug(workload: &Workload) -> String {
 }
 
 impl Compared {
-    pub(super) fn of(with: impl Display, judged: Report) -> Self {
-        Self { with: with.to_string(), judged: Ok(judged), warnings: Vec::new() }
+    /// What rounds in turn came to, and figures without noise of both.
+    pub(super) fn of(with: impl Display, judged: Report, exact: (&Exact, &Exact)) -> Self {
+        let exact = counters(exact.0).compare(&counters(exact.1));
+        Self { with: with.to_string(), judged: Ok(judged), exact, warnings: Vec::new() }
     }
 
     pub(super) fn is_regressed(&self) -> bool {
-        self.judged.as_ref().is_ok_and(|report| report.verdict() == Verdict::Regressed)
+        let is_slower =
+            self.judged.as_ref().is_ok_and(|report| report.verdict() == Verdict::Regressed);
+        is_slower || counters::verdict(&self.exact) == Verdict::Regressed
     }
 
     /// A cell of a table.
@@ -175,6 +191,9 @@ impl Compared {
             Ok(report) => format!("against {}: {report}", self.with),
             Err(why) => format!("against {}: not compared: {why}\n", self.with),
         };
+        for finding in &self.exact {
+            text.push_str(&format!("  without noise: {finding}\n"));
+        }
         for warning in &self.warnings {
             text.push_str(&format!("  warning: {warning}\n"));
         }

@@ -1,5 +1,6 @@
 //! One workload: warm-up, rounds, the end.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use seedbed_hardware::{Ended, Failed, Round, Worker, Workload};
@@ -16,7 +17,11 @@ use crate::commands::Context;
 pub(super) struct Measured {
     pub(super) rounds: Vec<Round>,
     pub(super) ended: Ended,
+    pub(super) exact: Exact,
 }
+
+/// Figures without noise, and over how many operations.
+pub(super) type Exact = (u64, BTreeMap<String, u64>);
 
 /// Operations of the first round of a warm-up.
 const FIRST: u64 = 64;
@@ -59,7 +64,8 @@ fn alone(
         rounds.push(worker.round(operations)?);
     }
     let ended = worker.end()?;
-    Ok((!rounds.is_empty()).then_some(Measured { rounds, ended }))
+    let exact = Worker::exact_of(program, COMMAND, &args.dir, workload)?;
+    Ok((!rounds.is_empty()).then_some(Measured { rounds, ended, exact }))
 }
 
 /// This build and another one, round by round in turn.
@@ -99,8 +105,11 @@ fn in_turn(
     if rounds.is_empty() {
         return Ok(None);
     }
-    let compared = Compared::of(other.display(), comparison.report().clone());
-    Ok(Some((Measured { rounds, ended }, Some(compared))))
+    let exact = Worker::exact_of(own, COMMAND, &args.dir, workload)?;
+    let exact_before = Worker::exact_of(other, COMMAND, &args.dir, workload)?;
+    let judged = comparison.report().clone();
+    let compared = Compared::of(other.display(), judged, (&exact_before, &exact));
+    Ok(Some((Measured { rounds, ended, exact }, Some(compared))))
 }
 
 /// Runs rounds that grow until one takes as long as it should; gives the operations of such a one.

@@ -175,6 +175,7 @@ fn whole(cx: &Context<'_>, report: &Report<'_>, exit: Exit) -> serde_json::Value
             "workload": workload,
             "rounds": measured.rounds,
             "ended": measured.ended,
+            "exact": {"operations": measured.exact.0, "counts": measured.exact.1},
             "comparison": compared,
         })
     };
