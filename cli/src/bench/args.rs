@@ -36,7 +36,7 @@ pub(crate) struct BenchArgs {
     /// Where to measure: the disk that this folder is on.
     #[arg(long, default_value = ".", value_name = "DIR")]
     pub dir: PathBuf,
-    /// Few workloads and short rounds: seconds.
+    /// Few workloads and short rounds: a few seconds.
     #[arg(long, conflicts_with = "full")]
     pub quick: bool,
     /// All workloads, and more and longer rounds: many minutes.
@@ -65,7 +65,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["clients", "window", "durability"])]
     #[arg(conflicts_with_all = ["value_bytes", "batch_rows", "rate"])]
     pub workload: Option<PathBuf>,
-    /// Rounds of each workload [default: 12; --quick 3, --full 20].
+    /// Rounds of each workload [default: 12; --full 20].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub rounds: Option<u16>,
     /// Keep what was measured under this name.

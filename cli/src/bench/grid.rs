@@ -19,7 +19,7 @@ pub(super) struct Size {
 impl Size {
     pub(super) fn of(args: &BenchArgs) -> Self {
         let (rounds, round_ms) = match (args.quick, args.full) {
-            (true, _) => (3, 200),
+            (true, _) => (12, 100),
             (_, true) => (20, 1000),
             _ => (12, 300),
         };
