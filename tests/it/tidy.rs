@@ -10,7 +10,12 @@ const FILE_LINES_MAX: usize = 800;
 /// Widest line, in characters.
 const COLUMNS_MAX: usize = 100;
 /// Files that may hold `unsafe`.
-const UNSAFE_FILES: &[&str] = &["sim/src/waker.rs", "env/src/os/linux.rs", "litmus/src/sys.rs"];
+const UNSAFE_FILES: &[&str] = &[
+    "sim/src/waker.rs",
+    "env/src/os/linux.rs",
+    "litmus/src/sys.rs",
+    "hardware/src/allocations.rs",
+];
 
 /// Which of our packages each may depend on. Arrows point down the list.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -24,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("litmus", &["seedbed"]),
     ("postgres", &["seedbed-engines", "seedbed-env"]),
     ("measure", &[]),
+    ("hardware", &["seedbed", "seedbed-engines", "seedbed-env", "seedbed-measure"]),
     (
         "cli",
         &[
@@ -35,6 +41,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "seedbed-engines",
             "seedbed-env",
             "seedbed-postgres",
+            "seedbed-hardware",
+            "seedbed-measure",
         ],
     ),
 ];
