@@ -4,9 +4,9 @@
 //! it was measured, by size and with its tail, so that a simulation of a healthy engine takes as
 //! much simulated time as the engine would take there.
 //!
-//! A file is TOML. Each kind of call has points by size; a point has the times, in nanoseconds, that
-//! 0 %, ..., 100 % of the calls of that size take at most, at equal steps. Between sizes and steps it
-//! goes on a straight line; beyond the last size too, with the slope of the last two.
+//! A file is TOML. Each kind of call has points by size; a point has the times, in nanoseconds,
+//! that 0 %, ..., 100 % of the calls of that size take at most, at equal steps. Between sizes and
+//! steps it goes on a straight line; beyond the last size too, with the slope of the last two.
 
 use std::fmt::Display;
 

@@ -4,7 +4,7 @@
 //!
 //! ```ignore
 //! #[global_allocator]
-//! static ALLOCATOR: seedbed_hardware::allocations::Counting = seedbed_hardware::allocations::Counting;
+//! static ALLOCATOR: Counting = seedbed_hardware::allocations::Counting;
 //! ```
 //!
 //! Until [`count`] is called an allocation costs one load more than the system's. Threads count in

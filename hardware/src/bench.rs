@@ -182,8 +182,8 @@ impl Bench {
         self.end_after(|| ())
     }
 
-    /// As [`Bench::end`], but something happens between closing and comparing: how a test shows that
-    /// a wrong engine is found out.
+    /// As [`Bench::end`], but something happens between closing and comparing: how a test shows
+    /// that a wrong engine is found out.
     ///
     /// # Errors
     /// As [`Bench::end`].

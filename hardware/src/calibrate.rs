@@ -204,9 +204,9 @@ struct Fitted {
     bytes: f64,
 }
 
-/// Participants share the machine's cores, the simulated ones do not, and syncs fall between: so what
-/// a byte costs is found by trying. With it the simulated engine takes as long for an operation as
-/// the real one did; other workloads are then predicted.
+/// Participants share the machine's cores, the simulated ones do not, and syncs fall between: so
+/// what a byte costs is found by trying. With it the simulated engine takes as long for an
+/// operation as the real one did; other workloads are then predicted.
 fn fit(workload: &Workload, timing: &Timing, takes_ns: f64) -> Result<Fitted, Failed> {
     let usual = usual_costs()[&workload.engine];
     let takes = |byte_ns: f64| -> Result<f64, Failed> {

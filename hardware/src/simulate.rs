@@ -5,8 +5,8 @@
 //! so much for each call, which stands for the hops between tasks and threads, and so much for each
 //! byte, which stands for encoding, hashing and the operation's share of everything else. A log's
 //! write carries the bytes of all operations that share it, so the cost grows with them, and it
-//! falls between two syncs, as it does on the machine. How many bytes an operation comes to is found
-//! by a first run in which nothing costs anything.
+//! falls between two syncs, as it does on the machine. How many bytes an operation comes to is
+//! found by a first run in which nothing costs anything.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -15,17 +15,18 @@ Examples:
   seedbed bench atomic_commit --baseline main --fail-on-regression
   seedbed bench atomic_commit --against ./seedbed-before --fail-on-regression
 
-Each line of the table is one workload, in a process of its own: the engine is opened in a new folder
-in --dir, warmed up, and loaded in rounds; then it is closed, opened again, and what is on the disk is
-compared with what was acknowledged. A difference is exit code 1, whatever the figures are.
+Each line of the table is one workload, in a process of its own: the engine is opened in a new
+folder in --dir, warmed up, and loaded in rounds; then it is closed, opened again, and what is on
+the disk is compared with what was acknowledged. A difference is exit code 1, whatever the figures are.
 
-Figures are medians of the rounds. Latencies count from when an operation should have begun; in closed
-loop they are corrected for what clients held back (coordinated omission). CPU is that of all threads,
-per operation.
+Figures are medians of the rounds. Latencies count from when an operation should have begun; in
+closed loop they are corrected for what clients held back (coordinated omission). CPU is that of all
+threads, per operation.
 
-A saved baseline was measured at another time: whatever else has changed on the machine since counts
-as a change of the program. --against runs another build in turn with this one, round by round, which
-noise and drift do not fool; more rounds are taken while a metric is unclear.
+A saved baseline was measured at another time: whatever else has changed on the machine since
+counts as a change of the program. --against runs another build in turn with this one, round by
+round, which noise and drift do not fool; more rounds are taken while a metric is unclear. Figures
+without noise are counted in simulation: any difference is a change of the program.
 
 JSON: {engine, machine, rounds, workloads: [{name, workload, rounds: [{operations, elapsed_ns,
 latency, seen, curve, late_max_ns, disk, allocations}], ended: {checked, threads, classes,

@@ -28,8 +28,8 @@ const FIRST: u64 = 64;
 /// Most operations of a round; they are kept in memory until its end.
 const MOST: u64 = 4_000_000;
 
-/// Measures a workload, and compares it if that is wanted. `None` if it was interrupted before there
-/// was anything.
+/// Measures a workload, and compares it if that is wanted. `None` if it was interrupted before
+/// there was anything.
 pub(super) fn measure(
     cx: &Context<'_>,
     args: &BenchArgs,

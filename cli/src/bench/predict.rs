@@ -63,8 +63,8 @@ fn one(
     measured: Option<&Measured>,
 ) -> Result<Prediction, Failed> {
     let (least, most) = OPERATIONS;
-    // As many as on the machine, since a round's beginning and end count too; without one, enough to
-    // fill what is under way a few times.
+    // As many as on the machine, since a round's beginning and end count too; without one, enough
+    // to fill what is under way a few times.
     let operations = match measured.and_then(|measured| measured.rounds.first()) {
         Some(round) => round.operations.clamp(least, most),
         None => (workload.outstanding() * 8).clamp(least, most),
