@@ -17,7 +17,8 @@ Examples:
 
 Each line of the table is one workload, in a process of its own: the engine is opened in a new
 folder in --dir, warmed up, and loaded in rounds; then it is closed, opened again, and what is on
-the disk is compared with what was acknowledged. A difference is exit code 1, whatever the figures are.
+the disk is compared with what was acknowledged. A difference is exit code 1, whatever the figures
+are.
 
 Figures are medians of the rounds. Latencies count from when an operation should have begun; in
 closed loop they are corrected for what clients held back (coordinated omission). CPU is that of all
