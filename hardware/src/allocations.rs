@@ -2,9 +2,11 @@
 //!
 //! A program that wants them counted says so once:
 //!
-//! ```ignore
+//! ```
+//! use seedbed_hardware::allocations::Counting;
+//!
 //! #[global_allocator]
-//! static ALLOCATOR: Counting = seedbed_hardware::allocations::Counting;
+//! static ALLOCATOR: Counting = Counting;
 //! ```
 //!
 //! Until [`count`] is called an allocation costs one load more than the system's. Threads count in

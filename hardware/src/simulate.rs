@@ -49,7 +49,7 @@ pub struct Simulated {
     pub elapsed_ns: u64,
     /// Latencies, corrected for coordinated omission.
     pub latency: Summary,
-    /// Figures without noise, of the round and of the one to warm up.
+    /// Figures without noise, of the round.
     pub counters: BTreeMap<String, u64>,
 }
 
@@ -116,16 +116,18 @@ fn on<T: 'static>(
     sim.run(env, future).map_err(|stop: Stop| Failed::Engine(stop.to_string()))?
 }
 
-/// Both rounds: what they came to, and what each client has done in all.
+/// A round to warm up, and one that counts; and what each client has done in both.
 fn measure<T: load::Target>(
     sim: &mut Sim,
     env: SimEnv,
     target: &T,
     workload: &Workload,
 ) -> Result<(Simulated, Vec<u64>), Failed> {
+    let mut done = vec![0; workload.clients as usize];
+    let warm = (workload.operations / 10).max(workload.outstanding());
+    round(sim, env, target, &Workload { operations: warm, ..workload.clone() }, &mut done)?;
     let (before, began) = (sim.stats(), sim.now_ns());
-    let own = (target.clone(), workload.clone());
-    let (load, done) = on(sim, env, async move { rounds(env, &own.0, &own.1).await })?;
+    let load = round(sim, env, target, workload, &mut done)?;
     let (after, ended) = (sim.stats(), sim.now_ns());
     let counters = [
         ("disk_calls", after.ops - before.ops),
@@ -141,6 +143,21 @@ fn measure<T: load::Target>(
         counters: counters.map(|(name, count)| (name.to_owned(), count)).into(),
     };
     Ok((simulated, done))
+}
+
+fn round<T: load::Target>(
+    sim: &mut Sim,
+    env: SimEnv,
+    target: &T,
+    workload: &Workload,
+    done: &mut [u64],
+) -> Result<Load, Failed> {
+    let (target, workload, first) = (target.clone(), workload.clone(), done.to_vec());
+    let stop = Arc::new(AtomicBool::new(false));
+    let running = async move { load::round(&env, &target, &workload, &first, &stop).await };
+    let load = on(sim, env, running)?;
+    done.iter_mut().zip(&load.clients).for_each(|(done, more)| *done += more);
+    Ok(load)
 }
 
 /// Operations over which exact figures are counted, at least.
@@ -176,14 +193,7 @@ pub(crate) fn bytes_per_operation(
     let free = Costs::default();
     let simulated = simulate(workload, timing, free, seed)?;
     let bytes = simulated.counters.get("written_bytes").copied().unwrap_or(0);
-    // It counts the round to warm up as well.
-    let all = simulated.operations + warm_up(workload);
-    Ok((bytes as f64 / all.max(1) as f64).max(1.0))
-}
-
-/// Operations of the round before the one that counts.
-fn warm_up(workload: &Workload) -> u64 {
-    (workload.operations / 10).max(workload.outstanding()).max(1)
+    Ok((bytes as f64 / simulated.operations.max(1) as f64).max(1.0))
 }
 
 /// The engine's costs in the place of what a write costs by itself.
@@ -193,20 +203,4 @@ fn with_costs(timing: &Timing, costs: Costs) -> Timing {
         TimingPoint { bytes, ns: vec![ns.max(1.0) as u64] }
     };
     Timing { write: vec![point(0), point(1 << 20)], ..timing.clone() }
-}
-
-/// A round to warm up, and one that counts; and what each client has done in all.
-async fn rounds<T: load::Target>(
-    env: SimEnv,
-    target: &T,
-    workload: &Workload,
-) -> Result<(Load, Vec<u64>), Failed> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let warm = Workload { operations: warm_up(workload), ..workload.clone() };
-    let mut done = vec![0; workload.clients as usize];
-    let first = load::round(&env, target, &warm, &done, &stop).await?;
-    done.iter_mut().zip(&first.clients).for_each(|(done, more)| *done += more);
-    let load = load::round(&env, target, workload, &done, &stop).await?;
-    done.iter_mut().zip(&load.clients).for_each(|(done, more)| *done += more);
-    Ok((load, done))
 }
