@@ -25,11 +25,11 @@ pub(super) struct Comparing {
 #[derive(Debug, Serialize)]
 pub(super) struct Compared {
     /// With what.
-    with: String,
+    pub(super) with: String,
     /// The judgement; or why there is none.
-    judged: Result<Report, String>,
+    pub(super) judged: Result<Report, String>,
     /// What else to know.
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Comparing {
@@ -59,6 +59,11 @@ impl Comparing {
             }
         }
         Ok(Self { gate, with, folder: args.baselines.clone() })
+    }
+
+    /// How much worse is too much.
+    pub(super) fn thresholds(&self) -> Thresholds {
+        self.gate.thresholds
     }
 
     /// For rounds that are taken in turn.
