@@ -96,9 +96,9 @@ fn costs(cx: &mut Context<'_>, done: &[Done]) {
 
 /// CPU time of all threads for one operation, in nanoseconds.
 pub(super) fn cpu_per_operation(measured: &Measured) -> f64 {
-    let operations: u64 = measured.rounds.iter().map(|round| round.operations).sum();
-    let cpu: u64 = measured.ended.threads.values().sum();
-    cpu as f64 / operations.max(1) as f64
+    let operations: f64 = measured.rounds.iter().map(|round| round.operations as f64).sum();
+    let cpu: f64 = measured.ended.threads.values().map(|ns| *ns as f64).sum();
+    cpu / operations.max(1.0)
 }
 
 /// The classes that use most.
@@ -159,7 +159,7 @@ pub(super) fn time(ns: u64) -> String {
     }
 }
 
-pub(super) fn bytes(count: f64) -> String {
+fn bytes(count: f64) -> String {
     match count {
         count if count < 1024.0 => format!("{count:.0} B"),
         count if count < 1024.0 * 1024.0 => format!("{:.1} KiB", count / 1024.0),

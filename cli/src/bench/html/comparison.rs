@@ -1,7 +1,5 @@
 //! What a comparison with a baseline or another build came to.
 
-use std::collections::BTreeSet;
-
 use maud::{Markup, html};
 use seedbed_hardware::Workload;
 use seedbed_measure::{Interval, Judged, Metric, Thresholds, Verdict};
@@ -19,7 +17,7 @@ const NAMED: [f64; 21] = [
     6.0, 10.0,
 ];
 
-pub(super) fn show(done: &[Done], thresholds: Thresholds) -> Option<Markup> {
+pub(super) fn show(done: &[&Done], thresholds: Thresholds) -> Option<Markup> {
     let compared: Vec<(&Workload, &Compared)> =
         done.iter().filter_map(|done| Some((&done.workload, done.compared.as_ref()?))).collect();
     let (_, first) = compared.first()?;
@@ -131,7 +129,7 @@ fn axis(ends: impl Iterator<Item = f64>) -> (Scale, Vec<Tick>) {
     let scale = Scale::log_between(low, high);
     let named = NAMED.into_iter().filter(|ratio| (low..=high).contains(ratio));
     let named: Vec<f64> = if high / low > 100.0 { scale.ticks(6) } else { named.collect() };
-    let name = |ratio: f64| if ratio >= 0.1 { ratio.to_string() } else { format!("{ratio:e}") };
+    let name = |ratio: f64| if ratio >= 1e-3 { ratio.to_string() } else { format!("{ratio:e}") };
     (scale, named.into_iter().map(|ratio| (ratio, name((ratio * 1e9).round() / 1e9))).collect())
 }
 
@@ -156,24 +154,43 @@ fn row(workload: &Workload, judged: &Judged) -> Row {
     Row { name: workload.to_string(), note, note_class: class, marks }
 }
 
-/// What was not compared, and what else to know; each once.
+/// A cell of a table.
+pub(super) fn word(compared: &Compared) -> String {
+    let Ok(report) = &compared.judged else { return "not compared".to_owned() };
+    let throughput = report.metrics.iter().find(|judged| judged.metric == Metric::Throughput);
+    let verdict = report.verdict();
+    match throughput.and_then(|judged| judged.ratio) {
+        Some(ratio) => format!("{verdict}, throughput {}", units::ratio(ratio.estimate)),
+        None => verdict.to_string(),
+    }
+}
+
+/// What was not compared, and what else to know; each once, with the workloads that it is about.
 fn notes(compared: &[(&Workload, &Compared)]) -> Markup {
-    let mut notes = BTreeSet::new();
+    let mut notes: Vec<(String, Vec<String>)> = Vec::new();
     for (workload, compared) in compared {
-        match &compared.judged {
-            Err(why) => drop(notes.insert(format!("{workload}: not compared: {why}"))),
-            Ok(report) => notes.extend(report.notes.iter().map(|note| match compared.with.len() {
-                0 => note.clone(),
-                _ if report.metrics.is_empty() => format!("{workload}: {note}"),
-                _ => note.clone(),
-            })),
+        let own: Vec<String> = match &compared.judged {
+            Err(why) => vec![format!("not compared: {why}")],
+            Ok(report) => report.notes.clone(),
+        };
+        let changed = compared.warnings.iter().map(|what| format!("the machine: {what}"));
+        for note in own.into_iter().chain(changed) {
+            match notes.iter_mut().find(|(text, _)| *text == note) {
+                Some((_, workloads)) => workloads.push(workload.to_string()),
+                None => notes.push((note, vec![workload.to_string()])),
+            }
         }
-        let warnings = compared.warnings.iter();
-        notes.extend(warnings.map(|warning| format!("the machine has changed: {warning}")));
     }
     html! {
         @if !notes.is_empty() {
-            ul class="notes" { @for note in &notes { li { (note) } } }
+            ul class="notes" {
+                @for (note, workloads) in &notes {
+                    li {
+                        @if workloads.len() < compared.len() { (workloads.join("; ")) ": " }
+                        (note)
+                    }
+                }
+            }
         }
     }
 }

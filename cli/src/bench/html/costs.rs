@@ -16,13 +16,13 @@ use crate::bench::report::{Middle, cpu_per_operation};
 /// Classes with a colour of their own; the others share the last one.
 const CLASSES: usize = COLOURS - 1;
 
-pub(super) fn show(done: &[Done]) -> Option<Markup> {
+pub(super) fn show(done: &[&Done]) -> Option<Markup> {
     let syncs = |middle: &Middle| middle.syncs;
     let written = |middle: &Middle| middle.written;
     let figures = [
         cpu(done),
-        bars(done, ("Syncs", "syncs of an operation"), syncs, units::count, units::count_tick),
-        bars(done, ("Written", "bytes of an operation"), written, units::bytes, units::bytes_tick),
+        bars(done, ("Syncs", "syncs of an operation"), syncs, &COUNTS),
+        bars(done, ("Written", "bytes of an operation"), written, &BYTES),
     ];
     let figures: Vec<Markup> = figures.into_iter().flatten().collect();
     if figures.is_empty() {
@@ -42,19 +42,37 @@ pub(super) fn show(done: &[Done]) -> Option<Markup> {
     ))
 }
 
-/// One bar for each workload; nothing if all are 0.
-fn bars(
-    done: &[Done],
-    (title, axis_name): (&str, &str),
-    of: fn(&Middle) -> f64,
+/// How a quantity is drawn.
+struct Unit {
+    scale: fn(&[f64]) -> Scale,
     text: fn(f64) -> String,
     tick: fn(f64) -> String,
+}
+
+const COUNTS: Unit = Unit {
+    scale: |values| Scale::linear(values.iter().copied()),
+    text: units::count,
+    tick: units::count_tick,
+};
+const BYTES: Unit = Unit {
+    scale: |values| Scale::bytes(values.iter().copied()),
+    text: units::bytes,
+    tick: units::bytes_tick,
+};
+
+/// One bar for each workload; nothing if all are 0.
+fn bars(
+    done: &[&Done],
+    (title, axis_name): (&str, &str),
+    of: fn(&Middle) -> f64,
+    unit: &Unit,
 ) -> Option<Markup> {
-    let value = |done: &Done| of(&Middle::of(&done.measured));
+    let Unit { scale, text, tick } = unit;
+    let value = |done: &&Done| of(&Middle::of(&done.measured));
     let values: Vec<f64> = done.iter().map(value).collect();
     values.iter().find(|value| **value > 0.0)?;
-    let scale = Scale::linear(values.iter().copied());
-    let row = |(done, value): (&Done, &f64)| {
+    let scale = scale(&values);
+    let row = |(done, value): (&&Done, &f64)| {
         let name = done.workload.to_string();
         let (title, note) = (format!("{name}: {}", text(*value)), text(*value));
         let (class, word) = ("c0".to_owned(), String::new());
@@ -63,7 +81,7 @@ fn bars(
     };
     let rows = Rows {
         scale,
-        ticks: ticks(scale, tick),
+        ticks: ticks(scale, *tick),
         axis_name,
         rules: Vec::new(),
         rows: done.iter().zip(&values).map(row).collect(),
@@ -76,12 +94,15 @@ fn ticks(scale: Scale, name: fn(f64) -> String) -> Vec<Tick> {
     scale.ticks(5).into_iter().map(|value| (value, name(value))).collect()
 }
 
-/// Classes that use most over all workloads, with the most first.
-fn largest(done: &[Done]) -> Vec<&str> {
+/// Classes that use most over all workloads, with the most first. What is nowhere a hundredth would
+/// not be seen.
+fn largest<'a>(done: &[&'a Done]) -> Vec<&'a str> {
     let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
     for Done { measured, .. } in done {
         let operations = operations(measured);
-        for (name, class) in classes(measured) {
+        let total: f64 = measured.ended.threads.values().map(|ns| *ns as f64).sum();
+        let is_seen = |class: &Class| class.cpu_ns as f64 >= total / 100.0;
+        for (name, class) in classes(measured).filter(|(_, class)| is_seen(class)) {
             *sums.entry(name).or_default() += class.cpu_ns as f64 / operations;
         }
     }
@@ -97,8 +118,8 @@ fn classes(measured: &Measured) -> impl Iterator<Item = (&String, &Class)> {
 }
 
 fn operations(measured: &Measured) -> f64 {
-    let operations: u64 = measured.rounds.iter().map(|round| round.operations).sum();
-    operations.max(1) as f64
+    let operations = measured.rounds.iter().map(|round| round.operations as f64);
+    operations.sum::<f64>().max(1.0)
 }
 
 /// A part of an operation's CPU time: its name, its colour, and nanoseconds.
@@ -110,8 +131,8 @@ fn parts<'a>(measured: &Measured, large: &[&'a str]) -> Vec<Part<'a>> {
     let of = |name: &str| {
         measured.ended.classes.get(name).map_or(0.0, |class| class.cpu_ns as f64 / operations)
     };
-    let all: u64 = classes(measured).map(|(_, class)| class.cpu_ns).sum();
-    let all = all as f64 / operations;
+    let all: f64 = classes(measured).map(|(_, class)| class.cpu_ns as f64).sum();
+    let all = all / operations;
     let large: Vec<Part<'a>> =
         large.iter().enumerate().map(|(nth, name)| (*name, format!("c{nth}"), of(name))).collect();
     let shown: f64 = large.iter().map(|(_, _, ns)| ns).sum();
@@ -123,14 +144,14 @@ fn parts<'a>(measured: &Measured, large: &[&'a str]) -> Vec<Part<'a>> {
     large.into_iter().chain(rest).filter(|(_, _, ns)| *ns > 0.5).collect()
 }
 
-fn cpu(done: &[Done]) -> Option<Markup> {
+fn cpu(done: &[&Done]) -> Option<Markup> {
     let large = largest(done);
     let all: Vec<Vec<Part<'_>>> = done.iter().map(|done| parts(&done.measured, &large)).collect();
     let sum = |parts: &Vec<Part<'_>>| parts.iter().map(|(_, _, ns)| ns).sum::<f64>();
     let sums: Vec<f64> = all.iter().map(sum).collect();
     sums.iter().find(|sum| **sum > 0.0)?;
     let scale = Scale::linear(sums.iter().copied());
-    let row = |((done, parts), sum): ((&Done, &Vec<Part<'_>>), &f64)| {
+    let row = |((done, parts), sum): ((&&Done, &Vec<Part<'_>>), &f64)| {
         let mut from = 0.0;
         let bar = |(name, class, ns): &Part<'_>| {
             let share = ns * 100.0 / sum;

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use seedbed_hardware::{Engine, Workload};
 
-use super::{Page, section, units};
+use super::{Page, comparison, section, units};
 use crate::bench::Done;
 use crate::bench::report::{Middle, cpu_per_operation};
 use crate::tables::grouped;
@@ -11,8 +11,8 @@ use crate::tables::grouped;
 /// How late operations of an open loop may begin before it is worth a word, in nanoseconds.
 const LATE_NS: u64 = 5_000_000;
 
-pub(super) fn head(page: &Page<'_>) -> Markup {
-    let Page { engine, machine, done, wanted, wrong, taken, .. } = page;
+pub(super) fn head(page: &Page<'_>, done: &[&Done]) -> Markup {
+    let Page { engine, machine, wanted, wrong, taken, .. } = page;
     let taken = humantime::format_rfc3339_seconds(*taken).to_string();
     let day = taken.replace('T', " ").replace('Z', " UTC");
     html! {
@@ -36,7 +36,7 @@ pub(super) fn head(page: &Page<'_>) -> Markup {
     }
 }
 
-fn verdict(done: &[Done], wrong: Option<&str>) -> Markup {
+fn verdict(done: &[&Done], wrong: Option<&str>) -> Markup {
     let checked =
         done.iter().fold(0_u64, |sum, one| sum.saturating_add(one.measured.ended.checked));
     let is_sink = done.iter().any(|done| done.workload.engine == Engine::Sink);
@@ -62,7 +62,7 @@ fn verdict(done: &[Done], wrong: Option<&str>) -> Markup {
     }
 }
 
-fn regressions(done: &[Done]) -> Markup {
+fn regressions(done: &[&Done]) -> Markup {
     let compared: Vec<_> = done.iter().filter_map(|done| done.compared.as_ref()).collect();
     let regressed = compared.iter().filter(|compared| compared.is_regressed()).count();
     html! {
@@ -76,7 +76,7 @@ fn regressions(done: &[Done]) -> Markup {
 }
 
 /// How it was measured, in one line.
-fn rounds(done: &[Done]) -> Markup {
+fn rounds(done: &[&Done]) -> Markup {
     let counts = || done.iter().map(|done| done.measured.rounds.len());
     let (least, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
     html! {
@@ -90,11 +90,12 @@ fn rounds(done: &[Done]) -> Markup {
 }
 
 /// The few figures that are looked for first.
-fn tiles(done: &[Done]) -> Markup {
-    let durable: Vec<&Done> = done.iter().filter(|done| done.workload.is_durable()).collect();
+fn tiles(done: &[&Done]) -> Markup {
+    let durable = done.iter().copied().filter(|done| done.workload.is_durable());
+    let durable: Vec<&Done> = durable.collect();
     // What may be lost with the power is not held against what may not.
     let is_all = durable.is_empty() || durable.len() == done.len();
-    let from: Vec<&Done> = if durable.is_empty() { done.iter().collect() } else { durable };
+    let from: Vec<&Done> = if durable.is_empty() { done.to_vec() } else { durable };
     let middle = |done: &Done| Middle::of(&done.measured);
     let least = |of: &dyn Fn(&Done) -> f64| {
         let good = from.iter().filter(|done| of(done) > 0.0);
@@ -141,7 +142,7 @@ fn tile(
 }
 
 /// All figures as text: charts are for eyes, tables for reading.
-pub(super) fn tables(done: &[Done]) -> Option<Markup> {
+pub(super) fn tables(done: &[&Done]) -> Option<Markup> {
     done.first()?;
     let about = html! {
         "Medians of the rounds. A round is a fixed number of operations, after a warm-up, in the same \
@@ -180,27 +181,26 @@ fn table(caption: &str, columns: &[&str], rows: &[(String, Vec<String>)]) -> Mar
     }
 }
 
-fn speed(done: &[Done]) -> Markup {
+fn speed(done: &[&Done]) -> Markup {
     let compares = done.iter().any(|done| done.compared.is_some());
     let mut columns =
         vec!["workload", "operations/s", "P50", "P95", "P99", "P99.9", "max", "rounds", "checked"];
     columns.extend(compares.then_some("compared"));
-    let row = |Done { workload, measured, compared }: &Done| {
+    let row = |Done { workload, measured, compared }: &&Done| {
         let Middle { throughput, latency, .. } = Middle::of(measured);
         let mut cells = vec![units::count(throughput)];
         cells.extend(latency.map(|ns| units::time(ns as f64)));
         cells.push(measured.rounds.len().to_string());
         cells.push(grouped(measured.ended.checked));
         if compares {
-            let word = compared.as_ref().map(|compared| compared.word());
-            cells.push(word.unwrap_or_default());
+            cells.push(compared.as_ref().map(comparison::word).unwrap_or_default());
         }
         (workload.to_string(), cells)
     };
     table("Throughput and latency", &columns, &done.iter().map(row).collect::<Vec<_>>())
 }
 
-fn cost(done: &[Done]) -> Markup {
+fn cost(done: &[&Done]) -> Markup {
     let columns = [
         "workload",
         "CPU/operation",
@@ -209,7 +209,7 @@ fn cost(done: &[Done]) -> Markup {
         "allocations/operation",
         "peak memory",
     ];
-    let row = |Done { workload, measured, .. }: &Done| {
+    let row = |Done { workload, measured, .. }: &&Done| {
         let Middle { syncs, written, allocations, .. } = Middle::of(measured);
         let memory = match measured.ended.peak_memory {
             0 => "unknown".to_owned(),
@@ -228,8 +228,8 @@ fn cost(done: &[Done]) -> Markup {
 }
 
 /// Where an open loop did not keep its times.
-fn late(done: &[Done]) -> Markup {
-    let late = |done: &Done| {
+fn late(done: &[&Done]) -> Markup {
+    let late = |done: &&Done| {
         let late = done.measured.rounds.iter().map(|round| round.late_max_ns).max().unwrap_or(0);
         (late > LATE_NS).then(|| (done.workload.to_string(), units::time(late as f64)))
     };

@@ -3,6 +3,20 @@
 use seedbed_hardware::{Engine, Workload};
 
 use super::units;
+use crate::bench::Done;
+
+/// In the order of a reader: alike ones together, rising. Durability keeps the order of the run.
+pub(super) fn sorted(done: &[Done]) -> Vec<&Done> {
+    let mode = |workload: &Workload| {
+        done.iter().position(|done| done.workload.durability == workload.durability)
+    };
+    let mut sorted: Vec<&Done> = done.iter().collect();
+    sorted.sort_by_key(|Done { workload, .. }| {
+        let Workload { value_bytes, rate, clients, window, batch_rows, .. } = *workload;
+        (mode(workload), value_bytes, rate, clients, window, batch_rows)
+    });
+    sorted
+}
 
 /// What workloads differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +80,11 @@ impl Dimension {
 
     /// Whether an engine has it at all.
     const fn is_of(self, engine: Engine) -> bool {
-        match (self, engine) {
-            (Self::Durability | Self::Clients, Engine::Sink) => false,
-            (Self::BatchRows, Engine::AtomicCommit) => false,
-            _ => true,
-        }
+        !matches!(
+            (self, engine),
+            (Self::Durability | Self::Clients, Engine::Sink)
+                | (Self::BatchRows, Engine::AtomicCommit)
+        )
     }
 
     /// The workload without it: alike for all that differ in nothing else.

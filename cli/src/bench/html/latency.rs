@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use seedbed_hardware::{Round, Workload};
+use seedbed_measure::latency::Point;
 
 use super::scale::Scale;
 use super::svg::{Axes, Extra, Series, Spot, both, legend};
@@ -17,7 +18,7 @@ const STEPS: u32 = 20;
 const NAMED: [(f64, &str); 6] =
     [(0.0, "0"), (0.5, "50"), (0.9, "90"), (0.99, "99"), (0.999, "99.9"), (0.9999, "99.99")];
 
-pub(super) fn show(done: &[Done]) -> Option<Markup> {
+pub(super) fn show(done: &[&Done]) -> Option<Markup> {
     let workloads: Vec<&Workload> = done.iter().map(|done| &done.workload).collect();
     let curves: Vec<Vec<Spot>> = done.iter().map(|done| curve(&done.measured)).collect();
     let values = || curves.iter().flatten().map(|spot| spot.y);
@@ -113,10 +114,26 @@ fn curve(measured: &Measured) -> Vec<Spot> {
     parts.into_iter().map(spot).collect()
 }
 
-/// What so large a part of a round's operations is at most as slow as, in nanoseconds.
+/// What so large a part of a round's operations is at most as slow as, in nanoseconds: as in the
+/// tables where they have it, else between two points of the curve on a straight line of the chart.
 fn at(round: &Round, part: f64) -> f64 {
-    let percentile = part * 100.0 - 1e-9;
-    let place = round.curve.partition_point(|point| point.percentile < percentile);
-    let point = round.curve.get(place).or(round.curve.last());
-    point.map_or(1.0, |point| point.value_ns.max(1) as f64)
+    let latency = &round.latency;
+    let known = [(0.5, latency.p50_ns), (0.99, latency.p99_ns), (0.999, latency.p999_ns)];
+    if let Some((_, ns)) = known.into_iter().find(|(known, _)| (known - part).abs() < 1e-9) {
+        return ns.max(1) as f64;
+    }
+    let nines = |part: f64| -(1.0 - part.clamp(0.0, 1.0 - 1e-9)).ln();
+    let place =
+        |point: &Point| (nines(point.percentile / 100.0), (point.value_ns.max(1) as f64).ln());
+    let (curve, x) = (&round.curve, nines(part));
+    let next = curve.partition_point(|point| place(point).0 < x);
+    let y = match (next.checked_sub(1).map(|last| &curve[last]), curve.get(next)) {
+        (Some(last), Some(next)) => {
+            let ((x0, y0), (x1, y1)) = (place(last), place(next));
+            y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+        }
+        (Some(only), None) | (None, Some(only)) => place(only).1,
+        (None, None) => 0.0,
+    };
+    y.exp().round()
 }

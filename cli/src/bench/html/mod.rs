@@ -21,6 +21,7 @@ mod throughput;
 mod units;
 
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -35,6 +36,9 @@ use crate::exit::Failure;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
+
+/// Values that a clock or a counter can give; others are no figures.
+const SOUND: RangeInclusive<f64> = 1e-9..=1e18;
 
 /// What a page is made of.
 pub(super) struct Page<'a> {
@@ -54,17 +58,18 @@ pub(super) struct Page<'a> {
 impl Page<'_> {
     /// The page's text.
     pub(super) fn text(&self) -> String {
+        let done = &groups::sorted(self.done);
         let sections = [
-            latency::show(self.done),
-            throughput::show(self.done),
+            latency::show(done),
+            throughput::show(done),
             self.overhead.as_ref().and_then(overhead::show),
-            costs::show(self.done),
-            comparison::show(self.done, self.thresholds),
+            costs::show(done),
+            comparison::show(done, self.thresholds),
             self.predictions.as_deref().and_then(predicted::show),
-            figures::tables(self.done),
+            figures::tables(done),
         ];
         let body = html! {
-            (figures::head(self))
+            (figures::head(self, done))
             main { @for part in sections.into_iter().flatten() { (part) } }
             footer {
                 "Made by seedbed " (env!("CARGO_PKG_VERSION")) ". Point at a mark to read its value."
@@ -142,7 +147,7 @@ fn figure(title: &str, common: &str, inside: Markup) -> Markup {
         figure {
             figcaption {
                 b { (title) }
-                @if !common.is_empty() { span class="common" { (common) } }
+                @if !common.is_empty() { " " span class="common" { (common) } }
             }
             (inside)
         }

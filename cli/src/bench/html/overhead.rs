@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::scale::Scale;
 use super::svg::{Axes, Extra, Pin, Series, Spot, both, legend};
-use super::{figure, section, units};
+use super::{SOUND, figure, section, units};
 
 /// An engine's cost over what is in flight, and what it is held against.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,10 +30,10 @@ pub(super) struct Crossing {
 }
 
 pub(super) fn show(overhead: &Overhead) -> Option<Markup> {
-    let is_good = |(_, number): &&(String, f64)| number.is_finite() && *number > 0.0;
-    let baselines: Vec<&(String, f64)> = overhead.baselines.iter().filter(is_good).collect();
+    let is_sound = |(_, ns): &&(String, f64)| SOUND.contains(ns);
+    let baselines: Vec<&(String, f64)> = overhead.baselines.iter().filter(is_sound).collect();
     let mut points = overhead.points.clone();
-    points.retain(|(x, y)| x.is_finite() && y.is_finite() && *x > 0.0 && *y > 0.0);
+    points.retain(|(x, y)| SOUND.contains(x) && SOUND.contains(y));
     points.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     if baselines.is_empty() || points.is_empty() {
         return None;
@@ -106,7 +106,7 @@ fn chart(curves: &[Curve], points: &[(f64, f64)]) -> Markup {
         y,
         x_name: "operations in flight",
         y_name: "overhead over the baseline",
-        x_ticks: points.iter().map(|(x, _)| (*x, units::count(*x))).collect(),
+        x_ticks: points.iter().map(|(x, _)| (*x, units::exact_tick(*x))).collect(),
         y_ticks: y_ticks(&y, low, high),
     };
     let pins = curves.iter().flat_map(|curve| {
@@ -127,7 +127,8 @@ fn chart(curves: &[Curve], points: &[(f64, f64)]) -> Markup {
             )
         })
     });
-    let rules = LEVELS.iter().map(|(level, name)| (*level, (*name).to_owned())).collect();
+    // The axis names the other one.
+    let rules = vec![(LEVELS[0].0, LEVELS[0].1.to_owned()), (LEVELS[1].0, String::new())];
     let extra = Extra { rules, pins: pins.collect() };
     let words = "Overhead over each baseline, over operations in flight";
     let chart = both(words, |width| axes.draw(width, &lines, &extra));

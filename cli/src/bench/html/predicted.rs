@@ -6,7 +6,7 @@ use seedbed_measure::Metric;
 use super::rows::{Mark, Row, Rows};
 use super::scale::Scale;
 use super::svg::{both, marker};
-use super::{figure, section, units};
+use super::{SOUND, figure, section, units};
 
 /// One figure of a workload, as a simulation said and as it was measured. Latencies are in
 /// nanoseconds, throughput in operations a second.
@@ -20,16 +20,22 @@ pub(in crate::bench) struct Prediction {
 }
 
 impl Prediction {
+    /// Without what is no figure.
+    fn sound(&self) -> Option<Self> {
+        let measured = self.measured.filter(|value| SOUND.contains(value));
+        SOUND.contains(&self.predicted).then(|| Self { measured, ..self.clone() })
+    }
+
     /// By which part the prediction is too high.
     fn error(&self) -> Option<f64> {
-        let measured = self.measured.filter(|measured| *measured > 0.0)?;
-        Some(self.predicted / measured - 1.0)
+        Some(self.predicted / self.measured? - 1.0)
     }
 }
 
 pub(super) fn show(predictions: &[Prediction]) -> Option<Markup> {
+    let predictions: Vec<Prediction> = predictions.iter().filter_map(Prediction::sound).collect();
     let figures: Vec<Markup> =
-        Metric::ALL.into_iter().filter_map(|metric| panel(predictions, metric)).collect();
+        Metric::ALL.into_iter().filter_map(|metric| panel(&predictions, metric)).collect();
     if figures.is_empty() {
         return None;
     }
@@ -59,12 +65,15 @@ pub(super) fn show(predictions: &[Prediction]) -> Option<Markup> {
     ))
 }
 
+/// How a number is told.
+type Words = fn(f64) -> String;
+
 fn panel(predictions: &[Prediction], metric: Metric) -> Option<Markup> {
     let these: Vec<&Prediction> = predictions.iter().filter(|one| one.metric == metric).collect();
     these.first()?;
     let values = these.iter().flat_map(|one| [Some(one.predicted), one.measured]).flatten();
     let scale = Scale::log(values);
-    let (text, tick): (fn(f64) -> String, fn(f64) -> String) = match metric {
+    let (text, tick): (Words, Words) = match metric {
         Metric::Throughput => (|rate| format!("{}/s", units::count(rate)), units::count_tick),
         Metric::Latency(_) => (units::time, units::time_tick),
     };
@@ -94,10 +103,9 @@ fn row(one: &Prediction, text: fn(f64) -> String) -> Row {
     }
     let title = format!("{workload}: predicted {}", text(*predicted));
     marks.push(Mark::Dot { at: *predicted, shape: 3, class: "c1".to_owned(), title });
-    let note = match (one.error(), measured) {
-        (Some(error), _) => units::percent(error),
-        (None, None) => format!("{}, not measured", text(*predicted)),
-        (None, Some(_)) => String::new(),
+    let note = match one.error() {
+        Some(error) => units::percent(error),
+        None => format!("{}, not measured", text(*predicted)),
     };
     Row { name: workload.clone(), note, note_class: "", marks }
 }

@@ -116,7 +116,9 @@ impl Rows<'_> {
                 @let x = area.x(self.scale.place(*value));
                 @let half = text_width(text) / 2.0;
                 @let middle = x.clamp(area.left + half - 6.0, area.right - half + 6.0);
-                line class="rule" x1=(At(x)) x2=(At(x)) y1=(At(area.top)) y2=(At(bottom)) {}
+                // What has no name is where nothing has changed.
+                @let class = if text.is_empty() { "axis" } else { "rule" };
+                line class=(class) x1=(At(x)) x2=(At(x)) y1=(At(area.top)) y2=(At(bottom)) {}
                 text class="rule-name middle" x=(At(middle)) y=(At(area.top - 7.0)) { (text) }
             }
         }

@@ -16,15 +16,27 @@ pub(super) struct Scale {
     kind: Kind,
     low: f64,
     high: f64,
+    /// Between values that are named, on a linear scale.
+    step: f64,
 }
 
 impl Scale {
     /// From 0 to a round number that is at least as large as each value.
     pub(super) fn linear(values: impl IntoIterator<Item = f64>) -> Self {
+        Self::from_zero(values, |most| step(most, 5))
+    }
+
+    /// As [`Scale::linear`], with names at multiples of powers of two.
+    pub(super) fn bytes(values: impl IntoIterator<Item = f64>) -> Self {
+        Self::from_zero(values, |most| 2_f64.powf((most / 4.0).log2().ceil().max(0.0)))
+    }
+
+    fn from_zero(values: impl IntoIterator<Item = f64>, step: impl Fn(f64) -> f64) -> Self {
         let most = values.into_iter().filter(|value| value.is_finite()).fold(0.0, f64::max);
         let most = if most > 0.0 { most } else { 1.0 };
-        let step = step(most, 5);
-        Self { kind: Kind::Linear, low: 0.0, high: (most / step - 1e-9).ceil().max(1.0) * step }
+        let step = step(most);
+        let high = (most / step - 1e-9).ceil().max(1.0) * step;
+        Self { kind: Kind::Linear, low: 0.0, high, step }
     }
 
     /// Around all values above 0, from one round number to another.
@@ -35,23 +47,23 @@ impl Scale {
             .filter(is_good)
             .fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
         if low > high {
-            return Self { kind: Kind::Log, low: 1.0, high: 10.0 };
+            return Self::log_between(1.0, 10.0);
         }
         let (low, high) = (round_below(low), round_above(high));
-        let high = if high > low { high } else { low * 10.0 };
-        Self { kind: Kind::Log, low, high }
+        Self::log_between(low, if high > low { high } else { low * 10.0 })
     }
 
     /// Exactly these ends, both above 0.
     pub(super) fn log_between(low: f64, high: f64) -> Self {
         let is_sound = low > 0.0 && low < high && high.is_finite();
         let (low, high) = if is_sound { (low, high) } else { (1.0, 10.0) };
-        Self { kind: Kind::Log, low, high }
+        Self { kind: Kind::Log, low, high, step: 0.0 }
     }
 
     /// Parts of one, 0 to `high`.
     pub(super) fn nines(high: f64) -> Self {
-        Self { kind: Kind::Nines, low: 0.0, high: high.clamp(0.9, 1.0 - 1e-9) }
+        let high = high.clamp(0.9, 1.0 - 1e-9);
+        Self { kind: Kind::Nines, low: 0.0, high, step: 0.0 }
     }
 
     pub(super) fn is_log(&self) -> bool {
@@ -70,13 +82,12 @@ impl Scale {
         if place.is_finite() { place.clamp(0.0, 1.0) } else { 0.0 }
     }
 
-    /// Values to name, rising, about so many.
+    /// Values to name, rising; on a logarithmic scale about so many.
     pub(super) fn ticks(&self, about: usize) -> Vec<f64> {
         match self.kind {
             Kind::Linear => {
-                let step = step(self.high, about);
-                let count = (self.high / step + 1e-9).floor() as usize;
-                (0..=count.min(100)).map(|nth| nth as f64 * step).collect()
+                let count = (self.high / self.step + 1e-9).floor() as usize;
+                (0..=count.min(10)).map(|nth| nth as f64 * self.step).collect()
             }
             Kind::Log => self.log_ticks(about),
             Kind::Nines => {

@@ -60,7 +60,7 @@ pub(super) fn text_width(text: &str) -> f64 {
 
 /// A text that takes at most so many pixels.
 pub(super) fn fitted(text: &str, pixels: f64) -> String {
-    let most = (pixels / LETTER).max(2.0) as usize;
+    let most = (pixels / LETTER + 0.01).max(2.0) as usize;
     if text.chars().count() <= most {
         return text.to_owned();
     }

@@ -53,9 +53,10 @@ impl Rate {
     }
 }
 
-pub(super) fn show(done: &[Done]) -> Option<Markup> {
+pub(super) fn show(done: &[&Done]) -> Option<Markup> {
     // What arrives by itself is not the engine's throughput.
-    let closed: Vec<&Done> = done.iter().filter(|done| done.workload.rate == 0).collect();
+    let closed = done.iter().copied().filter(|done| done.workload.rate == 0);
+    let closed: Vec<&Done> = closed.collect();
     let workloads: Vec<&Workload> = closed.iter().map(|done| &done.workload).collect();
     let rates: Vec<Rate> = closed.iter().map(|done| Rate::of(&done.measured)).collect();
     let mut figures = Vec::new();
@@ -142,7 +143,7 @@ fn over(
     let (least, most) = (numbers[0], numbers[numbers.len() - 1]);
     let name = |number: f64| match dimension {
         Dimension::ValueBytes => units::bytes_tick(number),
-        _ => units::count(number),
+        _ => units::exact_tick(number),
     };
     let axes = Axes {
         x: Scale::log_between(least / 1.15, most * 1.15),

@@ -3,6 +3,10 @@
 use crate::bench::report;
 use crate::tables;
 
+/// Units of bytes.
+const UNITS: [(f64, &str); 3] =
+    [((1_u64 << 30) as f64, "GiB"), ((1_u64 << 20) as f64, "MiB"), (1024.0, "KiB")];
+
 /// A time, from nanoseconds.
 pub(super) fn time(ns: f64) -> String {
     report::time(ns.max(0.0) as u64).replace(" us", " µs")
@@ -21,9 +25,17 @@ pub(super) fn count(number: f64) -> String {
     }
 }
 
-/// Bytes.
+/// Bytes, with three digits.
 pub(super) fn bytes(count: f64) -> String {
-    report::bytes(count.max(0.0))
+    let count = count.max(0.0);
+    match UNITS.iter().find(|(size, _)| count >= *size) {
+        None => format!("{count:.0} B"),
+        Some((size, unit)) => {
+            let number = count / size;
+            let digits = if number < 10.0 { 2 } else { usize::from(number < 100.0) };
+            format!("{number:.digits$} {unit}")
+        }
+    }
 }
 
 /// Digits of a number on an axis, without zeros that say nothing.
@@ -35,6 +47,7 @@ fn plain(number: f64) -> String {
 /// A time on an axis.
 pub(super) fn time_tick(ns: f64) -> String {
     match ns {
+        0.0 => "0".to_owned(),
         ns if ns < 1e3 => format!("{} ns", plain(ns)),
         ns if ns < 1e6 => format!("{} µs", plain(ns / 1e3)),
         ns if ns < 1e9 => format!("{} ms", plain(ns / 1e6)),
@@ -52,10 +65,16 @@ pub(super) fn count_tick(number: f64) -> String {
     }
 }
 
+/// A chosen number on an axis, all of it.
+pub(super) fn exact_tick(number: f64) -> String {
+    if (0.001..1e4).contains(&number) { plain(number) } else { count(number) }
+}
+
 /// Bytes on an axis.
 pub(super) fn bytes_tick(count: f64) -> String {
-    const UNITS: [(f64, &str); 3] =
-        [((1_u64 << 30) as f64, "GiB"), ((1_u64 << 20) as f64, "MiB"), (1024.0, "KiB")];
+    if count == 0.0 {
+        return "0".to_owned();
+    }
     let unit = UNITS.iter().find(|(size, _)| count >= *size);
     unit.map_or_else(
         || format!("{} B", plain(count)),
