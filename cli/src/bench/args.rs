@@ -11,6 +11,7 @@ Examples:
   seedbed bench atomic_commit --quick
   seedbed bench atomic_commit --clients 1,8,64 --durability group,immediate --dir /mnt/disk
   seedbed bench sink --rate 100000
+  seedbed bench atomic_commit --html report.html
   seedbed bench atomic_commit --save-baseline main
   seedbed bench atomic_commit --baseline main --fail-on-regression
   seedbed bench atomic_commit --against ./seedbed-before --fail-on-regression
@@ -101,6 +102,9 @@ pub(crate) struct BenchArgs {
     /// Measure also where a sync keeps nothing (tmpfs).
     #[arg(long)]
     pub allow_memory: bool,
+    /// Write a report to read and to pass on: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Print one JSON object and nothing else on standard output.
     #[arg(long, env = "SEEDBED_JSON", hide_env_values = true)]
     pub json: bool,

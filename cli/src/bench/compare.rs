@@ -26,13 +26,13 @@ pub(super) struct Comparing {
 #[derive(Debug, Serialize)]
 pub(super) struct Compared {
     /// With what.
-    with: String,
+    pub(super) with: String,
     /// The judgement; or why there is none.
-    judged: Result<Report, String>,
+    pub(super) judged: Result<Report, String>,
     /// Where figures without noise differ.
-    exact: Vec<Finding>,
+    pub(super) exact: Vec<Finding>,
     /// What else to know.
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Comparing {
@@ -62,6 +62,11 @@ impl Comparing {
             }
         }
         Ok(Self { gate, with, folder: args.baselines.clone() })
+    }
+
+    /// How much worse is too much.
+    pub(super) fn thresholds(&self) -> Thresholds {
+        self.gate.thresholds
     }
 
     /// For rounds that are taken in turn.

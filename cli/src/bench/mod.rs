@@ -1,7 +1,7 @@
 //! `seedbed bench`: engines under load on this machine's disk, timed, counted, checked, compared.
 //!
 //! `grid.rs` says which workloads there are, `measure.rs` runs one of them, `compare.rs` compares
-//! with a baseline or another build, `report.rs` prints. The load itself is the crate
+//! with a baseline or another build, `report.rs` prints, `html/` makes a page. The load itself is the crate
 //! `seedbed-hardware`'s, the judging `seedbed-measure`'s.
 
 // It is about the real world.
@@ -11,13 +11,16 @@ pub(crate) mod args;
 pub(crate) mod calibrate;
 mod compare;
 mod grid;
+mod html;
 mod measure;
 mod predict;
 mod report;
 
 use std::io;
+use std::time::SystemTime;
 
 use seedbed_hardware::{Engine, Failed, Machine, Workload};
+use seedbed_measure::Thresholds;
 
 use self::args::BenchArgs;
 use self::compare::Compared;
@@ -51,6 +54,7 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
     let workloads = grid::workloads(args, engine)?;
     let comparing = compare::Comparing::new(args)?;
     let profile = predict::profile(args)?;
+    let place = args.html.as_deref().map(html::Place::new).transpose()?;
     let machine = machine(args, &workloads)?;
     if !args.quiet && !args.json {
         cx.out.line(&machine);
@@ -95,8 +99,12 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
     if let Some(profile) = profile.filter(|_| !args.json && !predictions.is_empty()) {
         predict::print(cx, &profile, &predictions);
     }
-    if let Some((workload, why)) = wrong {
-        let what = format!("{workload}: {}", Failed::Wrong(why));
+    let wrong = wrong.map(|(workload, why)| format!("{workload}: {}", Failed::Wrong(why)));
+    if let Some(place) = &place {
+        let wanted = if args.only_simulate { 0 } else { workloads.len() };
+        page(cx, place, &report, wanted, comparing.thresholds(), wrong.clone())?;
+    }
+    if let Some(what) = wrong {
         return Err(Failure::new(Exit::Violation, what));
     }
     if cx.is_stopped() {
@@ -104,6 +112,34 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
         cx.err.line(paint(NOTE, format_args!("interrupted after {had} of {all} workloads")));
     }
     Ok(exit)
+}
+
+/// Writes what there is as a page, if there is anything.
+fn page(
+    cx: &mut Context<'_>,
+    place: &html::Place,
+    report: &report::Report<'_>,
+    wanted: usize,
+    thresholds: Thresholds,
+    wrong: Option<String>,
+) -> Result<(), Failure> {
+    let report::Report { machine, engine, done, predictions } = *report;
+    if done.is_empty() && predictions.is_empty() && wrong.is_none() {
+        cx.err.line(paint(NOTE, "nothing was measured; no report is written"));
+        return Ok(());
+    }
+    let page = html::Page {
+        engine: engine.name(),
+        machine,
+        taken: SystemTime::now(),
+        done,
+        wanted,
+        wrong,
+        thresholds,
+        predictions: Some(predictions.iter().flat_map(predict::Prediction::figures).collect()),
+        overhead: None,
+    };
+    place.write(&page)
 }
 
 /// The machine; refuses one on which figures of durable workloads mean nothing.

@@ -2,10 +2,12 @@
 
 use seedbed_hardware::calibrate::Profile;
 use seedbed_hardware::{Failed, Simulated, Workload, simulate};
+use seedbed_measure::{Metric, Percentile};
 use serde::Serialize;
 
 use super::Done;
 use super::args::BenchArgs;
+use super::html;
 use super::measure::Measured;
 use super::report::{Middle, time};
 use crate::commands::Context;
@@ -81,6 +83,22 @@ fn one(
 }
 
 impl Prediction {
+    /// What a report shows of it.
+    pub(super) fn figures(&self) -> [html::Prediction; 2] {
+        let figure = |metric, predicted, measured| html::Prediction {
+            workload: self.workload.clone(),
+            metric,
+            predicted,
+            measured,
+        };
+        let (p50, pair) = (Metric::Latency(Percentile::P50), self.measured);
+        let latency = self.simulated.latency.p50_ns as f64;
+        [
+            figure(Metric::Throughput, self.throughput, pair.map(|pair| pair.throughput)),
+            figure(p50, latency, pair.map(|pair| pair.p50_ns as f64)),
+        ]
+    }
+
     /// By which part the prediction of the throughput is too high.
     fn error(&self) -> Option<f64> {
         let measured = self.measured?.throughput;

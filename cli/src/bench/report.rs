@@ -95,10 +95,10 @@ fn costs(cx: &mut Context<'_>, done: &[Done]) {
 }
 
 /// CPU time of all threads for one operation, in nanoseconds.
-fn cpu_per_operation(measured: &Measured) -> f64 {
-    let operations: u64 = measured.rounds.iter().map(|round| round.operations).sum();
-    let cpu: u64 = measured.ended.threads.values().sum();
-    cpu as f64 / operations.max(1) as f64
+pub(super) fn cpu_per_operation(measured: &Measured) -> f64 {
+    let operations: f64 = measured.rounds.iter().map(|round| round.operations as f64).sum();
+    let cpu: f64 = measured.ended.threads.values().map(|ns| *ns as f64).sum();
+    cpu / operations.max(1.0)
 }
 
 /// The classes that use most.
@@ -117,9 +117,9 @@ pub(super) struct Middle {
     pub(super) throughput: f64,
     /// P50, P95, P99, P99.9 and the largest, in nanoseconds.
     pub(super) latency: [u64; 5],
-    syncs: f64,
-    written: f64,
-    allocations: f64,
+    pub(super) syncs: f64,
+    pub(super) written: f64,
+    pub(super) allocations: f64,
 }
 
 impl Middle {

@@ -132,3 +132,44 @@ fn a_second_interrupt_ends_the_process_at_once() {
     drop(unread);
     assert_eq!(status.expect("it ended by itself").code(), Some(130));
 }
+
+#[test]
+fn a_bench_leaves_a_report_that_stands_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, file) = (dir.path().to_str().unwrap(), dir.path().join("report.html"));
+    let html = file.to_str().unwrap();
+    // What it says does not depend on how durable the folder is.
+    let line = format!(
+        "bench atomic_commit --clients 1,2 --window 8 --rounds 1 --allow-memory --quiet --dir {folder}"
+    );
+    let words: Vec<&str> = line.split(' ').chain(["--html", html]).collect();
+    let output = seedbed(&words).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    for part in ["<b>checked: </b>", "id=\"latency\"", "id=\"throughput\"", "group, 2 x 8, 1024 B"]
+    {
+        assert!(text.contains(part), "no {part}");
+    }
+    assert!(!text.contains("id=\"comparison\"") && !text.contains("http:"));
+    // A simulation alone, over it.
+    let line = "bench atomic_commit --clients 1 --only-simulate --simulate nvme --quiet --html";
+    let words: Vec<&str> = line.split(' ').chain([html, "--dir", folder]).collect();
+    assert_eq!(seedbed(&words).output().unwrap().status.code(), Some(0));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("id=\"predicted\"") && !text.contains("id=\"latency\""));
+}
+
+#[test]
+fn a_report_that_could_not_be_written_is_refused_before_anything_is_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().to_str().unwrap();
+    let missing = format!("{folder}/missing/report.html");
+    for (html, why) in [(&*missing, "there is no folder"), (folder, "name a file in it")] {
+        let words = ["bench", "atomic_commit", "--quick", "--dir", folder, "--html", html];
+        let output = seedbed(&words).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(why) && !told.contains("1 of 3"), "{told}");
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "nothing is left");
+    }
+}

@@ -1,0 +1,247 @@
+//! The headline, and the tables of figures.
+
+use maud::{Markup, html};
+use seedbed_hardware::{Engine, Workload};
+
+use super::{Page, comparison, section, units};
+use crate::bench::Done;
+use crate::bench::report::{Middle, cpu_per_operation};
+use crate::tables::grouped;
+
+/// How late operations of an open loop may begin before it is worth a word, in nanoseconds.
+const LATE_NS: u64 = 5_000_000;
+
+pub(super) fn head(page: &Page<'_>, done: &[&Done]) -> Markup {
+    let Page { engine, machine, wanted, wrong, taken, .. } = page;
+    let taken = humantime::format_rfc3339_seconds(*taken).to_string();
+    let day = taken.replace('T', " ").replace('Z', " UTC");
+    html! {
+        header {
+            p class="over" { "seedbed bench" }
+            h1 { (engine) }
+            (verdict(done, wrong.as_deref()))
+            @if done.len() < *wanted && wrong.is_none() {
+                p class="verdict doubt" {
+                    span class="sign" aria-hidden="true" { "!" }
+                    span {
+                        b { "interrupted: " } (done.len()) " of " (wanted) " workloads were measured"
+                    }
+                }
+            }
+            (regressions(done))
+            p class="machine" { (machine) }
+            p class="machine" { (rounds(done)) time datetime=(taken) { (day) } }
+            (tiles(done))
+        }
+    }
+}
+
+fn verdict(done: &[&Done], wrong: Option<&str>) -> Markup {
+    let checked =
+        done.iter().fold(0_u64, |sum, one| sum.saturating_add(one.measured.ended.checked));
+    let is_sink = done.iter().any(|done| done.workload.engine == Engine::Sink);
+    let what = if is_sink { "rows" } else { "keys" };
+    match wrong {
+        Some(why) => html! {
+            p class="verdict bad" {
+                span class="sign" aria-hidden="true" { "✗" }
+                span { b { "wrong: " } (why) }
+            }
+        },
+        None if done.is_empty() => html! {},
+        None => html! {
+            p class="verdict good" {
+                span class="sign" aria-hidden="true" { "✓" }
+                span {
+                    b { "checked: " } (grouped(checked)) " " (what)
+                    " are what was acknowledged, read back after the engine was closed and opened \
+                     again"
+                }
+            }
+        },
+    }
+}
+
+fn regressions(done: &[&Done]) -> Markup {
+    let compared: Vec<_> = done.iter().filter_map(|done| done.compared.as_ref()).collect();
+    let regressed = compared.iter().filter(|compared| compared.is_regressed()).count();
+    html! {
+        @if regressed > 0 {
+            p class="verdict bad" {
+                span class="sign" aria-hidden="true" { "▼" }
+                span { b { "regressed: " } (regressed) " of " (compared.len()) " compared workloads" }
+            }
+        }
+    }
+}
+
+/// How it was measured, in one line.
+fn rounds(done: &[&Done]) -> Markup {
+    let counts = || done.iter().map(|done| done.measured.rounds.len());
+    let (least, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
+    html! {
+        @if most > 0 {
+            @let many = if done.len() == 1 { "workload" } else { "workloads" };
+            (done.len()) " " (many) " in a process each, "
+            @if least == most { (most) } @else { (least) " to " (most) }
+            @if most == 1 { " round; " } @else { " rounds; " }
+        }
+    }
+}
+
+/// The few figures that are looked for first.
+fn tiles(done: &[&Done]) -> Markup {
+    let durable = done.iter().copied().filter(|done| done.workload.is_durable());
+    let durable: Vec<&Done> = durable.collect();
+    // What may be lost with the power is not held against what may not.
+    let is_all = durable.is_empty() || durable.len() == done.len();
+    let from: Vec<&Done> = if durable.is_empty() { done.to_vec() } else { durable };
+    let middle = |done: &Done| Middle::of(&done.measured);
+    let least = |of: &dyn Fn(&Done) -> f64| {
+        let good = from.iter().filter(|done| of(done) > 0.0);
+        good.min_by(|a, b| of(a).total_cmp(&of(b))).map(|done| (&done.workload, of(done)))
+    };
+    let closed = from.iter().filter(|done| done.workload.rate == 0);
+    let rate = |done: &Done| middle(done).throughput;
+    let most =
+        closed.max_by(|a, b| rate(a).total_cmp(&rate(b))).map(|done| (&done.workload, rate(done)));
+    let of = |number: usize| move |done: &Done| Middle::of(&done.measured).latency[number] as f64;
+    let rate = |number: f64| format!("{}/s", units::count(number));
+    let tiles = [
+        tile("highest throughput", most, rate),
+        tile("lowest median latency", least(&of(0)), units::time),
+        tile("lowest P99", least(&of(2)), units::time),
+        tile(
+            "least CPU of an operation",
+            least(&|done| cpu_per_operation(&done.measured)),
+            units::time,
+        ),
+    ];
+    html! {
+        @if done.len() > 1 {
+            dl class="tiles" { @for tile in tiles.into_iter().flatten() { (tile) } }
+            @if !is_all {
+                p class="aside" { "Of the workloads whose acknowledgements outlive a power loss." }
+            }
+        }
+    }
+}
+
+fn tile(
+    name: &str,
+    found: Option<(&Workload, f64)>,
+    text: impl Fn(f64) -> String,
+) -> Option<Markup> {
+    let (workload, value) = found?;
+    Some(html! {
+        div class="tile" {
+            dt { (name) }
+            dd { b { (text(value)) } span { (workload) } }
+        }
+    })
+}
+
+/// All figures as text: charts are for eyes, tables for reading.
+pub(super) fn tables(done: &[&Done]) -> Option<Markup> {
+    done.first()?;
+    let about = html! {
+        "Medians of the rounds. A round is a fixed number of operations, after a warm-up, in the same \
+         process and on the same files; its end is the last acknowledgement. A name says durability, \
+         clients × operations of each that are under way at once, and bytes of a value."
+    };
+    Some(section(
+        "figures",
+        "Figures",
+        &about,
+        html! {
+            (speed(done))
+            (cost(done))
+            (late(done))
+        },
+    ))
+}
+
+fn table(caption: &str, columns: &[&str], rows: &[(String, Vec<String>)]) -> Markup {
+    html! {
+        // Reached by keyboard too, since it may be wider than the window.
+        div class="scroll" tabindex="0" role="region" aria-label=(caption) {
+            table {
+                caption { (caption) }
+                thead { tr { @for name in columns { th scope="col" { (name) } } } }
+                tbody {
+                    @for (name, cells) in rows {
+                        tr {
+                            th scope="row" { (name) }
+                            @for cell in cells { td { (cell) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn speed(done: &[&Done]) -> Markup {
+    let compares = done.iter().any(|done| done.compared.is_some());
+    let mut columns =
+        vec!["workload", "operations/s", "P50", "P95", "P99", "P99.9", "max", "rounds", "checked"];
+    columns.extend(compares.then_some("compared"));
+    let row = |Done { workload, measured, compared }: &&Done| {
+        let Middle { throughput, latency, .. } = Middle::of(measured);
+        let mut cells = vec![units::count(throughput)];
+        cells.extend(latency.map(|ns| units::time(ns as f64)));
+        cells.push(measured.rounds.len().to_string());
+        cells.push(grouped(measured.ended.checked));
+        if compares {
+            cells.push(compared.as_ref().map(comparison::word).unwrap_or_default());
+        }
+        (workload.to_string(), cells)
+    };
+    table("Throughput and latency", &columns, &done.iter().map(row).collect::<Vec<_>>())
+}
+
+fn cost(done: &[&Done]) -> Markup {
+    let columns = [
+        "workload",
+        "CPU/operation",
+        "syncs/operation",
+        "written/operation",
+        "allocations/operation",
+        "peak memory",
+    ];
+    let row = |Done { workload, measured, .. }: &&Done| {
+        let Middle { syncs, written, allocations, .. } = Middle::of(measured);
+        let memory = match measured.ended.peak_memory {
+            0 => "unknown".to_owned(),
+            peak => units::bytes(peak as f64),
+        };
+        let cells = vec![
+            units::time(cpu_per_operation(measured)),
+            format!("{syncs:.3}"),
+            units::bytes(written),
+            units::count(allocations),
+            memory,
+        ];
+        (workload.to_string(), cells)
+    };
+    table("Cost", &columns, &done.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Where an open loop did not keep its times.
+fn late(done: &[&Done]) -> Markup {
+    let late = |done: &&Done| {
+        let late = done.measured.rounds.iter().map(|round| round.late_max_ns).max().unwrap_or(0);
+        (late > LATE_NS).then(|| (done.workload.to_string(), units::time(late as f64)))
+    };
+    let late: Vec<_> = done.iter().filter_map(late).collect();
+    html! {
+        @if !late.is_empty() {
+            ul class="notes" {
+                @for (workload, time) in &late {
+                    li { (workload) ": operations began up to " (time) " late, which counts as \
+                        latency" }
+                }
+            }
+        }
+    }
+}
