@@ -45,6 +45,11 @@ const FAULTY: Duration = Duration::from_secs(300);
 /// Within this time of the healing everything is resolved: a call of the disk that hangs, a request
 /// that was sent before, another attempt, and a look at what is left over.
 const BOUND: Duration = Duration::from_secs(60);
+/// And where participants have so few places that batches go one after the other, each with a few
+/// syncs of a disk that may be slow.
+const BOUND_OF_FEW: Duration = Duration::from_secs(1800);
+/// Fewer places are few.
+const PLACES_FEW: usize = 10;
 /// What a store waits for a call of the disk.
 const STALL_LIMIT: Duration = Duration::from_secs(15);
 /// The longest that one caller may wait for a connection: those before it each have their time.
@@ -101,9 +106,10 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
     let mut cluster = Cluster::new(sim, ops, plant);
     cluster.run_until(sim, FAULTY, |bench| bench.finished)?;
     cluster.heal(sim);
-    cluster.run_until(sim, BOUND, |bench| bench.finished && bench.nothing_is_prepared())?;
+    let bound = cluster.setup.bound();
+    cluster.run_until(sim, bound, |bench| bench.finished && bench.nothing_is_prepared())?;
     cluster.shared.change(|bench| bench.closing = true);
-    cluster.run_until(sim, BOUND, |bench| bench.closed)?;
+    cluster.run_until(sim, bound, |bench| bench.closed)?;
     // Who looks for abandoned transactions may be in the middle of it.
     cluster.run_until(sim, Duration::from_secs(20), |_| false)?;
     cluster.judge(sim)
@@ -591,6 +597,11 @@ async fn decide_by_hand(shared: &Shared, nth: u8, commit: bool) {
 impl Setup {
     fn writer() -> Writer {
         Writer::new("sim").expect("a name that is allowed")
+    }
+
+    /// Within which all is resolved once nothing goes wrong any more.
+    fn bound(&self) -> Duration {
+        if self.participant.prepared_max < PLACES_FEW { BOUND_OF_FEW } else { BOUND }
     }
 
     /// Modes and limits are part of the seed; 0 is the plainest.
