@@ -1,0 +1,314 @@
+//! Figures to tables. Every ratio is taken between figures of one round, and its median is shown.
+
+use serde_json::{Value, json};
+
+use super::asked::Asked;
+use super::cell::{Found, Shape, Subject};
+use super::curve::{Crossing, Point, percent};
+use super::{CALLERS, CURVE, WINDOWS};
+use crate::report::{Spread, short};
+
+/// All that was measured.
+#[derive(Debug)]
+pub(crate) struct Results {
+    pub(crate) cells: Vec<(Subject, Shape)>,
+    /// By round, in the order of `cells`.
+    pub(crate) rounds: Vec<Vec<Found>>,
+    /// Empty without `strace`.
+    pub(crate) asked: Vec<Asked>,
+    /// Processes that wanted to run in the last minute, before and after.
+    pub(crate) load: (String, String),
+}
+
+/// A cell of the results.
+type At = (Subject, Shape);
+
+impl Results {
+    fn each(&self, at: At) -> Vec<&Found> {
+        let Some(nth) = self.cells.iter().position(|cell| *cell == at) else { return Vec::new() };
+        self.rounds.iter().map(|round| &round[nth]).collect()
+    }
+
+    /// A figure's median and range.
+    fn spread(&self, at: At, of: impl Fn(&Found) -> Option<f64>) -> Option<Spread> {
+        Spread::of(self.each(at).into_iter().filter_map(of).collect())
+    }
+
+    fn rate(&self, at: At) -> Option<Spread> {
+        self.spread(at, |found| Some(found.rate()))
+    }
+
+    /// The rate of one divided by the other's, round by round.
+    fn ratio(&self, of: At, to: At) -> Option<Spread> {
+        let pairs = self.each(of).into_iter().zip(self.each(to));
+        Spread::of(pairs.map(|(of, to)| of.rate() / to.rate()).collect())
+    }
+
+    fn asked(&self, subject: Subject, callers: u32) -> Option<&Asked> {
+        self.asked.iter().find(|asked| (asked.subject, asked.callers) == (subject, callers))
+    }
+
+    /// Whether syncs were counted and are too few.
+    fn is_not_durable(&self, subject: Subject) -> bool {
+        self.asked.iter().any(|asked| asked.subject == subject && !asked.is_durable)
+    }
+
+    /// The durable peer with the highest rate.
+    fn best_peer(&self, shape: Shape) -> Option<Subject> {
+        let durable = |of: &Subject| of.is_peer() && !self.is_not_durable(*of);
+        let peers = Subject::CONTENDERS.into_iter().filter(durable);
+        let rated = peers.filter_map(|peer| Some((peer, self.rate((peer, shape))?.median)));
+        rated.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(peer, _)| peer)
+    }
+
+    /// Prints everything as Markdown.
+    pub(crate) fn print(&self) {
+        self.print_callers();
+        self.print_latencies();
+        self.print_windows();
+        for subject in [Subject::Seedbed, Subject::Wal] {
+            self.print_curve(subject);
+        }
+        self.print_limits();
+        self.print_claims();
+        let foreign = self.rounds.iter().flatten().map(|found| found.foreign).collect();
+        if let Some(foreign) = Spread::of(foreign) {
+            println!(
+                "\nLoad average {} before, {} after; of the CPU time of the machine {:.0} % \
+                 (median; {:.0} .. {:.0} %) went to others, the kernel's own threads included.",
+                self.load.0,
+                self.load.1,
+                foreign.median * 100.0,
+                foreign.min * 100.0,
+                foreign.max * 100.0
+            );
+        }
+    }
+
+    fn print_callers(&self) {
+        println!("### Durable commits per second, blocking callers\n");
+        let heads = CALLERS.map(|count| format!("{count} | to the floor"));
+        println!("| store | {} | syncs for a commit, 1 and 8 callers |", heads.join(" | "));
+        println!("|---|{}---|", "---|---|".repeat(CALLERS.len()));
+        for subject in Subject::CONTENDERS {
+            let cells = CALLERS.map(|count| {
+                let shape = Shape::Callers(count);
+                let rate = self.rate((subject, shape)).map(|rate| short(rate.median));
+                let ratio = self.ratio((subject, shape), (Subject::Wal, shape)).map(range);
+                format!("{} | {}", or_none(rate), or_none(ratio))
+            });
+            let asked = |count| self.asked(subject, count).map(Asked::text);
+            let mut syncs = format!("{}; {}", or_none(asked(1)), or_none(asked(8)));
+            if self.is_not_durable(subject) {
+                syncs.push_str(": **not durable**");
+            }
+            println!("| {} | {} | {syncs} |", subject.label(), cells.join(" | "));
+        }
+    }
+
+    fn print_latencies(&self) {
+        println!("\n### Latency of a commit, microseconds, P50 / P99; CPU time of a commit\n");
+        let heads = CALLERS.map(|count| format!("{count} | CPU"));
+        println!("| store | {} |", heads.join(" | "));
+        println!("|---|{}", "---|---|".repeat(CALLERS.len()));
+        for subject in Subject::CONTENDERS {
+            let cells = CALLERS.map(|count| {
+                let at = (subject, Shape::Callers(count));
+                let [p50, p99, cpu] = self.times(at);
+                format!("{p50} / {p99} | {cpu}")
+            });
+            println!("| {} | {} |", subject.label(), cells.join(" | "));
+        }
+    }
+
+    /// P50, P99 and CPU time of a commit, in microseconds.
+    fn times(&self, at: At) -> [String; 3] {
+        let median = |of: fn(&Found) -> Option<f64>| self.spread(at, of).map(|of| of.median);
+        let text = |value: Option<f64>| or_none(value.map(|value| format!("{value:.1}")));
+        let whole = |value: Option<f64>| or_none(value.map(|value| format!("{value:.0}")));
+        [
+            whole(median(|found| found.p50_us)),
+            whole(median(|found| found.p99_us)),
+            text(median(|found| Some(found.cpu_s * 1e6 / found.commits as f64))),
+        ]
+    }
+
+    fn print_windows(&self) {
+        println!("\n### Pipelined: one submitter, so many commits under way\n");
+        println!(
+            "| under way | seedbed | P50 / P99 us | CPU us | minimal WAL | P50 / P99 us | CPU us \
+             | seedbed to the WAL | seedbed to one pwrite per commit |"
+        );
+        println!("|---|---|---|---|---|---|---|---|---|");
+        let pwrite = (Subject::Pwrite, Shape::Callers(1));
+        for window in WINDOWS {
+            let shape = Shape::Window(window);
+            let (ours, wal) = ((Subject::Seedbed, shape), (Subject::Wal, shape));
+            let [rate, wal_rate] = [ours, wal].map(|at| self.rate(at).map(|of| short(of.median)));
+            let ([p50, p99, cpu], [wal50, wal99, wal_cpu]) = (self.times(ours), self.times(wal));
+            println!(
+                "| {window} | {} | {p50} / {p99} | {cpu} | {} | {wal50} / {wal99} | {wal_cpu} | {} | {} |",
+                or_none(rate),
+                or_none(wal_rate),
+                or_none(self.ratio(ours, wal).map(range)),
+                or_none(self.ratio(ours, pwrite).map(range)),
+            );
+        }
+    }
+
+    /// A subject's curve against a baseline, over windows.
+    fn curve(&self, subject: Subject, baseline: Subject) -> Vec<Point> {
+        let point = |window| {
+            let to = (baseline, Shape::Callers(1));
+            let ratio = self.ratio(to, (subject, Shape::Window(window)))?;
+            Some((f64::from(window), ratio.median))
+        };
+        CURVE.into_iter().filter_map(point).collect()
+    }
+
+    fn print_curve(&self, subject: Subject) {
+        let label = subject.label();
+        println!(
+            "\n### Overhead of a durable commit of {label} over a write that is not durable\n"
+        );
+        let rate = |baseline: &Subject, count| {
+            or_none(self.rate((*baseline, Shape::Callers(count))).map(|of| short(of.median)))
+        };
+        let rates = |baseline| CALLERS.map(|count| rate(&baseline, count)).join(", ");
+        let heads = Subject::BASELINES.map(|of| format!("{} ({}/s)", of.label(), rates(of)));
+        println!("| in flight | {} |", heads.join(" | "));
+        println!("|---|{}", "---|".repeat(heads.len()));
+        let windows = CURVE.map(|window| (Shape::Window(window), 1, "pipelined"));
+        let callers = CALLERS.map(|count| (Shape::Callers(count), count, "callers"));
+        for (shape, count, name) in windows.into_iter().chain(callers) {
+            let overhead = |baseline| {
+                let to = (baseline, Shape::Callers(count));
+                or_none(self.ratio(to, (subject, shape)).map(|of| percent(of.median)))
+            };
+            let cells = Subject::BASELINES.map(overhead);
+            println!("| {} {name} | {} |", shape.in_flight(), cells.join(" | "));
+        }
+        println!();
+        for baseline in Subject::BASELINES {
+            let points = self.curve(subject, baseline);
+            let found = [1.1, 1.0].map(|ratio| Crossing::find(&points, ratio));
+            if let [Some(ten), Some(zero)] = found {
+                println!("* Over \"{}\": +10 % or less {ten}; 0 % {zero}.", baseline.label());
+            }
+        }
+    }
+
+    fn print_limits(&self) {
+        println!("\n### Limits of the machine\n");
+        println!("| what, one at a time | per second | P50 us | P99 us |\n|---|---|---|---|");
+        let one = Shape::Callers(1);
+        for limit in Subject::LIMITS {
+            let [p50, p99, cpu] = self.times((limit, one));
+            let rate = or_none(self.rate((limit, one)).map(|of| short(of.median)));
+            let p50 = if limit.is_short() { format!("{cpu} (CPU)") } else { p50 };
+            println!("| {} | {rate} | {p50} | {p99} |", limit.label());
+        }
+        println!();
+        for subject in [Subject::Seedbed, Subject::SeedbedThreads, Subject::Wal] {
+            let to = |limit| or_none(self.ratio((subject, one), (limit, one)).map(range));
+            println!(
+                "* {} with one caller makes {} of the commits that overwriting and syncing one page \
+                 allows, and {} of what appending and syncing allows.",
+                subject.label(),
+                to(Subject::SyncOverwrite),
+                to(Subject::SyncAppend)
+            );
+        }
+        let roots = (Subject::Roots, one);
+        let last = (Subject::Seedbed, Shape::Window(WINDOWS[WINDOWS.len() - 1]));
+        println!(
+            "* seedbed with {} under way makes {} of the commits whose roots one core can compute.",
+            WINDOWS[WINDOWS.len() - 1],
+            or_none(self.ratio(last, roots).map(range))
+        );
+    }
+
+    /// What seedbed is held to, and what came out: what, the ratio, and the least it should be.
+    fn claims(&self) -> Vec<(String, Option<Spread>, f64)> {
+        let mut claims = Vec::new();
+        for count in CALLERS {
+            let shape = Shape::Callers(count);
+            let ours = (Subject::Seedbed, shape);
+            let name = |to: &str| format!("{count} callers, to {to}");
+            // A single caller is to be level with the best; 5 % are noise.
+            let least = if count == 1 { 0.95 } else { 1.0 };
+            if let Some(peer) = self.best_peer(shape) {
+                let to = name(&format!("the best durable peer ({})", peer.label()));
+                claims.push((to, self.ratio(ours, (peer, shape)), least));
+            }
+            if count > 1 {
+                claims.push((name("the floor"), self.ratio(ours, (Subject::Wal, shape)), 1.0));
+            }
+        }
+        let ours = (Subject::Seedbed, Shape::Window(1024));
+        let pwrite = self.ratio(ours, (Subject::Pwrite, Shape::Callers(1)));
+        claims.push(("1024 under way, to one pwrite per commit".to_owned(), pwrite, 1.0));
+        claims
+    }
+
+    fn print_claims(&self) {
+        println!("\n### What seedbed is held to\n");
+        println!("| what | ratio of rates (range) | at least | |\n|---|---|---|---|");
+        for (name, ratio, least) in self.claims() {
+            let Some(ratio) = ratio else { continue };
+            let verdict = if ratio.median >= least { "met" } else { "**missed**" };
+            println!("| {name} | {} | {least} | {verdict} |", range(ratio));
+        }
+    }
+
+    /// Everything for other programs.
+    pub(crate) fn json(&self) -> Value {
+        let figure = |at: &At| {
+            let spread = |of: fn(&Found) -> Option<f64>| self.spread(*at, of);
+            json!({
+                "subject": at.0,
+                "shape": at.1,
+                "commits_per_s": self.rate(*at),
+                "p50_us": spread(|found| found.p50_us),
+                "p99_us": spread(|found| found.p99_us),
+                "cpu_us": spread(|found| Some(found.cpu_s * 1e6 / found.commits as f64)),
+                "foreign_cpu_share": spread(|found| Some(found.foreign)),
+                "compared": spread(|found| Some(found.compared as f64)),
+            })
+        };
+        let crossing = |(subject, baseline): (Subject, Subject)| {
+            let points = self.curve(subject, baseline);
+            let [ten, zero] = [1.1, 1.0].map(|ratio| Crossing::find(&points, ratio));
+            json!({
+                "subject": subject,
+                "baseline": baseline,
+                "ratios": points,
+                "ten_percent": ten,
+                "zero": zero,
+            })
+        };
+        let curves = [Subject::Seedbed, Subject::Wal]
+            .into_iter()
+            .flat_map(|subject| Subject::BASELINES.map(|baseline| (subject, baseline)));
+        let claims = self.claims();
+        json!({
+            "rounds": self.rounds.len(),
+            "load": [self.load.0, self.load.1],
+            "figures": self.cells.iter().map(figure).collect::<Vec<_>>(),
+            "syncs": self.asked,
+            "curves": curves.map(crossing).collect::<Vec<_>>(),
+            "claims": claims.iter().map(|(name, ratio, least)| {
+                json!({ "what": name, "ratio": ratio, "at_least": least })
+            }).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn or_none(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+/// Median and range of a ratio.
+fn range(ratio: Spread) -> String {
+    format!("{:.2} ({:.2} .. {:.2})", ratio.median, ratio.min, ratio.max)
+}
