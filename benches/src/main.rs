@@ -62,6 +62,9 @@ enum Job {
         /// How long each is measured, in seconds.
         #[arg(long, default_value_t = 0.5)]
         seconds: f64,
+        /// How long to wait in all for other programs to leave the machine alone, in seconds.
+        #[arg(long, default_value_t = 600)]
+        patience: u64,
         /// Print JSON instead of tables.
         #[arg(long)]
         json: bool,
@@ -92,8 +95,8 @@ enum Job {
 fn main() -> ExitCode {
     let done = match Args::parse().job {
         Job::Simulators { filter, rounds, json } => simulators(&filter, rounds, json),
-        Job::Commits { dir, rounds, seconds, json } => {
-            commits::compare(&dir, rounds, seconds, json)
+        Job::Commits { dir, rounds, seconds, patience, json } => {
+            commits::compare(&dir, rounds, seconds, patience, json)
         }
         Job::CommitWorker { cell, dir } => commits::work(&cell, &dir),
         Job::Syncs { dir, changes, rounds, checkpoints } => {

@@ -6,10 +6,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Subject {
-    /// Ours, callers are tasks.
+    /// Ours, callers are tasks of a runtime as `#[tokio::main]` makes it.
     Seedbed,
+    /// Ours, callers are tasks of a runtime with one thread.
+    SeedbedOne,
     /// Ours, callers are threads.
     SeedbedThreads,
+    /// Not to be had: as [`Self::SeedbedOne`], and a sync blocks that thread. Shows what it costs
+    /// to let another thread sync.
+    SeedbedInline,
     /// The floor: a hand-written log with group commit.
     Wal,
     Okaywal,
@@ -37,9 +42,11 @@ pub(crate) enum Subject {
 
 impl Subject {
     /// Stores and logs whose commits are compared.
-    pub(crate) const CONTENDERS: [Self; 10] = [
+    pub(crate) const CONTENDERS: [Self; 12] = [
         Self::Seedbed,
+        Self::SeedbedOne,
         Self::SeedbedThreads,
+        Self::SeedbedInline,
         Self::Wal,
         Self::Okaywal,
         Self::Sled,
@@ -49,6 +56,8 @@ impl Subject {
         Self::Redb,
         Self::Lmdb,
     ];
+    /// Ours, as it can be used.
+    pub(crate) const OURS: [Self; 3] = [Self::Seedbed, Self::SeedbedOne, Self::SeedbedThreads];
     /// Ways to write that are not durable.
     pub(crate) const BASELINES: [Self; 4] =
         [Self::Rewrite, Self::Rename, Self::Reopen, Self::Pwrite];
@@ -59,7 +68,9 @@ impl Subject {
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Seedbed => "seedbed (tasks)",
+            Self::SeedbedOne => "seedbed (tasks, one thread)",
             Self::SeedbedThreads => "seedbed (threads)",
+            Self::SeedbedInline => "*seedbed, sync without a thread switch*",
             Self::Wal => "minimal WAL (floor)",
             Self::Okaywal => "okaywal",
             Self::Sled => "sled flush",
@@ -80,8 +91,8 @@ impl Subject {
 
     /// Other people's stores.
     pub(crate) fn is_peer(self) -> bool {
-        let ours = [Self::Seedbed, Self::SeedbedThreads, Self::Wal];
-        Self::CONTENDERS.contains(&self) && !ours.contains(&self)
+        let others = Self::CONTENDERS.contains(&self) && !Self::OURS.contains(&self);
+        others && !matches!(self, Self::SeedbedInline | Self::Wal)
     }
 
     /// Whether a commit is so short that reading the clock at each would show.
@@ -139,7 +150,7 @@ pub(crate) struct Found {
     pub(crate) p99_us: Option<f64>,
     /// Values that were compared after reopening, and were right.
     pub(crate) compared: u64,
-    /// Share of the machine's CPU time that went elsewhere, the kernel's writers included.
+    /// Share of the machine's CPU time that went to other programs.
     pub(crate) foreign: f64,
 }
 

@@ -11,6 +11,7 @@ mod cell;
 mod curve;
 mod load;
 mod ours;
+mod patience;
 mod report;
 mod stores;
 #[cfg(test)]
@@ -18,10 +19,12 @@ mod tests;
 mod worker;
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 
 use self::cell::{Cell, Found, Shape, Stop, Subject};
+use self::patience::Patience;
 use self::report::Results;
 
 /// Blocking callers.
@@ -35,17 +38,24 @@ const CURVE: [u32; 7] = [1, 8, 64, 256, 512, 1024, 4096];
 ///
 /// # Errors
 /// A store that fails or is wrong, and what the machine says.
-pub(crate) fn compare(dir: &Path, rounds: u64, seconds: f64, json: bool) -> Result<(), String> {
+pub(crate) fn compare(
+    dir: &Path,
+    rounds: u64,
+    seconds: f64,
+    patience_s: u64,
+    json: bool,
+) -> Result<(), String> {
     if !(0.01..=3600.0).contains(&seconds) {
         return Err(format!("--seconds is {seconds}: 0.01 to 3600"));
     }
     let before = load_average();
+    let mut patience = Patience::new(Duration::from_secs(patience_s), patience::watch);
     let asked = count_syncs(dir)?;
     let cells = plan();
     let mut all = Vec::new();
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
-        all.push(measure(&cells, dir, seconds, round % 2 == 1)?);
+        all.push(measure(&cells, dir, seconds, &mut patience, round % 2 == 1)?);
     }
     let results = Results { cells, rounds: all, asked, load: (before, load_average()) };
     match json {
@@ -60,11 +70,12 @@ fn measure(
     cells: &[(Subject, Shape)],
     dir: &Path,
     seconds: f64,
+    patience: &mut Patience,
     backwards: bool,
 ) -> Result<Vec<Found>, String> {
     let one = |(subject, shape): &(Subject, Shape)| {
         let cell = Cell { subject: *subject, shape: *shape, stop: Stop::Seconds(seconds) };
-        worker::in_process(&cell, dir, &[])
+        patience.take(|| worker::in_process(&cell, dir, &[]))
     };
     if !backwards {
         return cells.iter().map(one).collect();

@@ -1,32 +1,31 @@
 //! Ours with tasks: callers that await their commit, or one submitter with tickets. All run on one
-//! runtime with the store's task, as in a program with `#[tokio::main]`.
+//! runtime with the store's task: one as `#[tokio::main]` makes it, or one with a single thread.
 
 use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Instant;
 
-use seedbed_engines::atomic_commit::Batch;
-use seedbed_env::OsEnv;
+use seedbed_engines::atomic_commit::{Batch, Store as Ours};
+use seedbed_env::Env;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::cell::{Shape, Stop};
 use super::load::{Pace, Spent, Values, Writer, share};
 use super::stores::Store;
-use super::stores::threads::{Ours, Threads, batch_of, options, runtime};
+use super::stores::threads::{Threads, batch_of, options, runtime};
 
 /// A store and where it runs.
-pub(crate) struct Tasks {
+pub(crate) struct Tasks<E> {
     runtime: Runtime,
-    store: Ours,
+    store: Ours<E>,
 }
 
-impl Tasks {
-    /// Opens it in an empty folder, with first values.
-    pub(crate) fn open(dir: &Path, values: &Values) -> Result<Self, String> {
-        let runtime = runtime()?;
+impl<E: Env> Tasks<E> {
+    /// Opens it in the world's folder, which is empty, with first values.
+    pub(crate) fn open(env: E, runtime: Runtime, values: &Values) -> Result<Self, String> {
         let open = async {
-            let store = Ours::open(OsEnv::new(dir), "store", options()).await?;
+            let store = Ours::open(env, "store", options()).await?;
             store.commit(batch_of(&mut values.first())).await?;
             Ok::<_, seedbed_engines::atomic_commit::Error>(store)
         };
@@ -65,12 +64,16 @@ impl Tasks {
     pub(crate) fn reopen(self, dir: &Path) -> Result<Box<dyn Store>, String> {
         let Self { runtime, store } = self;
         runtime.block_on(store.close()).map_err(|error| error.to_string())?;
-        drop(store);
-        Ok(Box::new(Threads::with(dir.to_path_buf(), runtime)?))
+        drop((store, runtime));
+        Ok(Box::new(Threads::with(dir.to_path_buf(), self::runtime()?)?))
     }
 }
 
-async fn caller(store: Ours, mut writer: Writer, stop: Stop) -> Result<(Writer, Spent), String> {
+async fn caller<E: Env>(
+    store: Ours<E>,
+    mut writer: Writer,
+    stop: Stop,
+) -> Result<(Writer, Spent), String> {
     let mut pace = Pace::new(stop, false);
     while pace.goes_on() {
         let next = writer.next();
@@ -83,8 +86,8 @@ async fn caller(store: Ours, mut writer: Writer, stop: Stop) -> Result<(Writer, 
     Ok((writer, pace.end()))
 }
 
-async fn submitter(
-    store: Ours,
+async fn submitter<E: Env>(
+    store: Ours<E>,
     mut writer: Writer,
     window: usize,
     stop: Stop,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::asked::{is_enough, parse};
-use super::cell::{Cell, Shape, Stop, Subject};
+use super::cell::{Cell, Found, Shape, Stop, Subject};
 use super::curve::Crossing;
 use super::load::{self, KEYS, Values, Writer, key_of};
+use super::patience::{FOREIGN_MAX, Patience};
 use super::stores::{self, Kept, Put, Store};
 use super::worker::{self, compare};
 
@@ -30,7 +31,7 @@ fn every_contender_keeps_what_it_acknowledged() {
 
 #[test]
 fn pipelines_keep_what_they_acknowledged() {
-    for subject in [Subject::Seedbed, Subject::Wal] {
+    for subject in [Subject::Seedbed, Subject::SeedbedOne, Subject::Wal] {
         for window in [1, 8, 1024] {
             assert_eq!(run(subject, Shape::Window(window), 3000), 3000, "{subject:?}");
         }
@@ -86,7 +87,8 @@ impl Store for Forgetful {
 
 #[test]
 fn a_commit_that_is_lost_is_found_out_with_every_kind_of_store() {
-    for subject in Subject::CONTENDERS.into_iter().filter(|of| *of != Subject::Seedbed) {
+    let tasks = [Subject::Seedbed, Subject::SeedbedOne, Subject::SeedbedInline];
+    for subject in Subject::CONTENDERS.into_iter().filter(|of| !tasks.contains(of)) {
         let dir = tempfile::tempdir().expect("a folder");
         let values = Values::new();
         let store = stores::open(subject, dir.path(), 1).expect("opens");
@@ -132,6 +134,24 @@ fn too_few_syncs_are_noticed() {
     assert!(!is_enough(&of("fdatasync", 0.5), 1));
     assert!(!is_enough(&of("fdatasync", 0.1), 8));
     assert!(!is_enough(&of("sync_file_range", 1.0), 1));
+}
+
+#[test]
+fn the_least_disturbed_attempt_counts() {
+    let found = |commits, foreign| {
+        let (p50_us, p99_us) = (None, None);
+        Ok(Found { commits, seconds: 1.0, cpu_s: 1.0, p50_us, p99_us, compared: 0, foreign })
+    };
+    let take = |patience: u64, shares: [f64; 4]| {
+        let mut attempts = (1..).zip(shares);
+        let mut patience = Patience::new(std::time::Duration::from_secs(patience), || 0.0);
+        let attempt = || attempts.next().map_or(found(0, 0.0), |(nth, share)| found(nth, share));
+        patience.take(attempt).expect("no attempt fails").commits
+    };
+    assert_eq!(take(0, [0.9, 0.1, 0.0, 0.0]), 1, "without patience the first counts");
+    assert_eq!(take(3600, [FOREIGN_MAX, 0.0, 0.0, 0.0]), 1, "it was not disturbed");
+    assert_eq!(take(3600, [0.9, FOREIGN_MAX, 0.0, 0.0]), 2);
+    assert_eq!(take(3600, [0.9, 0.8, 0.5, 0.7]), 3, "all were disturbed");
 }
 
 #[test]

@@ -5,14 +5,17 @@ use std::path::Path;
 use std::process::Command;
 
 use cpu_time::ProcessTime;
+use seedbed_env::{Env, OsEnv};
 use serde_json::json;
+use tokio::runtime::Runtime;
 
-use super::cell::{Cell, Found, Shape, Stop};
+use super::cell::{Cell, Found, Shape, Stop, Subject};
 use super::load::{self, Spent, Values, Writer};
 use super::ours::Tasks;
+use super::stores::threads::runtime;
 use super::stores::wal::Wal;
 use super::stores::{self, Store};
-use crate::commits::cell::Subject;
+use crate::syncs::{Change, Changed};
 
 /// Measures in a new process, by way of `before` (a tracer and its arguments) if there is one.
 ///
@@ -53,13 +56,18 @@ pub(crate) fn work(cell: &Cell, dir: &Path) -> Result<Found, String> {
     let mut writers = Writer::all(count, &values);
     let (figure, reopened) = match (cell.subject, cell.shape) {
         (Subject::Seedbed, _) => {
-            let tasks = Tasks::open(dir, &values)?;
-            let figure = Figure::take(&mut writers, cell.stop, |writers, stop| {
-                let (back, spent) = tasks.run(std::mem::take(writers), cell.shape, stop)?;
-                *writers = back;
-                Ok(spent)
-            })?;
-            (figure, tasks.reopen(dir)?)
+            let tasks = Tasks::open(OsEnv::new(dir), runtime()?, &values)?;
+            ours(tasks, dir, cell, &mut writers)?
+        }
+        (Subject::SeedbedOne, _) => {
+            let tasks = Tasks::open(OsEnv::new(dir), one_thread()?, &values)?;
+            ours(tasks, dir, cell, &mut writers)?
+        }
+        (Subject::SeedbedInline, _) => {
+            // Every call's line ends with nothing.
+            let every = [(String::new(), Change::Inline)];
+            let env = Changed::new(OsEnv::new(dir), every.into());
+            ours(Tasks::open(env, one_thread()?, &values)?, dir, cell, &mut writers)?
         }
         (Subject::Wal, Shape::Window(window)) => {
             let wal = Wal::create(dir)?;
@@ -80,6 +88,26 @@ pub(crate) fn work(cell: &Cell, dir: &Path) -> Result<Found, String> {
     };
     let compared = compare(&writers, &*reopened)?;
     Ok(figure.found(writers, compared))
+}
+
+fn ours<E: Env>(
+    tasks: Tasks<E>,
+    dir: &Path,
+    cell: &Cell,
+    writers: &mut Vec<Writer>,
+) -> Result<(Figure, Box<dyn Store>), String> {
+    let figure = Figure::take(writers, cell.stop, |writers, stop| {
+        let (back, spent) = tasks.run(std::mem::take(writers), cell.shape, stop)?;
+        *writers = back;
+        Ok(spent)
+    })?;
+    Ok((figure, tasks.reopen(dir)?))
+}
+
+/// A runtime as `#[tokio::main(flavor = "current_thread")]` makes it.
+fn one_thread() -> Result<Runtime, String> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| error.to_string())
 }
 
 /// Values that are there as they were acknowledged.
@@ -107,11 +135,11 @@ impl Figure {
             phase(writers, Stop::Seconds(seconds / 4.0))?;
             writers.iter_mut().for_each(|writer| writer.latencies_ns.clear());
         }
-        let (machine, start) = (machine_cpu(), ProcessTime::now());
+        let (machine, own, start) = (machine_cpu(), own_cpu(), ProcessTime::now());
         let spent = phase(writers, stop)?;
         let (cpu_s, after) = (start.elapsed().as_secs_f64(), machine_cpu());
-        let (busy, all) = (after.0 - machine.0, after.1 - machine.1);
-        let foreign = if all > 0.0 { ((busy - cpu_s) / all).clamp(0.0, 1.0) } else { 0.0 };
+        let (programs, all) = (after.0 - machine.0 - (own_cpu() - own), after.1 - machine.1);
+        let foreign = if all > 0.0 { (programs / all).clamp(0.0, 1.0) } else { 0.0 };
         let (commits, seconds) = load::total(&spent);
         Ok(Self { commits, seconds, cpu_s, foreign })
     }
@@ -130,14 +158,23 @@ impl Figure {
     }
 }
 
-/// CPU seconds of the machine since it started: busy ones and all, where `/proc/stat` tells.
-fn machine_cpu() -> (f64, f64) {
+/// CPU seconds of the machine since it started: those of programs, and all, where `/proc/stat`
+/// tells. The kernel's are left out, because it works for us too.
+pub(crate) fn machine_cpu() -> (f64, f64) {
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let ticks = stat.lines().next().into_iter().flat_map(str::split_whitespace).skip(1);
     // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user.
     let ticks: Vec<f64> = ticks.take(8).filter_map(|ticks| ticks.parse().ok()).collect();
-    let all: f64 = ticks.iter().sum();
-    let idle: f64 = ticks.iter().skip(3).take(2).sum();
+    let [user, nice, .., steal] = ticks[..] else { return (0.0, 0.0) };
     // Linux counts in hundredths of a second here, whatever its own tick is.
-    ((all - idle) / 100.0, all / 100.0)
+    ((user + nice + steal) / 100.0, ticks.iter().sum::<f64>() / 100.0)
+}
+
+/// CPU seconds of this process outside the kernel, where `/proc` tells.
+fn own_cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The 14th field; the second is a name in parentheses.
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let utime = after_name.split_whitespace().nth(11).and_then(|ticks| ticks.parse::<f64>().ok());
+    utime.unwrap_or(0.0) / 100.0
 }

@@ -65,7 +65,9 @@ pub(crate) trait Store: Sync {
 pub(crate) fn open(subject: Subject, dir: &Path, writers: usize) -> Result<Box<dyn Store>, String> {
     use ::fjall::PersistMode::{SyncAll, SyncData};
     Ok(match subject {
-        Subject::Seedbed => return Err("seedbed's tasks have a loop of their own".to_owned()),
+        Subject::Seedbed | Subject::SeedbedOne | Subject::SeedbedInline => {
+            return Err("seedbed's tasks have a loop of their own".to_owned());
+        }
         Subject::SeedbedThreads => Box::new(threads::Threads::open(dir)?),
         Subject::Wal => Box::new(wal::Wal::create(dir)?),
         Subject::Okaywal => Box::new(okaywal::Log::open(dir)?),

@@ -12,7 +12,7 @@ use super::{Kept, Put, Store, text};
 use crate::commits::load::{Key, Value};
 
 /// The store in the real world.
-pub(crate) type Ours = seedbed_engines::atomic_commit::Store<OsEnv>;
+type Ours = seedbed_engines::atomic_commit::Store<OsEnv>;
 
 /// Groups are as large as what waits: the sync before limits them.
 pub(crate) fn options() -> Options {
