@@ -1,4 +1,7 @@
 //! Figures to tables. Every ratio is taken between figures of one round, and its median is shown.
+//!
+//! Figures that other programs disturbed do not count where there are others; `~` marks what has
+//! none.
 
 use serde_json::{Value, json};
 
@@ -32,17 +35,32 @@ impl Results {
 
     /// A figure's median and range.
     fn spread(&self, at: At, of: impl Fn(&Found) -> Option<f64>) -> Option<Spread> {
-        Spread::of(self.each(at).into_iter().filter_map(of).collect())
+        let value = |found: &Found| Some((of(found)?, found.foreign));
+        Some(calm(self.each(at).into_iter().filter_map(value).collect())?.0)
     }
 
     fn rate(&self, at: At) -> Option<Spread> {
         self.spread(at, |found| Some(found.rate()))
     }
 
-    /// The rate of one divided by the other's, round by round.
-    fn ratio(&self, of: At, to: At) -> Option<Spread> {
+    /// A rate as in a table's cell.
+    fn rate_text(&self, at: At) -> String {
+        let rates = self.each(at).into_iter().map(|found| (found.rate(), found.foreign));
+        let Some((rate, was_calm)) = calm(rates.collect()) else { return "-".to_owned() };
+        format!("{}{}", mark(was_calm), short(rate.median))
+    }
+
+    /// The rate of one divided by the other's, round by round, and whether any of them was calm.
+    fn ratio(&self, of: At, to: At) -> Option<(Spread, bool)> {
         let pairs = self.each(of).into_iter().zip(self.each(to));
-        Spread::of(pairs.map(|(of, to)| of.rate() / to.rate()).collect())
+        let ratio =
+            |(of, to): (&Found, &Found)| (of.rate() / to.rate(), of.foreign.max(to.foreign));
+        calm(pairs.map(ratio).collect())
+    }
+
+    /// A ratio's median and range as in a table's cell.
+    fn ratio_text(&self, of: At, to: At) -> String {
+        self.ratio(of, to).map_or_else(|| "-".to_owned(), range)
     }
 
     fn asked(&self, subject: Subject, callers: u32) -> Option<&Asked> {
@@ -89,8 +107,8 @@ impl Results {
         let Some(foreign) = Spread::of(foreign) else { return };
         println!(
             "\nLoad average {} before, {} after. Other programs had {:.0} % of the machine's CPU \
-             time (median; at most {:.0} %); in {disturbed} of {all} figures more than {:.0} %. \
-             {compared} values were compared after reopening, and were right.",
+             time (median; at most {:.0} %); in {disturbed} of {all} figures more than {:.0} %: these \
+             count only where there is no other, marked ~. {compared} values were compared after reopening, and were right.",
             self.load.0,
             self.load.1,
             foreign.median * 100.0,
@@ -107,9 +125,8 @@ impl Results {
         for subject in Subject::CONTENDERS {
             let cells = CALLERS.map(|count| {
                 let shape = Shape::Callers(count);
-                let rate = self.rate((subject, shape)).map(|rate| short(rate.median));
-                let ratio = self.ratio((subject, shape), (Subject::Wal, shape)).map(range);
-                format!("{} | {}", or_none(rate), or_none(ratio))
+                let at = (subject, shape);
+                format!("{} | {}", self.rate_text(at), self.ratio_text(at, (Subject::Wal, shape)))
             });
             let asked = |count| self.asked(subject, count).map(Asked::text);
             let mut syncs = format!("{}; {}", or_none(asked(1)), or_none(asked(8)));
@@ -158,14 +175,12 @@ impl Results {
         for window in WINDOWS {
             let shape = Shape::Window(window);
             let (ours, wal) = ((Subject::Seedbed, shape), (Subject::Wal, shape));
-            let [rate, wal_rate] = [ours, wal].map(|at| self.rate(at).map(|of| short(of.median)));
+            let [rate, wal_rate] = [ours, wal].map(|at| self.rate_text(at));
             let ([p50, p99, cpu], [wal50, wal99, wal_cpu]) = (self.times(ours), self.times(wal));
+            let [to_wal, to_pwrite] = [wal, pwrite].map(|to| self.ratio_text(ours, to));
             println!(
-                "| {window} | {} | {p50} / {p99} | {cpu} | {} | {wal50} / {wal99} | {wal_cpu} | {} | {} |",
-                or_none(rate),
-                or_none(wal_rate),
-                or_none(self.ratio(ours, wal).map(range)),
-                or_none(self.ratio(ours, pwrite).map(range)),
+                "| {window} | {rate} | {p50} / {p99} | {cpu} | {wal_rate} | {wal50} / {wal99} \
+                 | {wal_cpu} | {to_wal} | {to_pwrite} |"
             );
         }
     }
@@ -174,7 +189,7 @@ impl Results {
     fn curve(&self, subject: Subject, baseline: Subject) -> Vec<Point> {
         let point = |window| {
             let to = (baseline, Shape::Callers(1));
-            let ratio = self.ratio(to, (subject, Shape::Window(window)))?;
+            let (ratio, _) = self.ratio(to, (subject, Shape::Window(window)))?;
             Some((f64::from(window), ratio.median))
         };
         CURVE.into_iter().filter_map(point).collect()
@@ -184,10 +199,8 @@ impl Results {
         println!(
             "\n### Overhead of a durable commit of {label} over a write that is not durable\n"
         );
-        let rate = |baseline: &Subject, count| {
-            or_none(self.rate((*baseline, Shape::Callers(count))).map(|of| short(of.median)))
-        };
-        let rates = |baseline| CALLERS.map(|count| rate(&baseline, count)).join(", ");
+        let rate = |baseline, count| self.rate_text((baseline, Shape::Callers(count)));
+        let rates = |baseline| CALLERS.map(|count| rate(baseline, count)).join(", ");
         let heads = Subject::BASELINES.map(|of| format!("{} ({}/s)", of.label(), rates(of)));
         println!("| in flight | {} |", heads.join(" | "));
         println!("|---|{}", "---|".repeat(heads.len()));
@@ -196,7 +209,8 @@ impl Results {
         for (shape, count, name) in windows.into_iter().chain(callers) {
             let overhead = |baseline| {
                 let to = (baseline, Shape::Callers(count));
-                or_none(self.ratio(to, (subject(self, shape), shape)).map(|of| percent(of.median)))
+                let ratio = self.ratio(to, (subject(self, shape), shape));
+                or_none(ratio.map(|(of, calm)| format!("{}{}", mark(calm), percent(of.median))))
             };
             let cells = Subject::BASELINES.map(overhead);
             println!("| {} {name} | {} |", shape.in_flight(), cells.join(" | "));
@@ -218,13 +232,13 @@ impl Results {
         let one = Shape::Callers(1);
         for limit in Subject::LIMITS {
             let [p50, p99, cpu] = self.times((limit, one));
-            let rate = or_none(self.rate((limit, one)).map(|of| short(of.median)));
+            let rate = self.rate_text((limit, one));
             let p50 = if limit.is_short() { format!("{cpu} (CPU)") } else { p50 };
             println!("| {} | {rate} | {p50} | {p99} |", limit.label());
         }
         println!();
         for subject in Subject::OURS.into_iter().chain([Subject::Wal]) {
-            let to = |limit| or_none(self.ratio((subject, one), (limit, one)).map(range));
+            let to = |limit| self.ratio_text((subject, one), (limit, one));
             println!(
                 "* {} with one caller makes {} of the commits that overwriting and syncing one page \
                  allows, and {} of what appending and syncing allows.",
@@ -238,12 +252,12 @@ impl Results {
         println!(
             "* seedbed with {} under way makes {} of the commits whose roots one core can compute.",
             WINDOWS[WINDOWS.len() - 1],
-            or_none(self.ratio(last, roots).map(range))
+            self.ratio_text(last, roots)
         );
     }
 
     /// What seedbed is held to, and what came out: what, the ratio, and the least it should be.
-    fn claims(&self) -> Vec<(String, Option<Spread>, f64)> {
+    fn claims(&self) -> Vec<(String, Option<(Spread, bool)>, f64)> {
         let mut claims = Vec::new();
         for count in CALLERS {
             let shape = Shape::Callers(count);
@@ -270,7 +284,7 @@ impl Results {
         println!("| what | ratio of rates (range) | at least | |\n|---|---|---|---|");
         for (name, ratio, least) in self.claims() {
             let Some(ratio) = ratio else { continue };
-            let verdict = if ratio.median >= least { "met" } else { "**missed**" };
+            let verdict = if ratio.0.median >= least { "met" } else { "**missed**" };
             println!("| {name} | {} | {least} | {verdict} |", range(ratio));
         }
     }
@@ -308,11 +322,12 @@ impl Results {
         json!({
             "rounds": self.rounds.len(),
             "load": [self.load.0, self.load.1],
+            "raw": self.rounds,
             "figures": self.cells.iter().map(figure).collect::<Vec<_>>(),
             "syncs": self.asked,
             "curves": curves.map(crossing).collect::<Vec<_>>(),
             "claims": claims.iter().map(|(name, ratio, least)| {
-                json!({ "what": name, "ratio": ratio, "at_least": least })
+                json!({ "what": name, "ratio": ratio.map(|(of, _)| of), "at_least": least })
             }).collect::<Vec<_>>(),
         })
     }
@@ -323,6 +338,21 @@ fn or_none(text: Option<String>) -> String {
 }
 
 /// Median and range of a ratio.
-fn range(ratio: Spread) -> String {
-    format!("{:.2} ({:.2} .. {:.2})", ratio.median, ratio.min, ratio.max)
+fn range((ratio, was_calm): (Spread, bool)) -> String {
+    let Spread { median, min, max } = ratio;
+    format!("{}{median:.2} ({min:.2} .. {max:.2})", mark(was_calm))
+}
+
+/// Marks what other programs disturbed in every round.
+const fn mark(was_calm: bool) -> &'static str {
+    if was_calm { "" } else { "~" }
+}
+
+/// Values with the share of the machine that other programs had: those that were not disturbed, or
+/// all if there are none, which the second says.
+fn calm(values: Vec<(f64, f64)>) -> Option<(Spread, bool)> {
+    let was_calm = values.iter().any(|(_, foreign)| *foreign <= FOREIGN_MAX);
+    let counts = |(_, foreign): &(f64, f64)| !was_calm || *foreign <= FOREIGN_MAX;
+    let values = values.into_iter().filter(counts).map(|(value, _)| value);
+    Some((Spread::of(values.collect())?, was_calm))
 }
