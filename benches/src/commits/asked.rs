@@ -14,8 +14,8 @@ use super::cell::{Cell, Shape, Stop, Subject};
 use super::worker;
 
 /// Lengths of the two runs, in commits of all callers together.
-const SHORT: u64 = 160;
-const LONG: u64 = 960;
+const SHORT: u64 = 80;
+const LONG: u64 = 400;
 /// Calls that are counted.
 const CALLS: [&str; 4] = ["fsync", "fdatasync", "msync", "sync_file_range"];
 /// Background work may fall into one of the two runs.

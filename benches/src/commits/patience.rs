@@ -1,5 +1,5 @@
-//! Waiting until other programs leave the machine alone: where they compete for its cores, a sync of
-//! 0.1 ms becomes one of 4.0 ms, and what is compared is the scheduler.
+//! Waiting until other programs leave the machine alone: where they compete for its cores, a sync
+//! of 0.1 ms becomes one of 4.0 ms, and what is compared is the scheduler.
 //!
 //! A figure is taken when the machine is quiet, and again if others disturbed it. Waiting has a
 //! limit for the whole comparison; when that is used up, figures count as they come, and the

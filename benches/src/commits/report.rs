@@ -107,8 +107,9 @@ impl Results {
         let Some(foreign) = Spread::of(foreign) else { return };
         println!(
             "\nLoad average {} before, {} after. Other programs had {:.0} % of the machine's CPU \
-             time (median; at most {:.0} %); in {disturbed} of {all} figures more than {:.0} %: these \
-             count only where there is no other, marked ~. {compared} values were compared after reopening, and were right.",
+             time (median; at most {:.0} %); in {disturbed} of {all} figures more than {:.0} %: \
+             these count only where there is no other, marked ~. {compared} values were compared \
+             after reopening, and were right.",
             self.load.0,
             self.load.1,
             foreign.median * 100.0,
@@ -240,8 +241,8 @@ impl Results {
         for subject in Subject::OURS.into_iter().chain([Subject::Wal]) {
             let to = |limit| self.ratio_text((subject, one), (limit, one));
             println!(
-                "* {} with one caller makes {} of the commits that overwriting and syncing one page \
-                 allows, and {} of what appending and syncing allows.",
+                "* {} with one caller makes {} of the commits that overwriting and syncing one \
+                 page allows, and {} of what appending and syncing allows.",
                 subject.label(),
                 to(Subject::SyncOverwrite),
                 to(Subject::SyncAppend)
