@@ -26,6 +26,10 @@ pub(crate) struct Results {
 
 /// A cell of the results.
 type At = (Subject, Shape);
+/// A ratio, and whether any round of it was calm.
+type Ratio = (Spread, bool);
+/// What seedbed is held to: what, the ratio, and the least it should be.
+type Claim = (String, Option<Ratio>, f64);
 
 impl Results {
     fn each(&self, at: At) -> Vec<&Found> {
@@ -51,7 +55,7 @@ impl Results {
     }
 
     /// The rate of one divided by the other's, round by round, and whether any of them was calm.
-    fn ratio(&self, of: At, to: At) -> Option<(Spread, bool)> {
+    fn ratio(&self, of: At, to: At) -> Option<Ratio> {
         let pairs = self.each(of).into_iter().zip(self.each(to));
         let ratio =
             |(of, to): (&Found, &Found)| (of.rate() / to.rate(), of.foreign.max(to.foreign));
@@ -257,8 +261,8 @@ impl Results {
         );
     }
 
-    /// What seedbed is held to, and what came out: what, the ratio, and the least it should be.
-    fn claims(&self) -> Vec<(String, Option<(Spread, bool)>, f64)> {
+    /// What seedbed is held to, and what came out.
+    fn claims(&self) -> Vec<Claim> {
         let mut claims = Vec::new();
         for count in CALLERS {
             let shape = Shape::Callers(count);
@@ -339,7 +343,7 @@ fn or_none(text: Option<String>) -> String {
 }
 
 /// Median and range of a ratio.
-fn range((ratio, was_calm): (Spread, bool)) -> String {
+fn range((ratio, was_calm): Ratio) -> String {
     let Spread { median, min, max } = ratio;
     format!("{}{median:.2} ({min:.2} .. {max:.2})", mark(was_calm))
 }
@@ -351,7 +355,7 @@ const fn mark(was_calm: bool) -> &'static str {
 
 /// Values with the share of the machine that other programs had: those that were not disturbed, or
 /// all if there are none, which the second says.
-fn calm(values: Vec<(f64, f64)>) -> Option<(Spread, bool)> {
+fn calm(values: Vec<(f64, f64)>) -> Option<Ratio> {
     let was_calm = values.iter().any(|(_, foreign)| *foreign <= FOREIGN_MAX);
     let counts = |(_, foreign): &(f64, f64)| !was_calm || *foreign <= FOREIGN_MAX;
     let values = values.into_iter().filter(counts).map(|(value, _)| value);
