@@ -1,9 +1,11 @@
-//! seedbed and its peers side by side: `cargo run --release -- simulators`, from this folder.
+//! seedbed and its peers side by side, from this folder: `cargo run --release -- simulators`, and
+//! `cargo run --release -- commits` for the store.
 //!
 //! Rounds are interleaved (seedbed, madsim, turmoil, floor, and again), every figure is taken in a
 //! process of its own, and what counts is the ratio of neighbours: absolute values drift with the
 //! machine's load by more than most differences.
 
+mod commits;
 mod floor;
 mod madsim;
 mod measure;
@@ -48,6 +50,25 @@ enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// Durable commits: the store beside other stores, beside writes that are not durable, and
+    /// beside what the machine allows.
+    Commits {
+        /// Where to make folders: the file system that is measured.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// How often every figure is taken.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+        rounds: u64,
+        /// How long each is measured, in seconds.
+        #[arg(long, default_value_t = 0.5)]
+        seconds: f64,
+        /// How long to wait in all for other programs to leave the machine alone, in seconds.
+        #[arg(long, default_value_t = 600)]
+        patience: u64,
+        /// Print JSON instead of tables.
+        #[arg(long)]
+        json: bool,
+    },
     /// Checkpoints of the store on a real file system, with syncs left out or weakened.
     Syncs {
         /// Where to make folders: the file system that is measured.
@@ -66,11 +87,18 @@ enum Job {
     /// Takes one figure and prints it as JSON.
     #[command(hide = true)]
     Worker { library: String, workload: String, size: Option<u64> },
+    /// Takes one figure of `commits` and prints it as JSON.
+    #[command(hide = true)]
+    CommitWorker { cell: String, dir: PathBuf },
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().job {
         Job::Simulators { filter, rounds, json } => simulators(&filter, rounds, json),
+        Job::Commits { dir, rounds, seconds, patience, json } => {
+            commits::compare(&dir, rounds, seconds, patience, json)
+        }
+        Job::CommitWorker { cell, dir } => commits::work(&cell, &dir),
         Job::Syncs { dir, changes, rounds, checkpoints } => {
             syncs::compare(&dir, &changes, rounds, checkpoints)
         }

@@ -128,7 +128,7 @@ floor: hand-written loops without tasks, faults, digest, random order and undo: 
   simulator.";
 
 /// A number with three digits and its unit: 12.3 M.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let (scaled, unit) = match value {
         value if value >= 1e6 => (value / 1e6, " M"),
         value if value >= 1e3 => (value / 1e3, " k"),

@@ -2,7 +2,8 @@
 //! those changed that `seedbed audit` calls not needed, one at a time and together.
 //!
 //! The engine's source is the same in all variants. A wrapper of the real world leaves out, or
-//! makes a data sync of, the call at a source location.
+//! makes a data sync of, the call at a source location. `commits` uses it for syncs that change no
+//! threads.
 
 use std::io;
 use std::panic::Location;
@@ -19,26 +20,36 @@ use crate::report::Spread;
 
 /// What happens to a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
+pub(crate) enum Change {
     /// It is left out.
     Omit,
     /// A `sync_all` is a `sync_data`.
     DataOnly,
+    /// A `sync_data` blocks the task's own thread instead of going to another one and back.
+    Inline,
 }
 
 /// The calls of one variant that are changed: the start of their line, as in `audit`'s table.
-type Changes = Arc<[(String, Change)]>;
+pub(crate) type Changes = Arc<[(String, Change)]>;
 
 /// The real world with some syncs changed.
 #[derive(Clone, Debug)]
-struct Changed {
+pub(crate) struct Changed {
     os: OsEnv,
     changes: Changes,
 }
 
+impl Changed {
+    pub(crate) fn new(os: OsEnv, changes: Changes) -> Self {
+        Self { os, changes }
+    }
+}
+
 #[derive(Debug)]
-struct ChangedFile {
+pub(crate) struct ChangedFile {
     file: <OsEnv as Fs>::File,
+    /// The same file, for [`Change::Inline`].
+    own: Option<std::fs::File>,
     changes: Changes,
 }
 
@@ -59,7 +70,14 @@ impl File for ChangedFile {
     #[track_caller]
     fn sync_data(&self) -> impl Future<Output = io::Result<()>> + Send {
         let change = change(&self.changes, Location::caller());
-        async move { if change.is_some() { Ok(()) } else { self.file.sync_data().await } }
+        async move {
+            match (change, &self.own) {
+                (None, _) => self.file.sync_data().await,
+                (Some(Change::Inline), Some(own)) => own.sync_data(),
+                (Some(Change::Inline), None) => Err(io::Error::other("opened without a twin")),
+                (Some(Change::Omit | Change::DataOnly), _) => Ok(()),
+            }
+        }
     }
 
     #[track_caller]
@@ -67,7 +85,7 @@ impl File for ChangedFile {
         let change = change(&self.changes, Location::caller());
         async move {
             match change {
-                None => self.file.sync_all().await,
+                None | Some(Change::Inline) => self.file.sync_all().await,
                 Some(Change::DataOnly) => self.file.sync_data().await,
                 Some(Change::Omit) => Ok(()),
             }
@@ -99,8 +117,11 @@ impl Fs for Changed {
         path: P,
         options: OpenOptions,
     ) -> io::Result<ChangedFile> {
+        let full = self.os.root().join(path.as_ref());
         let file = self.os.open(path, options).await?;
-        Ok(ChangedFile { file, changes: Arc::clone(&self.changes) })
+        let inline = self.changes.iter().any(|(_, change)| *change == Change::Inline);
+        let own = inline.then(|| std::fs::File::open(full)).transpose()?;
+        Ok(ChangedFile { file, own, changes: Arc::clone(&self.changes) })
     }
 
     async fn rename<P: AsRef<Path> + Send, Q: AsRef<Path> + Send>(
@@ -141,7 +162,12 @@ impl Fs for Changed {
         path: P,
     ) -> impl Future<Output = io::Result<()>> + Send {
         let change = change(&self.changes, Location::caller());
-        async move { if change.is_some() { Ok(()) } else { self.os.sync_dir(path).await } }
+        async move {
+            match change {
+                None | Some(Change::Inline) => self.os.sync_dir(path).await,
+                Some(Change::Omit | Change::DataOnly) => Ok(()),
+            }
+        }
     }
 }
 
@@ -222,14 +248,14 @@ fn checkpoint_ms(dir: &Path, changes: Changes, checkpoints: u64) -> Result<f64, 
         tempfile::tempdir_in(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let env = Changed { os: OsEnv::new(folder.path()), changes };
+    let env = Changed::new(OsEnv::new(folder.path()), changes);
     let run = async {
         let options = Options::new(Durability::Immediate);
         let store = Store::open(env, "store", options).await?;
         let mut spent = Duration::ZERO;
         for number in 0..checkpoints {
             let mut batch = Batch::new();
-            batch.put(number.to_le_bytes().to_vec(), vec![7; 100]);
+            batch.put(number.to_le_bytes(), vec![7; 100]);
             store.commit(batch).await?;
             let start = Instant::now();
             store.checkpoint().await?;
