@@ -140,7 +140,8 @@ fn a_bench_leaves_a_report_that_stands_alone() {
     let html = file.to_str().unwrap();
     // What it says does not depend on how durable the folder is.
     let line = format!(
-        "bench atomic_commit --clients 1,2 --window 8 --rounds 1 --allow-memory --quiet --dir {folder}"
+        "bench atomic_commit --clients 1,2 --window 8 --rounds 1 --allow-memory --quiet --dir \
+         {folder}"
     );
     let words: Vec<&str> = line.split(' ').chain(["--html", html]).collect();
     let output = seedbed(&words).output().unwrap();

@@ -1,7 +1,7 @@
 //! The headline, and the tables of figures.
 
 use maud::{Markup, html};
-use seedbed_hardware::{Engine, Workload};
+use seedbed_hardware::{Engine, Machine, Workload};
 
 use super::{Page, comparison, section, units};
 use crate::bench::Done;
@@ -24,11 +24,13 @@ pub(super) fn head(page: &Page<'_>, done: &[&Done]) -> Markup {
                 p class="verdict doubt" {
                     span class="sign" aria-hidden="true" { "!" }
                     span {
-                        b { "interrupted: " } (done.len()) " of " (wanted) " workloads were measured"
+                        b { "interrupted: " }
+                        (done.len()) " of " (wanted) " workloads were measured"
                     }
                 }
             }
             (regressions(done))
+            (busy(machine))
             p class="machine" { (machine) }
             p class="machine" { (rounds(done)) time datetime=(taken) { (day) } }
             (tiles(done))
@@ -69,7 +71,26 @@ fn regressions(done: &[&Done]) -> Markup {
         @if regressed > 0 {
             p class="verdict bad" {
                 span class="sign" aria-hidden="true" { "▼" }
-                span { b { "regressed: " } (regressed) " of " (compared.len()) " compared workloads" }
+                span {
+                    b { "regressed: " }
+                    (regressed) " of " (compared.len()) " compared workloads"
+                }
+            }
+        }
+    }
+}
+
+/// Other work makes all figures worse, and comparisons with another time wrong.
+fn busy(machine: &Machine) -> Markup {
+    html! {
+        @if machine.load > machine.cores.max(1) as f64 {
+            p class="verdict doubt" {
+                span class="sign" aria-hidden="true" { "!" }
+                span {
+                    b { "busy: " }
+                    "when the run began, " (format!("{:.1}", machine.load)) " processes wanted to \
+                     run on " (machine.cores) " cores; what they did is in all figures"
+                }
             }
         }
     }
@@ -143,11 +164,16 @@ fn tile(
 
 /// All figures as text: charts are for eyes, tables for reading.
 pub(super) fn tables(done: &[&Done]) -> Option<Markup> {
-    done.first()?;
+    let name = match done.first()?.workload.engine {
+        Engine::AtomicCommit => {
+            "durability, clients x operations of each that are under way at once, bytes of a value"
+        }
+        Engine::Sink => "rows of a batch, rows under way at once, bytes of a row",
+    };
     let about = html! {
-        "Medians of the rounds. A round is a fixed number of operations, after a warm-up, in the same \
-         process and on the same files; its end is the last acknowledgement. A name says durability, \
-         clients × operations of each that are under way at once, and bytes of a value."
+        "Medians of the rounds. A round is a fixed number of operations, after a warm-up, in the \
+         same process and on the same files; its end is the last acknowledgement. A name says "
+        (name) ", and how many arrive a second where they do so by themselves."
     };
     Some(section(
         "figures",

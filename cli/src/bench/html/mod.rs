@@ -1,9 +1,9 @@
 //! `bench --html`: one page that shows all that was measured, and needs nothing but itself.
 //!
 //! `figures.rs` has the headline and the tables, the other sections are a file each; a section
-//! without data is left out. `svg.rs` and `rows.rs` draw, `style.css` knows colours, light and dark,
-//! and paper. Text is escaped by maud, the page refuses by its own policy to load or run anything,
-//! and the same input gives the same page.
+//! without data is left out. `svg.rs` and `rows.rs` draw, `style.css` knows colours, light and
+//! dark, and paper. Text is escaped by maud, the page refuses by its own policy to load or run
+//! anything, and the same input gives the same page.
 
 mod comparison;
 mod costs;
@@ -72,7 +72,8 @@ impl Page<'_> {
             (figures::head(self, done))
             main { @for part in sections.into_iter().flatten() { (part) } }
             footer {
-                "Made by seedbed " (env!("CARGO_PKG_VERSION")) ". Point at a mark to read its value."
+                "Made by seedbed " (env!("CARGO_PKG_VERSION"))
+                ". Point at a mark to read its value."
             }
         };
         let title = html! { "seedbed bench: " (self.engine) };
@@ -83,7 +84,7 @@ impl Page<'_> {
     }
 }
 
-/// Where a page goes. It is there whole or not at all: it is written beside its place, then renamed.
+/// Where a page goes. It is there whole or not at all: written beside its place, then renamed.
 #[derive(Debug)]
 pub(super) struct Place(PathBuf);
 

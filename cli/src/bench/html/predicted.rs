@@ -40,8 +40,8 @@ pub(super) fn show(predictions: &[Prediction]) -> Option<Markup> {
         return None;
     }
     let about = html! {
-        "The same workloads in simulation, on a disk with the timing of a profile, beside what they \
-         came to here. The closer two marks are, the better the prediction; the number says by how \
+        "The same workloads in simulation, on a disk with the timing of a profile, beside what \
+         they came to here. The closer two marks are, the better the prediction; the number says by how \
          much it is too high (+) or too low (−)."
     };
     let names = [("predicted", "c1", 3), ("measured", "c0", 0)];
@@ -53,7 +53,8 @@ pub(super) fn show(predictions: &[Prediction]) -> Option<Markup> {
             ul class="legend" {
                 @for (name, class, shape) in names {
                     li {
-                        svg class={ "swatch mark " (class) } viewBox="0 0 14 14" aria-hidden="true" {
+                        @let class = format!("swatch mark {class}");
+                    svg class=(class) viewBox="0 0 14 14" aria-hidden="true" {
                             (marker(shape, 7.0, 7.0, 5.0))
                         }
                         (name)

@@ -65,7 +65,7 @@ impl Rows<'_> {
         let top = if self.rules.is_empty() { 4.0 } else { 22.0 };
         match width {
             Width::Wide => Area {
-                left: longest(|row| &row.name).clamp(60.0, 270.0) + 10.0,
+                left: longest(|row| &row.name).clamp(60.0, 310.0) + 10.0,
                 right: width.pixels() - longest(|row| &row.note).clamp(20.0, 220.0) - 14.0,
                 top,
                 row: 25.0,

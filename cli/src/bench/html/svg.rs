@@ -1,8 +1,8 @@
 //! Charts as SVG inside the page: axes, lines, markers.
 //!
-//! Each chart is drawn twice, wide and narrow; the style shows the one that fits the window, so that
-//! letters keep their size. Colours are classes: the style knows light and dark. Each mark has a
-//! `<title>`, which browsers show beside the pointer.
+//! Each chart is drawn twice, wide and narrow; the style shows the one that fits the window, so
+//! that letters keep their size. Colours are classes: the style knows light and dark. Each mark has
+//! a `<title>`, which browsers show beside the pointer.
 //!
 //! Invariant: no coordinate is ever anything but a finite number inside the drawing.
 

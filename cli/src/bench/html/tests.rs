@@ -285,7 +285,7 @@ fn the_same_input_gives_the_same_page() {
 
 #[test]
 fn absurd_values_give_a_page_that_is_sound() {
-    let machine = Machine { load: 1e300, ..Machine::default() };
+    let machine = Machine { load: 1e6, ..Machine::default() };
     let with = |rounds: Vec<Round>, checked| Done {
         workload: Workload::default(),
         measured: Measured {
@@ -337,6 +337,10 @@ fn a_run_that_was_cut_short_or_wrong_says_so() {
     let (all, machine) = (grid(), Machine::default());
     let said = |page: Page<'_>| text_of(parsed(&page.text()).root());
     assert!(!said(page(&all, &machine)).contains("interrupted"));
+    assert!(!said(page(&all, &machine)).contains("busy"));
+    let loaded = Machine { load: 8.25, cores: 8, ..Machine::default() };
+    let busy = said(page(&all, &loaded));
+    assert!(busy.contains("busy: when the run began, 8.2 processes wanted to run on 8"), "{busy}");
     let cut = said(Page { wanted: 9, ..page(&all, &machine) });
     assert!(cut.contains("interrupted: 7 of 9 workloads were measured"), "{cut}");
     let wrong = Some("group: key 3 is lost".to_owned());
