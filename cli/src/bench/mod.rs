@@ -1,8 +1,8 @@
 //! `seedbed bench`: engines under load on this machine's disk, timed, counted, checked, compared.
 //!
 //! `grid.rs` says which workloads there are, `measure.rs` runs one of them, `compare.rs` compares
-//! with a baseline or another build, `report.rs` prints, `html/` makes a page. The load itself is the
-//! crate `seedbed-hardware`'s, the judging `seedbed-measure`'s.
+//! with a baseline or another build, `report.rs` prints, `html/` makes a page. The load itself is
+//! the crate `seedbed-hardware`'s, the judging `seedbed-measure`'s.
 
 // It is about the real world.
 #![allow(clippy::disallowed_methods)]

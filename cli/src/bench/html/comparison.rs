@@ -25,8 +25,8 @@ pub(super) fn show(done: &[&Done], thresholds: Thresholds) -> Option<Markup> {
         Metric::ALL.into_iter().filter_map(|metric| panel(&compared, metric, thresholds)).collect();
     let about = html! {
         "This run divided by " b { (first.with) } ". A point is the best estimate of the ratio, \
-         the line across it holds the truth with the confidence of the comparison. The dashed line is \
-         the threshold of a regression: " i { "same" } " means that reaching it is excluded, "
+         the line across it holds the truth with the confidence of the comparison. The dashed line \
+         is the threshold of a regression: " i { "same" } " means that reaching it is excluded, "
         i { "regressed" } " that a harmless change is, " i { "unclear" } " that neither is."
     };
     Some(section(

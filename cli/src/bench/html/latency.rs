@@ -35,8 +35,8 @@ pub(super) fn show(done: &[&Done]) -> Option<Markup> {
     let more = html! {
         b { "Corrected for coordinated omission. " }
         "A client that waits for a slow answer asks nothing meanwhile; the operations that it \
-         would have begun then are counted with the time that they would have waited. In open loop an \
-         operation counts from when it was due."
+         would have begun then are counted with the time that they would have waited. In open loop \
+         an operation counts from when it was due."
     };
     Some(section(
         "latency",

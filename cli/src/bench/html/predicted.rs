@@ -41,8 +41,8 @@ pub(super) fn show(predictions: &[Prediction]) -> Option<Markup> {
     }
     let about = html! {
         "The same workloads in simulation, on a disk with the timing of a profile, beside what \
-         they came to here. The closer two marks are, the better the prediction; the number says by how \
-         much it is too high (+) or too low (−)."
+         they came to here. The closer two marks are, the better the prediction; the number says \
+         by how much it is too high (+) or too low (−)."
     };
     let names = [("predicted", "c1", 3), ("measured", "c0", 0)];
     Some(section(
