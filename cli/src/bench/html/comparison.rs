@@ -174,7 +174,8 @@ fn notes(compared: &[(&Workload, &Compared)]) -> Markup {
             Ok(report) => report.notes.clone(),
         };
         let changed = compared.warnings.iter().map(|what| format!("the machine: {what}"));
-        for note in own.into_iter().chain(changed) {
+        let exact = compared.exact.iter().map(|finding| format!("without noise: {finding}"));
+        for note in own.into_iter().chain(exact).chain(changed) {
             match notes.iter_mut().find(|(text, _)| *text == note) {
                 Some((_, workloads)) => workloads.push(workload.to_string()),
                 None => notes.push((note, vec![workload.to_string()])),
