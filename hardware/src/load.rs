@@ -104,12 +104,6 @@ impl Load {
         let ns = self.elapsed.as_nanos() * u128::from(workload.outstanding());
         u64::try_from(ns / u128::from(self.operations)).unwrap_or(u64::MAX)
     }
-
-    /// Acknowledged operations a second.
-    pub fn throughput(&self) -> f64 {
-        let seconds = self.elapsed.as_secs_f64();
-        if seconds > 0.0 { self.operations as f64 / seconds } else { 0.0 }
-    }
 }
 
 /// One client of a round.

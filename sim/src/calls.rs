@@ -428,7 +428,9 @@ impl World {
     /// Draws how long a call takes, in nanoseconds.
     #[inline]
     fn latency(&mut self, call: Call<'_>) -> u64 {
-        if let Some(ns) = self.timed(call) {
+        if self.timed.is_some()
+            && let Some(ns) = self.timed_ns(call)
+        {
             return ns;
         }
         let range = self.latency_range(call);

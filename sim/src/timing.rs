@@ -27,7 +27,8 @@ impl Timed {
 impl World {
     /// What a call takes on the disk that was measured, in nanoseconds; `None` where latencies are
     /// the plan's.
-    pub(crate) fn timed(&mut self, call: Call<'_>) -> Option<u64> {
+    #[inline(never)]
+    pub(crate) fn timed_ns(&mut self, call: Call<'_>) -> Option<u64> {
         let timed = self.timed.as_mut()?;
         let drawn = self.choices.choose("latency", timing::DRAWS);
         let file = call.ino.map(|ino| (call.env.node, ino));

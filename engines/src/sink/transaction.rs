@@ -22,6 +22,7 @@ use super::participant::{Connection, Decision, Gid, No, Participant, Participant
 use super::plant::Plant;
 use super::pool::Pool;
 use super::probe::Probe;
+use crate::classes;
 
 /// Why an attempt failed.
 enum Failed {
@@ -111,7 +112,8 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
         Probe::PlaceGivenUp.reached();
         self.tell(Event::GaveUp { gid });
         self.abort(gid, participants).await;
-        drop(self.env.spawn(Arc::clone(self).run_batch_again(later, batch)));
+        let again = Arc::clone(self).run_batch_again(later, batch);
+        drop(self.env.spawn(classes::sink_batch(again)));
         true
     }
 
