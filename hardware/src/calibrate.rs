@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::simulate::{Costs, bytes_per_operation, simulate};
 use crate::workload::{Engine, Workload};
-use crate::{Failed, Machine, Worker};
+use crate::{Failed, Worker};
 
 /// Sizes of appends before a sync.
 const SIZES: [usize; 7] = [512, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20];
@@ -241,11 +241,6 @@ fn time_of_one(
     }
     worker.end()?;
     Ok(seedbed_measure::sample::median(&times).unwrap_or(0.0))
-}
-
-/// The machine's line for a profile.
-pub fn machine_line(dir: &Path) -> String {
-    Machine::here(dir).to_string()
 }
 
 /// A disk that is asked.

@@ -8,7 +8,6 @@
 //! clients = 8
 //! window = 1                  # operations of a client that are under way at once
 //! value_bytes = 1024
-//! operations = 20000          # of all clients together, in a round
 //! rate = 0                    # operations a second that arrive by themselves; 0: closed loop
 //! ```
 
@@ -139,7 +138,8 @@ pub struct Workload {
     pub value_bytes: u32,
     /// Keys of all clients together.
     pub keys: u32,
-    /// Operations of a round, of all clients together.
+    /// Operations of a round, of all clients together. `seedbed bench` finds as many as take as long
+    /// as a round should, whatever a file says.
     pub operations: u64,
     /// Operations a second that arrive whether or not earlier ones are done (*open loop*); 0:
     /// each client has `window` operations under way and begins one when one is done (*closed

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use seedbed_hardware::calibrate::{self, Profile};
-use seedbed_hardware::{Engine, Failed};
+use seedbed_hardware::{Engine, Failed, Machine};
 
 use super::COMMAND;
 use super::args::CalibrateArgs;
@@ -61,5 +61,5 @@ fn measure(cx: &mut Context<'_>, args: &CalibrateArgs) -> Result<Profile, Failed
         told(&format!("what {} costs", engine.name()));
         costs.insert(engine, calibrate::costs((&own, COMMAND), dir, engine, &timing)?);
     }
-    Ok(Profile { machine: calibrate::machine_line(dir), timing, costs })
+    Ok(Profile { machine: Machine::here(dir).to_string(), timing, costs })
 }

@@ -1,6 +1,5 @@
 //! Comparing with what was kept, or with another build.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use seedbed_hardware::{Machine, Workload};
@@ -20,6 +19,7 @@ pub(super) struct Comparing {
     gate: Gate,
     with: Option<Name>,
     folder: std::path::PathBuf,
+    machine: Machine,
 }
 
 /// What a comparison came to.
@@ -36,7 +36,7 @@ pub(super) struct Compared {
 }
 
 impl Comparing {
-    pub(super) fn new(args: &BenchArgs) -> Result<Self, Failure> {
+    pub(super) fn new(args: &BenchArgs, machine: &Machine) -> Result<Self, Failure> {
         let thresholds = Thresholds {
             throughput_drop: args.throughput_drop / 100.0,
             latency_growth: args.latency_growth / 100.0,
@@ -61,7 +61,8 @@ impl Comparing {
                 return Err(Failure::usage(what));
             }
         }
-        Ok(Self { gate, with, folder: args.baselines.clone() })
+        let (folder, machine) = (args.baselines.clone(), machine.clone());
+        Ok(Self { gate, with, folder, machine })
     }
 
     /// How much worse is too much.
@@ -77,50 +78,31 @@ impl Comparing {
     /// Compares with the baseline, if one is given.
     pub(super) fn judge(&self, workload: &Workload, measured: &Measured) -> Option<Compared> {
         let with = self.with.as_ref()?;
-        let now = baseline(with.as_str(), workload, &Machine::default(), measured);
-        let found = now.and_then(|now| {
-            let saved =
-                Baseline::load(&self.folder, &now.name).map_err(|error| error.to_string())?;
-            saved.comparable(&now).map_err(|error| error.to_string())?;
-            let judged = self.gate.judge_apart(&saved.rounds, &now.rounds);
-            let exact = saved.counters.compare(&now.counters);
-            Ok((judged.map_err(|error| error.to_string())?, exact, saved))
-        });
-        let with = with.as_str().to_owned();
-        Some(match found {
-            Err(why) => {
-                Compared { with, judged: Err(why), exact: Vec::new(), warnings: Vec::new() }
-            }
-            Ok((judged, exact, saved)) => {
-                Compared { with, judged: Ok(judged), exact, warnings: self.warnings(&saved) }
-            }
-        })
+        let now = baseline(with.as_str(), workload, &self.machine, measured);
+        let compared = now.and_then(|now| self.compare(with, &now));
+        Some(compared.unwrap_or_else(|why| Compared {
+            with: with.as_str().to_owned(),
+            judged: Err(why),
+            exact: Vec::new(),
+            warnings: Vec::new(),
+        }))
     }
 
-    /// Where the baseline comes from another machine.
-    fn warnings(&self, saved: &Baseline) -> Vec<String> {
-        let here = Machine::here(&self.folder).pairs();
-        let here: BTreeMap<_, _> = here.into_iter().collect();
-        let differs = |(name, was): (&String, &String)| {
-            let is = here.get(name.as_str())?;
-            // The folder of baselines need not be on the disk that is measured.
-            let about_disk = matches!(name.as_str(), "file_system" | "mount");
-            (is != was && !about_disk).then(|| format!("{name} was {was:?}, now {is:?}"))
-        };
-        saved.environment.iter().filter_map(differs).collect()
+    fn compare(&self, with: &Name, now: &Baseline) -> Result<Compared, String> {
+        let saved = Baseline::load(&self.folder, &now.name).map_err(|error| error.to_string())?;
+        let warnings = saved.comparable(now).map_err(|error| error.to_string())?;
+        let judged = self.gate.judge_apart(&saved.rounds, &now.rounds);
+        let judged = Ok(judged.map_err(|error| error.to_string())?);
+        let exact = saved.counters.compare(&now.counters);
+        Ok(Compared { with: with.as_str().to_owned(), judged, exact, warnings })
     }
 
     /// Keeps what was measured, if that is wanted.
-    pub(super) fn keep(
-        &self,
-        args: &BenchArgs,
-        machine: &Machine,
-        done: &[Done],
-    ) -> Result<(), Failure> {
+    pub(super) fn keep(&self, args: &BenchArgs, done: &[Done]) -> Result<(), Failure> {
         let Some(name) = &args.save_baseline else { return Ok(()) };
         for Done { workload, measured, .. } in done {
-            let kept = baseline(name, workload, machine, measured).map_err(Failure::usage)?;
-            kept.save(&args.baselines).map_err(Failure::usage)?;
+            let kept = baseline(name, workload, &self.machine, measured).map_err(Failure::usage)?;
+            kept.save(&self.folder).map_err(Failure::usage)?;
         }
         Ok(())
     }

@@ -52,16 +52,17 @@ struct Done {
 pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failure> {
     let engine: Engine = args.engine.parse().map_err(Failure::usage)?;
     let workloads = grid::workloads(args, engine)?;
-    let comparing = compare::Comparing::new(args)?;
+    let machine = machine(args, &workloads)?;
+    let comparing = compare::Comparing::new(args, &machine)?;
     let profile = predict::profile(args)?;
     let place = args.html.as_deref().map(html::Place::new).transpose()?;
-    let machine = machine(args, &workloads)?;
     if !args.quiet && !args.json {
         cx.out.line(&machine);
     }
     let size = Size::of(args);
     let mut done = Vec::new();
-    let mut wrong = None;
+    // What ended it early; what was measured before is reported all the same.
+    let mut broken: Option<(String, Failed)> = None;
     for (nth, workload) in workloads.iter().enumerate() {
         if cx.is_stopped() || args.only_simulate {
             break;
@@ -76,36 +77,38 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
             }
             // Interrupted before there was anything.
             Ok(None) => break,
-            Err(Failed::Wrong(why)) => {
-                wrong = Some((workload.clone(), why));
-                break;
-            }
             Err(failed) => {
-                let what = format!("{workload}: {failed}");
-                return Err(Failure::new(Exit::Inconclusive, what));
+                broken = Some((workload.to_string(), failed));
+                break;
             }
         }
     }
-    comparing.keep(args, &machine, &done)?;
-    let predictions = match &profile {
-        Some(profile) if wrong.is_none() => predict::predict(cx, profile, &workloads, &done),
-        _ => Ok(Vec::new()),
-    };
-    let predictions = predictions.map_err(|failed| Failure::new(Exit::Inconclusive, failed))?;
-    let exit = exit_of(cx, args, &done, wrong.is_some());
+    let mut predictions = Vec::new();
+    if let Some(profile) = profile.as_ref().filter(|_| broken.is_none()) {
+        match predict::predict(cx, profile, &workloads, &done) {
+            Ok(predicted) => predictions = predicted,
+            Err(failed) => broken = Some((profile.timing.name.clone(), failed)),
+        }
+    }
+    let exit = exit_of(cx, args, &done, broken.as_ref().map(|(_, failed)| failed));
     let report =
         report::Report { machine: &machine, engine, done: &done, predictions: &predictions };
     report::print(cx, args, &report, exit);
     if let Some(profile) = profile.filter(|_| !args.json && !predictions.is_empty()) {
         predict::print(cx, &profile, &predictions);
     }
-    let wrong = wrong.map(|(workload, why)| format!("{workload}: {}", Failed::Wrong(why)));
+    let broken = broken.map(|(what, failed)| {
+        let is_wrong = matches!(failed, Failed::Wrong(_));
+        (format!("{what}: {failed}"), is_wrong)
+    });
     if let Some(place) = &place {
         let wanted = if args.only_simulate { 0 } else { workloads.len() };
-        page(cx, place, &report, wanted, comparing.thresholds(), wrong.clone())?;
+        let wrong = broken.clone().filter(|(_, is_wrong)| *is_wrong).map(|(what, _)| what);
+        page(cx, place, &report, wanted, comparing.thresholds(), wrong)?;
     }
-    if let Some(what) = wrong {
-        return Err(Failure::new(Exit::Violation, what));
+    comparing.keep(args, &done)?;
+    if let Some((what, _)) = broken {
+        return Err(Failure::new(exit, what));
     }
     if cx.is_stopped() {
         let (had, all) = (done.len(), workloads.len());
@@ -162,11 +165,12 @@ fn machine(args: &BenchArgs, workloads: &[Workload]) -> Result<Machine, Failure>
     Ok(machine)
 }
 
-fn exit_of(cx: &Context<'_>, args: &BenchArgs, done: &[Done], wrong: bool) -> Exit {
+fn exit_of(cx: &Context<'_>, args: &BenchArgs, done: &[Done], broken: Option<&Failed>) -> Exit {
     let regressed = |done: &Done| done.compared.as_ref().is_some_and(Compared::is_regressed);
+    let wrong = matches!(broken, Some(Failed::Wrong(_)));
     if wrong || args.fail_on_regression && done.iter().any(regressed) {
         Exit::Violation
-    } else if cx.is_stopped() {
+    } else if broken.is_some() || cx.is_stopped() {
         Exit::Inconclusive
     } else {
         Exit::Fine

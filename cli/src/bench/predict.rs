@@ -2,7 +2,7 @@
 
 use seedbed_hardware::calibrate::Profile;
 use seedbed_hardware::{Failed, Simulated, Workload, simulate};
-use seedbed_measure::{Metric, Percentile};
+use seedbed_measure::{Metric, Percentile, Round};
 use serde::Serialize;
 
 use super::Done;
@@ -74,7 +74,7 @@ fn one(
     let simulated_one = Workload { operations, ..workload.clone() };
     let costs = profile.costs_of(workload.engine);
     let simulated = simulate(&simulated_one, &profile.timing, costs, 0)?;
-    let throughput = simulated.operations as f64 * 1e9 / simulated.elapsed_ns.max(1) as f64;
+    let throughput = Round::timed(simulated.operations, simulated.elapsed_ns).throughput();
     let measured = measured.map(|measured| {
         let middle = Middle::of(measured);
         Pair { throughput: middle.throughput, p50_ns: middle.latency[0] }
