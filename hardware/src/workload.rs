@@ -138,8 +138,8 @@ pub struct Workload {
     pub value_bytes: u32,
     /// Keys of all clients together.
     pub keys: u32,
-    /// Operations of a round, of all clients together. `seedbed bench` finds as many as take as long
-    /// as a round should, whatever a file says.
+    /// Operations of a round, of all clients together. `seedbed bench` finds as many as take as
+    /// long as a round should, whatever a file says.
     pub operations: u64,
     /// Operations a second that arrive whether or not earlier ones are done (*open loop*); 0:
     /// each client has `window` operations under way and begins one when one is done (*closed

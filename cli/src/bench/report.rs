@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Done;
 use super::args::BenchArgs;
 use super::compare::Compared;
-use super::measure::{Measured, plain};
+use super::measure::Measured;
 use super::predict::Prediction;
 use crate::commands::Context;
 use crate::exit::Exit;
@@ -139,7 +139,10 @@ impl Middle {
             |round| round.latency.max_ns,
         ];
         Self {
-            throughput: median(&|round| plain(round).throughput()),
+            // A round may be of no time at all, as far as a file says.
+            throughput: median(&|round| {
+                round.operations as f64 * 1e9 / round.elapsed_ns.max(1) as f64
+            }),
             latency: latency.map(|of| median(&|round| of(round) as f64) as u64),
             syncs: each(|round| round.disk.syncs + round.disk.dir_syncs),
             written: each(|round| round.disk.written_bytes),
