@@ -507,8 +507,12 @@ pub(crate) struct ZooArgs {
     #[arg(long, default_value_t = 7, value_name = "N")]
     pub cases: u64,
     /// Most seeds per plant, per sync and per profile: N, A..B or A..=B.
-    #[arg(short, long, default_value = "2000", env = "SEEDBED_SEEDS", hide_env_values = true)]
+    #[arg(short, long, default_value = "5000", env = "SEEDBED_SEEDS", hide_env_values = true)]
     pub seeds: Seeds,
+    /// Most of these where nothing is expected to show: for benign plants, syncs that are not
+    /// declared, and profiles before the declared one [default: all].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub silent_seeds: Option<u64>,
     /// Threads [default: one per core].
     #[arg(short, long, env = "SEEDBED_JOBS", hide_env_values = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX as i64))]

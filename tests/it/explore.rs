@@ -176,7 +176,9 @@ fn syncs_of_directories_are_needed_less_on_real_file_systems() {
 #[test]
 fn benign_twins_are_silent_in_every_image() {
     let store = store();
-    let failing = Exploration { failures: true, depth: 1, ..short() };
+    // What a failing call does depends little on what a crash leaves.
+    let profiles = vec![Profile::EXT4];
+    let failing = Exploration { failures: true, depth: 1, profiles, ..short() };
     for plant in store.plants().iter().filter(|plant| plant.benign) {
         for what in [short(), failing.clone()] {
             let what = Exploration { plant: Some(plant.name.to_owned()), ..what };

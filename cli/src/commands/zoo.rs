@@ -41,6 +41,20 @@ struct Specimen<'a> {
     plan: Option<Plan>,
 }
 
+impl Specimen<'_> {
+    /// Whether nothing is expected to show under a profile, or under all.
+    fn is_expected_silent(&self, profile: Option<Profile>) -> bool {
+        let place = |wanted: Profile| severities().position(|profile| *profile == wanted);
+        match (self.kind, self.declared) {
+            (Kind::Benign, _) | (Kind::Sync, None) => true,
+            (Kind::Bug, None) => false,
+            (_, Some(declared)) => {
+                self.left_open.is_empty() && profile.and_then(place) < place(declared)
+            }
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Kind {
@@ -263,6 +277,10 @@ impl Watcher<'_, '_, '_> {
             return None;
         };
         let mut what = self.what.clone();
+        if self.specimen.is_expected_silent(profile) {
+            let most = self.args.silent_seeds.unwrap_or(u64::MAX);
+            what.seeds.end = what.seeds.end.min(what.seeds.start.saturating_add(most));
+        }
         plan.disk.profiles = profile.map_or(plan.disk.profiles, |profile| vec![profile]);
         match kind {
             Kind::Bug | Kind::Benign => what.plant = Some(name.clone()),

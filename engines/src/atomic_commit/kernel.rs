@@ -40,19 +40,36 @@ impl Kernel {
 
     /// Does the next commit; `ops` are changes that were checked. Returns the new root.
     pub(super) fn advance(&mut self, ops: &[u8]) -> Hash {
-        assert!(!ops.is_empty(), "a commit changes something");
+        self.advance_all(std::iter::once(ops))[0]
+    }
+
+    /// Does the next commits, in order. Returns the root after each of them, for less than one by
+    /// one.
+    pub(super) fn advance_all<'a>(&mut self, commits: impl Iterator<Item = &'a [u8]>) -> Vec<Hash> {
         cpu::run(&MERKLE, || {
-            for_each_op(ops, |op| match op {
-                Op::Put { key, value } => self.tree.put(key, value),
-                Op::Delete { .. } if self.keeps_deleted => {}
-                Op::Delete { key } => {
-                    self.tree.delete(key);
-                }
-            });
-            self.seq += 1;
-            self.root = state_root(self.seq, &self.tree.root());
-            self.root
+            for ops in commits {
+                self.change(ops);
+                self.tree.ask_root();
+            }
+            let mut roots = self.tree.take_roots();
+            for root in &mut roots {
+                self.seq += 1;
+                *root = state_root(self.seq, root);
+            }
+            self.root = roots.last().copied().unwrap_or(self.root);
+            roots
         })
+    }
+
+    fn change(&mut self, ops: &[u8]) {
+        assert!(!ops.is_empty(), "a commit changes something");
+        for_each_op(ops, |op| match op {
+            Op::Put { key, value } => self.tree.put(key, value),
+            Op::Delete { .. } if self.keeps_deleted => {}
+            Op::Delete { key } => {
+                self.tree.delete(key);
+            }
+        });
     }
 
     /// A planted bug's way to another sequence number.

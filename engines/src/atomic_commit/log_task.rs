@@ -333,15 +333,11 @@ impl<E: Env> LogTask<E> {
 
     /// Takes commits from the queue, computes their roots and encodes them.
     fn stage_group(&mut self) {
-        let max = self.group_max();
-        assert!(max > 0, "options are validated");
-        let mut bytes = 0;
-        while self.group.len() < max && bytes < GROUP_BYTES_MAX {
-            let Some(pending) = self.take_commit() else { break };
-            assert_eq!(pending.seq, self.kernel.seq() + 1, "the queue is in sequence");
+        let taken = self.take_commits();
+        let roots = self.kernel.advance_all(taken.iter().map(|pending| pending.batch.encoded().0));
+        assert_eq!(roots.len(), taken.len(), "each commit has a root");
+        for (pending, root) in taken.into_iter().zip(roots) {
             let (ops, count) = pending.batch.encoded();
-            bytes += ops.len();
-            let root = self.kernel.advance(ops);
             let header = format::commit_header(&root, count);
             let staged = self.log.stage(KIND_COMMIT, pending.seq, self.durable, &[&header, ops]);
             staged.expect("a batch is shorter than a record can be");
@@ -350,18 +346,19 @@ impl<E: Env> LogTask<E> {
         }
     }
 
-    fn take_commit(&self) -> Option<Pending> {
+    /// Takes the next group's commits off the queue.
+    fn take_commits(&self) -> Vec<Pending> {
+        let max = self.group_max();
+        assert!(max > 0, "options are validated");
         let mut queue = self.shared.queue();
-        if !matches!(queue.requests.front(), Some(Request::Commit(_))) {
-            return None;
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while taken.len() < max && bytes < GROUP_BYTES_MAX {
+            let Some(pending) = queue.take_commit() else { break };
+            assert_eq!(pending.seq, self.kernel.seq() + taken.len() as u64 + 1, "in sequence");
+            bytes += pending.batch.encoded_len();
+            taken.push(pending);
         }
-        let Some(Request::Commit(pending)) = queue.requests.pop_front() else {
-            unreachable!("the front was a commit under the same lock");
-        };
-        queue.commits -= 1;
-        queue.bytes -= pending.batch.encoded_len();
-        assert!(queue.commits <= queue.requests.len(), "the count is of what is there");
-        Some(pending)
+        taken
     }
 
     async fn write_log(&mut self) -> io::Result<()> {

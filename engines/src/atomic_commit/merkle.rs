@@ -1,8 +1,11 @@
 //! The Merkle root of a set of entries: a binary trie over the bits of `blake3(key)`.
 //!
 //! * nothing: 32 zero bytes;
-//! * exactly one entry: `H(0 | blake3(key) | blake3(value))`, at whatever depth it stands;
-//! * more: `H(1 | left | right)`, split at the next bit of the key's hash, highest bit first.
+//! * exactly one entry: `K(leaf, blake3(key) | blake3(value))`, at whatever depth it stands;
+//! * more: `K(branch, left | right)`, split at the next bit of the key's hash, highest bit first.
+//!
+//! `K` is keyed BLAKE3 with one of two keys that everybody knows ([`LEAF_KEY`], [`BRANCH_KEY`]), so
+//! that no leaf is taken for a branch, and each node takes one compression.
 //!
 //! So the root depends on the entries alone, not on the order in which they came. The root of a
 //! state is `H(2 | seq as u64 little endian | Merkle root)`: states of equal content at different
@@ -10,6 +13,10 @@
 //!
 //! [`Tree`] costs O(changed keys x log n) a commit. [`root_of`] is the definition, slow and
 //! without state, for tests and for oracles outside.
+
+mod deferred;
+
+use deferred::{Deferred, Half};
 
 /// A BLAKE3 hash, or 32 zeros for "nothing".
 pub type Hash = [u8; 32];
@@ -20,17 +27,18 @@ pub const EMPTY: Hash = [0; 32];
 /// "No node": an empty side.
 const NONE: u32 = u32::MAX;
 
-fn leaf_hash(key_hash: &Hash, value_hash: &Hash) -> Hash {
-    debug_assert_ne!(key_hash, &EMPTY, "no key hashes to zeros");
-    hash_pair(0, key_hash, value_hash)
-}
+/// The key with which leaves are hashed.
+pub const LEAF_KEY: Hash = *b"seedbed: leaf of a Merkle tree  ";
 
-fn hash_pair(tag: u8, left: &Hash, right: &Hash) -> Hash {
-    assert!(tag < 2, "0 is a leaf, 1 a branch");
-    let mut bytes = [tag; 65];
-    bytes[1..33].copy_from_slice(left);
-    bytes[33..].copy_from_slice(right);
-    *blake3::hash(&bytes).as_bytes()
+/// The key with which branches are hashed.
+pub const BRANCH_KEY: Hash = *b"seedbed: branch of a Merkle tree";
+
+/// The hash of a node, by the definition.
+fn node_hash(key: &Hash, left: &Hash, right: &Hash) -> Hash {
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(left);
+    bytes[32..].copy_from_slice(right);
+    *blake3::keyed_hash(key, &bytes).as_bytes()
 }
 
 /// The root of a state: its Merkle root bound to its sequence number.
@@ -68,12 +76,12 @@ fn root_of_sorted(leaves: &[(Hash, Hash)], depth: usize) -> Hash {
     assert!(depth <= 256, "at depth 256 there is at most one leaf");
     match leaves {
         [] => EMPTY,
-        [(key_hash, value_hash)] => leaf_hash(key_hash, value_hash),
+        [(key_hash, value_hash)] => node_hash(&LEAF_KEY, key_hash, value_hash),
         _ => {
             let middle = leaves.partition_point(|(key_hash, _)| !bit(key_hash, depth));
             let left = root_of_sorted(&leaves[..middle], depth + 1);
             let right = root_of_sorted(&leaves[middle..], depth + 1);
-            hash_pair(1, &left, &right)
+            node_hash(&BRANCH_KEY, &left, &right)
         }
     }
 }
@@ -100,29 +108,53 @@ impl Link {
     }
 }
 
-/// The trie, kept up to date change by change. Hashes of branches are computed when the root is
-/// asked for, so that many changes share the work.
+/// Of a node: its hash is known.
+const KNOWN: u32 = u32::MAX;
+
+/// Of a branch: something below it has changed, and nobody has asked for its hash since.
+const STALE: u32 = u32::MAX - 1;
+
+/// So many hashes are wanted at most before they are worked out: some MB.
+const DEFERRED_MAX: usize = 1 << 16;
+
+/// The trie, kept up to date change by change. Hashes are worked out when roots are asked for, so
+/// that many changes share the work, and those of many roots are worked out side by side.
 ///
 /// Invariants: a branch has at least two leaves below it; a stale branch's ancestors are stale.
 #[derive(Clone, Debug)]
 pub struct Tree {
     /// By node, as the three that follow.
     links: Vec<Link>,
-    /// Out of date while the node is stale.
+    /// Meaningful while the node's is known.
     hashes: Vec<Hash>,
     /// Of leaves: the hash of the key.
     keys: Vec<Hash>,
-    /// Never of leaves.
-    stale: Vec<bool>,
+    /// [`KNOWN`], [`STALE`], or the number of the wanted hash.
+    marks: Vec<u32>,
     free: Vec<u32>,
     top: u32,
     leaves: u64,
+    deferred: Deferred,
+    /// The nodes that the deferred hashes are for.
+    nodes: Vec<u32>,
+    /// The roots that were asked for.
+    roots: Vec<Half>,
 }
 
 impl Default for Tree {
     fn default() -> Self {
-        let (links, hashes, keys) = (Vec::new(), Vec::new(), Vec::new());
-        Self { links, hashes, keys, stale: Vec::new(), free: Vec::new(), top: NONE, leaves: 0 }
+        Self {
+            links: Vec::new(),
+            hashes: Vec::new(),
+            keys: Vec::new(),
+            marks: Vec::new(),
+            free: Vec::new(),
+            top: NONE,
+            leaves: 0,
+            deferred: Deferred::default(),
+            nodes: Vec::new(),
+            roots: Vec::new(),
+        }
     }
 }
 
@@ -139,9 +171,13 @@ impl Tree {
 
     /// Sets `key` to `value`.
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
+        if self.deferred.len() >= DEFERRED_MAX {
+            self.work_out();
+        }
         let key_hash = *blake3::hash(key).as_bytes();
-        let hash = leaf_hash(&key_hash, blake3::hash(value).as_bytes());
-        self.insert(&key_hash, hash);
+        let leaf = self.leaf(&key_hash);
+        let wanted = self.deferred.leaf(&key_hash, blake3::hash(value).as_bytes());
+        self.want(leaf, wanted);
         assert!(self.leaves > 0, "there is at least what was put");
     }
 
@@ -155,29 +191,49 @@ impl Tree {
 
     /// The Merkle root.
     pub fn root(&mut self) -> Hash {
-        assert_eq!(self.top == NONE, self.leaves == 0);
-        self.refresh(self.top)
+        assert!(self.roots.is_empty(), "those that were asked for before are taken first");
+        self.ask_root();
+        self.take_roots()[0]
     }
 
-    fn insert(&mut self, key_hash: &Hash, hash: Hash) {
+    /// Asks for the Merkle root as it is now. [`Tree::take_roots`] gives it, with those of later
+    /// states, for less than one by one.
+    pub fn ask_root(&mut self) {
+        assert_eq!(self.top == NONE, self.leaves == 0);
+        self.refresh(self.top);
+        self.roots.push(self.half(self.top));
+    }
+
+    /// The Merkle roots that were asked for and not taken, in order.
+    pub fn take_roots(&mut self) -> Vec<Hash> {
+        self.work_out();
+        let known = |half| match half {
+            Half::Known(hash) => hash,
+            Half::Wanted(_) => unreachable!("all are worked out"),
+        };
+        self.roots.drain(..).map(known).collect()
+    }
+
+    /// The leaf of a key, which is made if it is missing. All above it is stale.
+    fn leaf(&mut self, key_hash: &Hash) -> u32 {
         let (mut at, mut parent, mut depth) = (self.top, NONE, 0);
         while at != NONE {
             let link = self.links[at as usize];
             if link.is_leaf() {
                 if self.keys[at as usize] == *key_hash {
-                    self.hashes[at as usize] = hash;
-                    return;
+                    return at;
                 }
                 break;
             }
-            self.stale[at as usize] = true;
+            self.marks[at as usize] = STALE;
             (parent, at) = (at, link.child(bit(key_hash, depth)));
             depth += 1;
         }
-        let leaf = self.allocate(Link { left: LEAF, right: LEAF }, *key_hash, hash);
+        let leaf = self.allocate(Link { left: LEAF, right: LEAF }, *key_hash);
         self.leaves += 1;
         if at == NONE {
-            return self.hang(parent, depth, key_hash, leaf);
+            self.hang(parent, depth, key_hash, leaf);
+            return leaf;
         }
         // Branches take the other leaf's place, down to where the two keys part.
         let other = self.keys[at as usize];
@@ -188,11 +244,10 @@ impl Tree {
                 (true, false) => Link { left: at, right: leaf },
                 _ => Link { left: NONE, right: NONE },
             };
-            let branch = self.allocate(link, EMPTY, EMPTY);
-            self.stale[branch as usize] = true;
+            let branch = self.allocate(link, EMPTY);
             self.hang(parent, depth, key_hash, branch);
             if ours != theirs {
-                return;
+                return leaf;
             }
             (parent, depth) = (branch, depth + 1);
         }
@@ -237,7 +292,7 @@ impl Tree {
             return only;
         }
         self.links[at as usize] = Link { left, right };
-        self.stale[at as usize] = true;
+        self.marks[at as usize] = STALE;
         at
     }
 
@@ -251,32 +306,64 @@ impl Tree {
         self.links[only as usize].is_leaf().then_some(only)
     }
 
-    /// The hash of the subtree at `at`, computing what is stale.
-    fn refresh(&mut self, at: u32) -> Hash {
-        if at == NONE {
-            return EMPTY;
-        }
-        if !self.stale[at as usize] {
-            return self.hashes[at as usize];
+    /// Wants the hashes of what is stale at `at` and below.
+    fn refresh(&mut self, at: u32) {
+        if at == NONE || self.marks[at as usize] != STALE {
+            return;
         }
         let Link { left, right } = self.links[at as usize];
-        let hash = hash_pair(1, &self.refresh(left), &self.refresh(right));
-        (self.hashes[at as usize], self.stale[at as usize]) = (hash, false);
-        hash
+        self.refresh(left);
+        self.refresh(right);
+        let wanted = self.deferred.branch([self.half(left), self.half(right)]);
+        self.want(at, wanted);
     }
 
-    fn allocate(&mut self, link: Link, key_hash: Hash, hash: Hash) -> u32 {
+    /// The hash of a node that is not stale.
+    fn half(&self, at: u32) -> Half {
+        match (at, self.marks.get(at as usize)) {
+            (NONE, _) => Half::Known(EMPTY),
+            (_, Some(&KNOWN)) => Half::Known(self.hashes[at as usize]),
+            (_, Some(&wanted)) if wanted != STALE => Half::Wanted(wanted),
+            _ => unreachable!("what is below a node is refreshed before it"),
+        }
+    }
+
+    /// The hash with this number is to be the node's.
+    fn want(&mut self, at: u32, wanted: u32) {
+        assert_eq!(wanted as usize, self.nodes.len(), "one node for each wanted hash");
+        self.nodes.push(at);
+        self.marks[at as usize] = wanted;
+    }
+
+    /// Works out all hashes that are wanted.
+    fn work_out(&mut self) {
+        let hashes = self.deferred.work_out();
+        for root in &mut self.roots {
+            if let Half::Wanted(wanted) = *root {
+                *root = Half::Known(hashes[wanted as usize]);
+            }
+        }
+        for (wanted, at) in self.nodes.drain(..).enumerate() {
+            // Others have changed since, or have gone.
+            if self.marks[at as usize] == wanted as u32 {
+                self.marks[at as usize] = KNOWN;
+                self.hashes[at as usize] = hashes[wanted];
+            }
+        }
+    }
+
+    /// A new node, whose hash is stale.
+    fn allocate(&mut self, link: Link, key_hash: Hash) -> u32 {
         if let Some(at) = self.free.pop() {
             let nth = at as usize;
-            (self.links[nth], self.stale[nth]) = (link, false);
-            (self.keys[nth], self.hashes[nth]) = (key_hash, hash);
+            (self.links[nth], self.keys[nth], self.marks[nth]) = (link, key_hash, STALE);
             return at;
         }
         assert!(self.links.len() < LEAF as usize, "2^32 - 2 nodes do not fit into memory");
         self.links.push(link);
-        self.hashes.push(hash);
+        self.hashes.push(EMPTY);
         self.keys.push(key_hash);
-        self.stale.push(false);
+        self.marks.push(STALE);
         (self.links.len() - 1) as u32
     }
 }

@@ -79,6 +79,22 @@ pub(super) struct Queue {
     pub(super) abandoned: bool,
 }
 
+impl Queue {
+    /// Takes the request at the front, if it is a commit.
+    pub(super) fn take_commit(&mut self) -> Option<Pending> {
+        if !matches!(self.requests.front(), Some(Request::Commit(_))) {
+            return None;
+        }
+        let Some(Request::Commit(pending)) = self.requests.pop_front() else {
+            unreachable!("it is at the front");
+        };
+        self.commits -= 1;
+        self.bytes -= pending.batch.encoded_len();
+        assert!(self.commits <= self.requests.len(), "the count is of what is there");
+        Some(pending)
+    }
+}
+
 /// What readers see.
 #[derive(Debug)]
 pub(super) struct Visible {

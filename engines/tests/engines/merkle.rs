@@ -53,3 +53,49 @@ fn the_order_of_puts_does_not_matter_and_the_sequence_number_does() {
     assert_eq!(forth.root(), back.root());
     assert_ne!(state_root(1, &forth.root()), state_root(2, &forth.root()));
 }
+
+proptest! {
+    /// Whenever roots are asked for and taken, each is that of the entries as they were.
+    #[test]
+    fn roots_that_are_taken_later_are_those_of_their_states(
+        ops in prop::collection::vec((0_u8..24, prop::option::of(any::<u8>()), 0_u8..8), 0..200),
+    ) {
+        let (mut tree, mut entries, mut wanted) = (Tree::default(), BTreeMap::new(), Vec::new());
+        for (key, value, then) in ops {
+            match value {
+                Some(value) => {
+                    tree.put(&[key], &[value]);
+                    entries.insert([key], [value]);
+                }
+                None => {
+                    tree.delete(&[key]);
+                    entries.remove(&[key]);
+                }
+            }
+            if then > 3 {
+                tree.ask_root();
+                wanted.push(root_of(&entries));
+            }
+            if then == 7 {
+                prop_assert_eq!(tree.take_roots(), std::mem::take(&mut wanted));
+            }
+        }
+        prop_assert_eq!(tree.take_roots(), wanted);
+    }
+}
+
+/// More hashes are wanted than are kept.
+#[test]
+fn roots_of_a_hundred_thousand_entries_are_taken_at_once() {
+    let key = |i: u32| i.to_le_bytes();
+    let mut tree = Tree::default();
+    for i in 0..100_000 {
+        tree.put(&key(i), b"value");
+        if i % 50_000 == 0 {
+            tree.ask_root();
+        }
+    }
+    tree.ask_root();
+    let want = [1, 50_001, 100_000].map(|count| root_of((0..count).map(|i| (key(i), b"value"))));
+    assert_eq!(tree.take_roots(), want);
+}
