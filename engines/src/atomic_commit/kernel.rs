@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use seedbed_env::cpu;
 
 use super::format::{self, Op};
-use super::merkle::{Hash, Tree, state_root};
+use super::merkle::{Change, Hash, Tree, state_root};
 use crate::classes::MERKLE;
 
 /// The state of a store: values by key.
@@ -63,13 +63,13 @@ impl Kernel {
 
     fn change(&mut self, ops: &[u8]) {
         assert!(!ops.is_empty(), "a commit changes something");
+        let mut changes = Vec::new();
         for_each_op(ops, |op| match op {
-            Op::Put { key, value } => self.tree.put(key, value),
+            Op::Put { key, value } => changes.push(Change::put(key, value)),
             Op::Delete { .. } if self.keeps_deleted => {}
-            Op::Delete { key } => {
-                self.tree.delete(key);
-            }
+            Op::Delete { key } => changes.push(Change::delete(key)),
         });
+        self.tree.change_all(&mut changes);
     }
 
     /// A planted bug's way to another sequence number.
@@ -83,12 +83,8 @@ impl Kernel {
 pub(super) fn apply(entries: &mut Entries, ops: &[u8]) {
     assert!(!ops.is_empty(), "a commit changes something");
     for_each_op(ops, |op| match op {
-        Op::Put { key, value } => match entries.get_mut(key) {
-            Some(old) => value.clone_into(old),
-            None => {
-                entries.insert(key.to_vec(), value.to_vec());
-            }
-        },
+        // One way down, for a copy of the key that may be in vain.
+        Op::Put { key, value } => value.clone_into(entries.entry(key.to_vec()).or_default()),
         Op::Delete { key } => {
             entries.remove(key);
         }

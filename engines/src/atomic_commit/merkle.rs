@@ -86,18 +86,49 @@ fn root_of_sorted(leaves: &[(Hash, Hash)], depth: usize) -> Hash {
     }
 }
 
-/// Where a node's children are: 8 bytes, so that a way down touches little memory.
+/// What becomes of a key: the hashes of key and value.
 #[derive(Clone, Copy, Debug)]
-struct Link {
+pub struct Change {
+    key: Hash,
+    /// `None` to remove it.
+    value: Option<Hash>,
+}
+
+impl Change {
+    /// Sets `key` to `value`.
+    pub fn put(key: &[u8], value: &[u8]) -> Self {
+        let value = Some(*blake3::hash(value).as_bytes());
+        Self { value, ..Self::delete(key) }
+    }
+
+    /// Removes `key`, if it is there.
+    pub fn delete(key: &[u8]) -> Self {
+        Self { key: *blake3::hash(key).as_bytes(), value: None }
+    }
+}
+
+/// A node, but for its hashes: few bytes, so that a way down touches little memory.
+#[derive(Clone, Copy, Debug)]
+struct Node {
     /// [`LEAF`] for a leaf.
     left: u32,
     right: u32,
+    /// [`KNOWN`], [`STALE`], or the number of the wanted hash.
+    mark: u32,
 }
 
 /// In the place of a left child: the node is a leaf.
 const LEAF: u32 = u32::MAX - 1;
 
-impl Link {
+impl Node {
+    /// A leaf that has no hash yet.
+    const LEAF: Self = Self::branch(LEAF, LEAF);
+
+    /// A branch that has no hash yet.
+    const fn branch(left: u32, right: u32) -> Self {
+        Self { left, right, mark: STALE }
+    }
+
     fn is_leaf(self) -> bool {
         self.left == LEAF
     }
@@ -123,20 +154,18 @@ const DEFERRED_MAX: usize = 1 << 16;
 /// Invariants: a branch has at least two leaves below it; a stale branch's ancestors are stale.
 #[derive(Clone, Debug)]
 pub struct Tree {
-    /// By node, as the three that follow.
-    links: Vec<Link>,
+    /// By number, as the two that follow.
+    nodes: Vec<Node>,
     /// Meaningful while the node's is known.
     hashes: Vec<Hash>,
     /// Of leaves: the hash of the key.
     keys: Vec<Hash>,
-    /// [`KNOWN`], [`STALE`], or the number of the wanted hash.
-    marks: Vec<u32>,
     free: Vec<u32>,
     top: u32,
     leaves: u64,
     deferred: Deferred,
-    /// The nodes that the deferred hashes are for.
-    nodes: Vec<u32>,
+    /// The nodes that the deferred hashes are for, by the number of the hash.
+    wanting: Vec<u32>,
     /// The roots that were asked for.
     roots: Vec<Half>,
 }
@@ -144,15 +173,14 @@ pub struct Tree {
 impl Default for Tree {
     fn default() -> Self {
         Self {
-            links: Vec::new(),
+            nodes: Vec::new(),
             hashes: Vec::new(),
             keys: Vec::new(),
-            marks: Vec::new(),
             free: Vec::new(),
             top: NONE,
             leaves: 0,
             deferred: Deferred::default(),
-            nodes: Vec::new(),
+            wanting: Vec::new(),
             roots: Vec::new(),
         }
     }
@@ -171,22 +199,42 @@ impl Tree {
 
     /// Sets `key` to `value`.
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
-        if self.deferred.len() >= DEFERRED_MAX {
-            self.work_out();
-        }
-        let key_hash = *blake3::hash(key).as_bytes();
-        let leaf = self.leaf(&key_hash);
-        let wanted = self.deferred.leaf(&key_hash, blake3::hash(value).as_bytes());
-        self.want(leaf, wanted);
+        self.change(&Change::put(key, value));
         assert!(self.leaves > 0, "there is at least what was put");
     }
 
     /// Removes `key`; whether it was there.
     pub fn delete(&mut self, key: &[u8]) -> bool {
         let before = self.leaves;
-        self.top = self.remove(self.top, 0, blake3::hash(key).as_bytes());
-        assert!(self.leaves == before || self.leaves + 1 == before);
+        self.change(&Change::delete(key));
         self.leaves < before
+    }
+
+    /// Does changes in order; they are in another one afterwards.
+    pub fn change_all(&mut self, changes: &mut [Change]) {
+        // Neighbours share their way down, and the memory that it touches.
+        changes.sort_by_key(|change| change.key);
+        for change in changes {
+            self.change(change);
+        }
+    }
+
+    fn change(&mut self, Change { key, value }: &Change) {
+        match value {
+            Some(value) => {
+                if self.deferred.len() >= DEFERRED_MAX {
+                    self.work_out();
+                }
+                let leaf = self.leaf(key);
+                let wanted = self.deferred.leaf(key, value);
+                self.want(leaf, wanted);
+            }
+            None => {
+                let before = self.leaves;
+                self.top = self.remove(self.top, 0, key);
+                assert!(self.leaves == before || self.leaves + 1 == before);
+            }
+        }
     }
 
     /// The Merkle root.
@@ -218,18 +266,18 @@ impl Tree {
     fn leaf(&mut self, key_hash: &Hash) -> u32 {
         let (mut at, mut parent, mut depth) = (self.top, NONE, 0);
         while at != NONE {
-            let link = self.links[at as usize];
-            if link.is_leaf() {
+            let node = self.nodes[at as usize];
+            if node.is_leaf() {
                 if self.keys[at as usize] == *key_hash {
                     return at;
                 }
                 break;
             }
-            self.marks[at as usize] = STALE;
-            (parent, at) = (at, link.child(bit(key_hash, depth)));
+            self.nodes[at as usize].mark = STALE;
+            (parent, at) = (at, node.child(bit(key_hash, depth)));
             depth += 1;
         }
-        let leaf = self.allocate(Link { left: LEAF, right: LEAF }, *key_hash);
+        let leaf = self.allocate(Node::LEAF, *key_hash);
         self.leaves += 1;
         if at == NONE {
             self.hang(parent, depth, key_hash, leaf);
@@ -239,12 +287,12 @@ impl Tree {
         let other = self.keys[at as usize];
         loop {
             let (ours, theirs) = (bit(key_hash, depth), bit(&other, depth));
-            let link = match (ours, theirs) {
-                (false, true) => Link { left: leaf, right: at },
-                (true, false) => Link { left: at, right: leaf },
-                _ => Link { left: NONE, right: NONE },
+            let branch = match (ours, theirs) {
+                (false, true) => Node::branch(leaf, at),
+                (true, false) => Node::branch(at, leaf),
+                _ => Node::branch(NONE, NONE),
             };
-            let branch = self.allocate(link, EMPTY);
+            let branch = self.allocate(branch, EMPTY);
             self.hang(parent, depth, key_hash, branch);
             if ours != theirs {
                 return leaf;
@@ -258,9 +306,9 @@ impl Tree {
         if parent == NONE {
             self.top = child;
         } else if bit(key_hash, depth - 1) {
-            self.links[parent as usize].right = child;
+            self.nodes[parent as usize].right = child;
         } else {
-            self.links[parent as usize].left = child;
+            self.nodes[parent as usize].left = child;
         }
     }
 
@@ -268,8 +316,8 @@ impl Tree {
         if at == NONE {
             return NONE;
         }
-        let link = self.links[at as usize];
-        if link.is_leaf() {
+        let node = self.nodes[at as usize];
+        if node.is_leaf() {
             if self.keys[at as usize] != *key_hash {
                 return at;
             }
@@ -277,7 +325,7 @@ impl Tree {
             self.free.push(at);
             return NONE;
         }
-        let Link { mut left, mut right } = link;
+        let Node { mut left, mut right, .. } = node;
         let before = self.leaves;
         if bit(key_hash, depth) {
             right = self.remove(right, depth + 1, key_hash);
@@ -291,8 +339,7 @@ impl Tree {
             self.free.push(at);
             return only;
         }
-        self.links[at as usize] = Link { left, right };
-        self.marks[at as usize] = STALE;
+        self.nodes[at as usize] = Node::branch(left, right);
         at
     }
 
@@ -303,15 +350,15 @@ impl Tree {
             (NONE, only) | (only, NONE) => only,
             _ => return None,
         };
-        self.links[only as usize].is_leaf().then_some(only)
+        self.nodes[only as usize].is_leaf().then_some(only)
     }
 
     /// Wants the hashes of what is stale at `at` and below.
     fn refresh(&mut self, at: u32) {
-        if at == NONE || self.marks[at as usize] != STALE {
+        if at == NONE || self.nodes[at as usize].mark != STALE {
             return;
         }
-        let Link { left, right } = self.links[at as usize];
+        let Node { left, right, .. } = self.nodes[at as usize];
         self.refresh(left);
         self.refresh(right);
         let wanted = self.deferred.branch([self.half(left), self.half(right)]);
@@ -320,19 +367,21 @@ impl Tree {
 
     /// The hash of a node that is not stale.
     fn half(&self, at: u32) -> Half {
-        match (at, self.marks.get(at as usize)) {
-            (NONE, _) => Half::Known(EMPTY),
-            (_, Some(&KNOWN)) => Half::Known(self.hashes[at as usize]),
-            (_, Some(&wanted)) if wanted != STALE => Half::Wanted(wanted),
-            _ => unreachable!("what is below a node is refreshed before it"),
+        if at == NONE {
+            return Half::Known(EMPTY);
+        }
+        match self.nodes[at as usize].mark {
+            KNOWN => Half::Known(self.hashes[at as usize]),
+            STALE => unreachable!("what is below a node is refreshed before it"),
+            wanted => Half::Wanted(wanted),
         }
     }
 
     /// The hash with this number is to be the node's.
     fn want(&mut self, at: u32, wanted: u32) {
-        assert_eq!(wanted as usize, self.nodes.len(), "one node for each wanted hash");
-        self.nodes.push(at);
-        self.marks[at as usize] = wanted;
+        assert_eq!(wanted as usize, self.wanting.len(), "one node for each wanted hash");
+        self.wanting.push(at);
+        self.nodes[at as usize].mark = wanted;
     }
 
     /// Works out all hashes that are wanted.
@@ -343,27 +392,26 @@ impl Tree {
                 *root = Half::Known(hashes[wanted as usize]);
             }
         }
-        for (wanted, at) in self.nodes.drain(..).enumerate() {
+        for (wanted, at) in self.wanting.drain(..).enumerate() {
+            let mark = &mut self.nodes[at as usize].mark;
             // Others have changed since, or have gone.
-            if self.marks[at as usize] == wanted as u32 {
-                self.marks[at as usize] = KNOWN;
+            if *mark == wanted as u32 {
+                *mark = KNOWN;
                 self.hashes[at as usize] = hashes[wanted];
             }
         }
     }
 
-    /// A new node, whose hash is stale.
-    fn allocate(&mut self, link: Link, key_hash: Hash) -> u32 {
+    /// A new node.
+    fn allocate(&mut self, node: Node, key_hash: Hash) -> u32 {
         if let Some(at) = self.free.pop() {
-            let nth = at as usize;
-            (self.links[nth], self.keys[nth], self.marks[nth]) = (link, key_hash, STALE);
+            (self.nodes[at as usize], self.keys[at as usize]) = (node, key_hash);
             return at;
         }
-        assert!(self.links.len() < LEAF as usize, "2^32 - 2 nodes do not fit into memory");
-        self.links.push(link);
+        assert!(self.nodes.len() < LEAF as usize, "2^32 - 2 nodes do not fit into memory");
+        self.nodes.push(node);
         self.hashes.push(EMPTY);
         self.keys.push(key_hash);
-        self.marks.push(STALE);
-        (self.links.len() - 1) as u32
+        (self.nodes.len() - 1) as u32
     }
 }
