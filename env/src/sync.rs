@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 // Not `watch`: it picks one of its lists of waiters at random.
-pub use tokio::sync::{Mutex, MutexGuard, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+pub use tokio::sync::{Mutex, MutexGuard, Notify, Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use crate::Clock;
 

@@ -7,11 +7,11 @@
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use seedbed_env::sync::{OwnedSemaphorePermit, Semaphore, timeout};
+use seedbed_env::sync::{Semaphore, SemaphorePermit, timeout};
 use seedbed_env::{Clock, Instant};
 
 use super::event::{ConnectionChange, Event, Observer};
@@ -28,20 +28,16 @@ pub struct PoolMetrics {
     pub connections_max: usize,
     /// Connections that were made.
     pub opened: u64,
-    /// Times that a connection was given out.
+    /// Times that a connection was given out and came back, or was closed.
     pub leases: u64,
-    /// Times that one was given out that was there already.
+    /// Of these, times that it had been there already.
     pub reused: u64,
     /// For how long connections were in somebody's hands, added up.
     pub busy: Duration,
 }
 
-/// A pool. Cloning gives another handle.
+/// A pool.
 pub(super) struct Pool<C: Clock, P: Participant> {
-    shared: Arc<Shared<C, P>>,
-}
-
-struct Shared<C: Clock, P: Participant> {
     clock: C,
     participant: Arc<P>,
     /// The participant's number.
@@ -51,18 +47,23 @@ struct Shared<C: Clock, P: Participant> {
     idle_max: Duration,
     ping_after: Duration,
     max: usize,
-    places: Arc<Semaphore>,
-    /// The last one to come back is at the end, and goes out first.
-    idle: Mutex<VecDeque<Idle<P::Connection>>>,
+    places: Semaphore,
+    kept: Mutex<Kept<P::Connection>>,
     next_id: AtomicU32,
     next_wait: AtomicU32,
-    leases: AtomicU64,
-    reused: AtomicU64,
-    busy_ns: AtomicU64,
     observer: Observer,
     hands_out_open: bool,
     connections_kept: bool,
     leaks: bool,
+}
+
+/// What one lock guards, which is taken once to lease a connection and once to give it back.
+struct Kept<C> {
+    /// The last one to come back is at the end, and goes out first.
+    idle: VecDeque<Idle<C>>,
+    leases: u64,
+    reused: u64,
+    busy: Duration,
 }
 
 struct Idle<C> {
@@ -73,12 +74,12 @@ struct Idle<C> {
 
 /// Somebody waits for a place, until this is dropped.
 struct Wait<'a, C: Clock, P: Participant> {
-    pool: &'a Shared<C, P>,
+    pool: &'a Pool<C, P>,
     number: u32,
 }
 
 impl<'a, C: Clock, P: Participant> Wait<'a, C, P> {
-    fn begin(pool: &'a Shared<C, P>) -> Self {
+    fn begin(pool: &'a Pool<C, P>) -> Self {
         let number = pool.next_wait.fetch_add(1, Ordering::Relaxed);
         pool.observer.tell(Event::WaitBegun { participant: pool.nth, wait: number });
         Self { pool, number }
@@ -92,19 +93,14 @@ impl<C: Clock, P: Participant> Drop for Wait<'_, C, P> {
     }
 }
 
-impl<C: Clock, P: Participant> Clone for Pool<C, P> {
-    fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
-    }
-}
-
 /// A connection in somebody's hands; dropping it gives it back, or closes it if it is not idle.
-pub(super) struct Lease<C: Clock, P: Participant> {
-    pool: Arc<Shared<C, P>>,
+pub(super) struct Lease<'a, C: Clock, P: Participant> {
+    pool: &'a Pool<C, P>,
     connection: Option<P::Connection>,
     id: u32,
+    reused: bool,
     since: Instant,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<SemaphorePermit<'a>>,
 }
 
 impl<C: Clock, P: Participant> Pool<C, P> {
@@ -115,7 +111,8 @@ impl<C: Clock, P: Participant> Pool<C, P> {
         session: Session,
         options: &Options,
     ) -> Self {
-        let shared = Shared {
+        let kept = Kept { idle: VecDeque::new(), leases: 0, reused: 0, busy: Duration::ZERO };
+        Self {
             clock,
             participant,
             nth,
@@ -124,68 +121,58 @@ impl<C: Clock, P: Participant> Pool<C, P> {
             idle_max: options.idle_max,
             ping_after: options.ping_after,
             max: options.connections_max,
-            places: Arc::new(Semaphore::new(options.connections_max)),
-            idle: Mutex::new(VecDeque::new()),
+            places: Semaphore::new(options.connections_max),
+            kept: Mutex::new(kept),
             next_id: AtomicU32::new(0),
             next_wait: AtomicU32::new(0),
-            leases: AtomicU64::new(0),
-            reused: AtomicU64::new(0),
-            busy_ns: AtomicU64::new(0),
             observer: options.observer.clone(),
             hands_out_open: options.planted(Plant::OpenTransactionHandedOut),
             connections_kept: !options.planted(Plant::ConnectionsNotKept),
             leaks: options.planted(Plant::ConnectionLeaked),
-        };
-        Self { shared: Arc::new(shared) }
+        }
     }
 
     /// The participant's name.
     pub(super) fn name(&self) -> &str {
-        self.shared.participant.name()
+        self.participant.name()
     }
 
     /// Of so many decisions, how many one request should name; at most `max`.
     pub(super) fn decisions_per_request(&self, count: usize, max: usize) -> usize {
-        match self.shared.participant.spreads_decisions() {
-            true => count.div_ceil(self.shared.max).clamp(1, max),
+        match self.participant.spreads_decisions() {
+            true => count.div_ceil(self.max).clamp(1, max),
             false => max,
         }
     }
 
     /// The participant's number.
     pub(super) fn nth(&self) -> u8 {
-        self.shared.nth
+        self.nth
     }
 
     /// A connection to work with. Waits for a place without a limit: each holder has one.
-    pub(super) async fn lease(&self) -> Result<Lease<C, P>, ParticipantError> {
-        let shared = &self.shared;
-        let place = match Arc::clone(&shared.places).try_acquire_owned() {
+    pub(super) async fn lease(&self) -> Result<Lease<'_, C, P>, ParticipantError> {
+        let place = match self.places.try_acquire() {
             Ok(place) => place,
             Err(_) => {
                 Probe::PoolWaits.reached();
-                let _wait = Wait::begin(shared);
-                let place = Arc::clone(&shared.places).acquire_owned().await;
-                place.expect("a pool's places are never closed")
+                let _wait = Wait::begin(self);
+                self.places.acquire().await.expect("a pool's places are never closed")
             }
         };
-        let now = shared.clock.now();
-        while let Some(idle) = shared.take_idle(now) {
-            let Idle { connection, id, since } = idle;
+        let now = self.clock.now();
+        while let Some(Idle { connection, id, since }) = self.take_idle(now) {
             let quiet = now - since;
-            let mut lease = Lease {
-                pool: Arc::clone(shared),
-                connection: Some(connection),
-                id,
-                since: now,
-                place: None,
-            };
+            let connection = Some(connection);
+            // It gets the place when it is known to live.
+            let mut lease =
+                Lease { pool: self, connection, id, reused: true, since: now, place: None };
             lease.tell(ConnectionChange::Leased);
             // It may have broken while it was idle.
             let lives = lease.is_usable()
-                && (quiet < shared.ping_after
+                && (quiet < self.ping_after
                     || matches!(
-                        timeout(&shared.clock, shared.connect_timeout, lease.ping()).await,
+                        timeout(&self.clock, self.connect_timeout, lease.ping()).await,
                         Some(Ok(()))
                     ))
                 && lease.is_usable();
@@ -194,48 +181,44 @@ impl<C: Clock, P: Participant> Pool<C, P> {
                 continue;
             }
             lease.place = Some(place);
-            shared.reused.fetch_add(1, Ordering::Relaxed);
-            shared.leases.fetch_add(1, Ordering::Relaxed);
             return Ok(lease);
         }
-        shared.connect(place, now).await
+        self.connect(place, now).await
     }
 
     /// What it did.
     pub(super) fn metrics(&self) -> PoolMetrics {
-        let shared = &self.shared;
+        let kept = self.kept();
         PoolMetrics {
-            connections_max: shared.max,
-            opened: u64::from(shared.next_id.load(Ordering::Relaxed)),
-            leases: shared.leases.load(Ordering::Relaxed),
-            reused: shared.reused.load(Ordering::Relaxed),
-            busy: Duration::from_nanos(shared.busy_ns.load(Ordering::Relaxed)),
+            connections_max: self.max,
+            opened: u64::from(self.next_id.load(Ordering::Relaxed)),
+            leases: kept.leases,
+            reused: kept.reused,
+            busy: kept.busy,
         }
     }
 
     /// Closes what nobody holds.
     pub(super) fn close_idle(&self) {
-        let idle = std::mem::take(&mut *self.shared.idle());
+        let idle = std::mem::take(&mut self.kept().idle);
         for idle in idle {
-            self.shared.tell(idle.id, ConnectionChange::Closed, idle.connection.state());
+            self.tell(idle.id, ConnectionChange::Closed, idle.connection.state());
         }
     }
-}
 
-impl<C: Clock, P: Participant> Shared<C, P> {
-    fn idle(&self) -> MutexGuard<'_, VecDeque<Idle<P::Connection>>> {
+    fn kept(&self) -> MutexGuard<'_, Kept<P::Connection>> {
         // Poisoned only if an assertion of ours failed under it.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection that came back last; those that were idle for too long are closed.
     fn take_idle(&self, now: Instant) -> Option<Idle<P::Connection>> {
         let (taken, old) = {
-            let mut idle = self.idle();
+            let mut kept = self.kept();
             let young = |idle: &Idle<_>| now - idle.since < self.idle_max;
-            let first = idle.iter().position(young).unwrap_or(idle.len());
-            let old: Vec<_> = idle.drain(..first).collect();
-            (idle.pop_back(), old)
+            let first = kept.idle.iter().position(young).unwrap_or(kept.idle.len());
+            let old: Vec<_> = kept.idle.drain(..first).collect();
+            (kept.idle.pop_back(), old)
         };
         for idle in old {
             self.tell(idle.id, ConnectionChange::Closed, idle.connection.state());
@@ -243,22 +226,22 @@ impl<C: Clock, P: Participant> Shared<C, P> {
         taken
     }
 
-    async fn connect(
-        self: &Arc<Self>,
-        place: OwnedSemaphorePermit,
+    async fn connect<'a>(
+        &'a self,
+        place: SemaphorePermit<'a>,
         now: Instant,
-    ) -> Result<Lease<C, P>, ParticipantError> {
+    ) -> Result<Lease<'a, C, P>, ParticipantError> {
         let connecting = self.participant.connect(&self.session);
         let limit = self.connect_timeout;
         let connected = timeout(&self.clock, limit, connecting).await;
         let late = || ParticipantError::Lost(format!("no connection within {limit:?}"));
         let connection = connected.ok_or_else(late)??;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        self.leases.fetch_add(1, Ordering::Relaxed);
         let lease = Lease {
-            pool: Arc::clone(self),
+            pool: self,
             connection: Some(connection),
             id,
+            reused: false,
             since: now,
             place: Some(place),
         };
@@ -272,19 +255,22 @@ impl<C: Clock, P: Participant> Shared<C, P> {
     }
 }
 
-impl<C: Clock, P: Participant> Lease<C, P> {
+impl<C: Clock, P: Participant> Lease<'_, C, P> {
     fn tell(&self, change: ConnectionChange) {
         self.pool.tell(self.id, change, self.state());
     }
 
-    /// Whether somebody else may have it.
+    /// Whether it may be handed out.
     fn is_usable(&self) -> bool {
-        let state = self.state();
+        self.is_clean(self.state())
+    }
+
+    fn is_clean(&self, state: ConnectionState) -> bool {
         state == ConnectionState::Idle || self.pool.hands_out_open && state == ConnectionState::Open
     }
 }
 
-impl<C: Clock, P: Participant> Deref for Lease<C, P> {
+impl<C: Clock, P: Participant> Deref for Lease<'_, C, P> {
     type Target = P::Connection;
 
     fn deref(&self) -> &P::Connection {
@@ -292,25 +278,23 @@ impl<C: Clock, P: Participant> Deref for Lease<C, P> {
     }
 }
 
-impl<C: Clock, P: Participant> DerefMut for Lease<C, P> {
+impl<C: Clock, P: Participant> DerefMut for Lease<'_, C, P> {
     fn deref_mut(&mut self) -> &mut P::Connection {
         self.connection.as_mut().expect("a lease has its connection until it is dropped")
     }
 }
 
-impl<C: Clock, P: Participant> Drop for Lease<C, P> {
+impl<C: Clock, P: Participant> Drop for Lease<'_, C, P> {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        let pool = &self.pool;
+        let pool = self.pool;
         let now = pool.clock.now();
-        pool.busy_ns.fetch_add((now - self.since).as_nanos() as u64, Ordering::Relaxed);
+        let was_given_out = self.place.is_some();
         let state = connection.state();
-        let clean =
-            state == ConnectionState::Idle || pool.hands_out_open && state == ConnectionState::Open;
         Probe::ConnectionClosedOpen.sometimes(state == ConnectionState::Open);
-        if clean && pool.connections_kept && self.place.is_some() {
+        let back = if self.is_clean(state) && pool.connections_kept && was_given_out {
             pool.tell(self.id, ConnectionChange::Returned, state);
-            pool.idle().push_back(Idle { connection, id: self.id, since: now });
+            Some(Idle { connection, id: self.id, since: now })
         } else {
             pool.tell(self.id, ConnectionChange::Closed, state);
             drop(connection);
@@ -319,6 +303,12 @@ impl<C: Clock, P: Participant> Drop for Lease<C, P> {
             {
                 place.forget();
             }
-        }
+            None
+        };
+        let mut kept = pool.kept();
+        kept.busy += now - self.since;
+        kept.leases += u64::from(was_given_out);
+        kept.reused += u64::from(was_given_out && self.reused);
+        kept.idle.extend(back);
     }
 }

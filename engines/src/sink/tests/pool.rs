@@ -166,8 +166,8 @@ impl Connection for StagedConnection {
     }
 }
 
-type Leased = Lease<Hand, Staged>;
-type Asked = Pin<Box<dyn Future<Output = Result<Leased, ParticipantError>> + Send>>;
+type Leased<'a> = Lease<'a, Hand, Staged>;
+type Asked<'a> = Pin<Box<dyn Future<Output = Result<Leased<'a>, ParticipantError>> + Send + 'a>>;
 
 struct Bench {
     clock: Hand,
@@ -188,13 +188,12 @@ impl Bench {
         Self { clock, stage, pool }
     }
 
-    fn ask(&self) -> Asked {
-        let pool = self.pool.clone();
-        Box::pin(async move { pool.lease().await })
+    fn ask(&self) -> Asked<'_> {
+        Box::pin(self.pool.lease())
     }
 
     /// A lease that has to be ready at once.
-    fn now(&self) -> Leased {
+    fn now(&self) -> Leased<'_> {
         let steps = self.stage.steps.swap(0, SeqCst);
         let lease = poll(&mut self.ask()).expect("there is a place").unwrap();
         self.stage.steps.store(steps, SeqCst);
@@ -204,7 +203,7 @@ impl Bench {
 
     /// All places are there, and no more.
     fn check_whole(&self, max: usize) {
-        let all: Vec<Leased> = (0..max).map(|_| self.now()).collect();
+        let all: Vec<Leased<'_>> = (0..max).map(|_| self.now()).collect();
         assert!(poll(&mut self.ask()).is_none(), "there are {max} places");
         assert_eq!(self.stage.live.load(SeqCst), max);
         drop(all);
@@ -212,7 +211,7 @@ impl Bench {
     }
 }
 
-fn poll<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send>>) -> Option<T> {
+fn poll<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send + '_>>) -> Option<T> {
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
@@ -262,7 +261,7 @@ fn a_lease_that_is_dropped_at_any_poll_gives_its_place_back() {
 fn who_waits_first_is_served_first() {
     let bench = Bench::new(1);
     let mut held = Some(bench.now());
-    let mut waiting: VecDeque<(usize, Asked)> = (0..6).map(|nth| (nth, bench.ask())).collect();
+    let mut waiting: VecDeque<(usize, Asked<'_>)> = (0..6).map(|nth| (nth, bench.ask())).collect();
     for (_, asked) in &mut waiting {
         assert!(poll(asked).is_none());
     }
@@ -405,7 +404,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn do_step(bench: &Bench, asked: &mut Vec<Asked>, held: &mut Vec<Leased>, step: Step) {
+fn do_step<'a>(
+    bench: &'a Bench,
+    asked: &mut Vec<Asked<'a>>,
+    held: &mut Vec<Leased<'a>>,
+    step: Step,
+) {
     match step {
         Step::Ask => asked.push(bench.ask()),
         Step::Poll(nth) if !asked.is_empty() => {
