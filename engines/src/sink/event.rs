@@ -222,6 +222,12 @@ impl Observer {
         Self(Some(Arc::new(tell)))
     }
 
+    /// Whether there is somebody to tell.
+    #[inline]
+    pub(super) fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Tells it.
     #[inline]
     pub(super) fn tell(&self, event: Event) {

@@ -169,13 +169,10 @@ impl<C: Clock, P: Participant> Pool<C, P> {
                 Lease { pool: self, connection, id, reused: true, since: now, place: None };
             lease.tell(ConnectionChange::Leased);
             // It may have broken while it was idle.
-            let lives = lease.is_usable()
-                && (quiet < self.ping_after
-                    || matches!(
-                        timeout(&self.clock, self.connect_timeout, lease.ping()).await,
-                        Some(Ok(()))
-                    ))
-                && lease.is_usable();
+            let lives = match quiet < self.ping_after {
+                true => lease.is_usable(),
+                false => lease.is_usable() && lease.answers().await && lease.is_usable(),
+            };
             if !lives {
                 Probe::PoolFindsDead.reached();
                 continue;
@@ -257,12 +254,20 @@ impl<C: Clock, P: Participant> Pool<C, P> {
 
 impl<C: Clock, P: Participant> Lease<'_, C, P> {
     fn tell(&self, change: ConnectionChange) {
-        self.pool.tell(self.id, change, self.state());
+        if self.pool.observer.is_there() {
+            self.pool.tell(self.id, change, self.state());
+        }
     }
 
     /// Whether it may be handed out.
     fn is_usable(&self) -> bool {
         self.is_clean(self.state())
+    }
+
+    /// Whether the participant answers a ping.
+    async fn answers(&mut self) -> bool {
+        let (clock, limit) = (&self.pool.clock, self.pool.connect_timeout);
+        matches!(timeout(clock, limit, self.ping()).await, Some(Ok(())))
     }
 
     fn is_clean(&self, state: ConnectionState) -> bool {
