@@ -24,9 +24,6 @@ pub type Hash = [u8; 32];
 /// The Merkle root of no entries.
 pub const EMPTY: Hash = [0; 32];
 
-/// "No node": an empty side.
-const NONE: u32 = u32::MAX;
-
 /// The key with which leaves are hashed.
 pub const LEAF_KEY: Hash = *b"seedbed: leaf of a Merkle tree  ";
 
@@ -107,81 +104,79 @@ impl Change {
     }
 }
 
-/// A node, but for its hashes: few bytes, so that a way down touches little memory.
+/// A node's place, but for its hashes: few bytes, so that a way down touches little memory.
 #[derive(Clone, Copy, Debug)]
-struct Node {
-    /// [`LEAF`] for a leaf.
-    left: u32,
-    right: u32,
+struct Place {
+    /// [`NOTHING`], [`LEAF`], or the number of the pair that has the two places below this one.
+    below: u32,
     /// [`KNOWN`], [`STALE`], or the number of the wanted hash.
     mark: u32,
 }
 
-/// In the place of a left child: the node is a leaf.
-const LEAF: u32 = u32::MAX - 1;
-
-impl Node {
-    /// A leaf that has no hash yet.
-    const LEAF: Self = Self::branch(LEAF, LEAF);
-
-    /// A branch that has no hash yet.
-    const fn branch(left: u32, right: u32) -> Self {
-        Self { left, right, mark: STALE }
-    }
-
-    fn is_leaf(self) -> bool {
-        self.left == LEAF
-    }
-
-    /// The child on this side.
-    fn child(self, right: bool) -> u32 {
-        if right { self.right } else { self.left }
-    }
+impl Place {
+    const EMPTY: Self = Self { below: NOTHING, mark: KNOWN };
 }
 
-/// Of a node: its hash is known.
+/// In the place is no node: its hash is [`EMPTY`].
+const NOTHING: u32 = u32::MAX;
+
+/// In the place is a leaf.
+const LEAF: u32 = u32::MAX - 1;
+
+/// Of a place: its hash is known.
 const KNOWN: u32 = u32::MAX;
 
 /// Of a branch: something below it has changed, and nobody has asked for its hash since.
 const STALE: u32 = u32::MAX - 1;
 
+/// The place of the trie's top. The other one of its pair stays empty.
+const TOP: u32 = 0;
+
 /// So many hashes are wanted at most before they are worked out: some MB.
 const DEFERRED_MAX: usize = 1 << 16;
+
+/// The two hashes below a branch, which are read together: one cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Pair([Hash; 2]);
 
 /// The trie, kept up to date change by change. Hashes are worked out when roots are asked for, so
 /// that many changes share the work, and those of many roots are worked out side by side.
 ///
+/// Places come in pairs, the two below a branch: numbers `2 n` and `2 n + 1`.
+///
 /// Invariants: a branch has at least two leaves below it; a stale branch's ancestors are stale.
 #[derive(Clone, Debug)]
 pub struct Tree {
-    /// By number, as the two that follow.
-    nodes: Vec<Node>,
-    /// Meaningful while the node's is known.
-    hashes: Vec<Hash>,
-    /// Of leaves: the hash of the key.
+    places: Vec<Place>,
+    /// By pair; each meaningful while its place's is known.
+    hashes: Vec<Pair>,
+    /// By place; of leaves, the hash of the key.
     keys: Vec<Hash>,
+    /// Pairs that nothing uses.
     free: Vec<u32>,
-    top: u32,
     leaves: u64,
     deferred: Deferred,
-    /// The nodes that the deferred hashes are for, by the number of the hash.
+    /// The places that the deferred hashes are for, by the number of the hash.
     wanting: Vec<u32>,
     /// The roots that were asked for.
     roots: Vec<Half>,
+    /// The way to a leaf that is removed; kept for its memory.
+    way: Vec<u32>,
 }
 
 impl Default for Tree {
     fn default() -> Self {
         Self {
-            nodes: Vec::new(),
-            hashes: Vec::new(),
-            keys: Vec::new(),
+            places: vec![Place::EMPTY; 2],
+            hashes: vec![Pair([EMPTY; 2])],
+            keys: vec![EMPTY; 2],
             free: Vec::new(),
-            top: NONE,
             leaves: 0,
             deferred: Deferred::default(),
             wanting: Vec::new(),
             roots: Vec::new(),
+            way: Vec::new(),
         }
     }
 }
@@ -229,11 +224,7 @@ impl Tree {
                 let wanted = self.deferred.leaf(key, value);
                 self.want(leaf, wanted);
             }
-            None => {
-                let before = self.leaves;
-                self.top = self.remove(self.top, 0, key);
-                assert!(self.leaves == before || self.leaves + 1 == before);
-            }
+            None => self.remove(key),
         }
     }
 
@@ -247,9 +238,9 @@ impl Tree {
     /// Asks for the Merkle root as it is now. [`Tree::take_roots`] gives it, with those of later
     /// states, for less than one by one.
     pub fn ask_root(&mut self) {
-        assert_eq!(self.top == NONE, self.leaves == 0);
-        self.refresh(self.top);
-        self.roots.push(self.half(self.top));
+        assert_eq!(self.below(TOP) == NOTHING, self.leaves == 0);
+        self.refresh(TOP);
+        self.roots.push(self.half(TOP));
     }
 
     /// The Merkle roots that were asked for and not taken, in order.
@@ -262,126 +253,135 @@ impl Tree {
         self.roots.drain(..).map(known).collect()
     }
 
-    /// The leaf of a key, which is made if it is missing. All above it is stale.
-    fn leaf(&mut self, key_hash: &Hash) -> u32 {
-        let (mut at, mut parent, mut depth) = (self.top, NONE, 0);
-        while at != NONE {
-            let node = self.nodes[at as usize];
-            if node.is_leaf() {
-                if self.keys[at as usize] == *key_hash {
-                    return at;
-                }
-                break;
-            }
-            self.nodes[at as usize].mark = STALE;
-            (parent, at) = (at, node.child(bit(key_hash, depth)));
-            depth += 1;
-        }
-        let leaf = self.allocate(Node::LEAF, *key_hash);
-        self.leaves += 1;
-        if at == NONE {
-            self.hang(parent, depth, key_hash, leaf);
-            return leaf;
-        }
-        // Branches take the other leaf's place, down to where the two keys part.
-        let other = self.keys[at as usize];
+    /// The place of a key's leaf, which is made if it is missing. All above it is stale.
+    fn leaf(&mut self, key: &Hash) -> u32 {
+        let (mut at, mut depth) = (TOP, 0);
         loop {
-            let (ours, theirs) = (bit(key_hash, depth), bit(&other, depth));
-            let branch = match (ours, theirs) {
-                (false, true) => Node::branch(leaf, at),
-                (true, false) => Node::branch(at, leaf),
-                _ => Node::branch(NONE, NONE),
-            };
-            let branch = self.allocate(branch, EMPTY);
-            self.hang(parent, depth, key_hash, branch);
-            if ours != theirs {
-                return leaf;
+            match self.below(at) {
+                NOTHING => break,
+                LEAF if self.keys[at as usize] == *key => return at,
+                LEAF => {
+                    at = self.part(at, depth, key);
+                    break;
+                }
+                pair => {
+                    self.places[at as usize].mark = STALE;
+                    at = side(pair, bit(key, depth));
+                    depth += 1;
+                }
             }
-            (parent, depth) = (branch, depth + 1);
         }
-    }
-
-    /// Puts a node below `parent`, where the way to this key leads at `depth`.
-    fn hang(&mut self, parent: u32, depth: usize, key_hash: &Hash, child: u32) {
-        if parent == NONE {
-            self.top = child;
-        } else if bit(key_hash, depth - 1) {
-            self.nodes[parent as usize].right = child;
-        } else {
-            self.nodes[parent as usize].left = child;
-        }
-    }
-
-    fn remove(&mut self, at: u32, depth: usize, key_hash: &Hash) -> u32 {
-        if at == NONE {
-            return NONE;
-        }
-        let node = self.nodes[at as usize];
-        if node.is_leaf() {
-            if self.keys[at as usize] != *key_hash {
-                return at;
-            }
-            self.leaves -= 1;
-            self.free.push(at);
-            return NONE;
-        }
-        let Node { mut left, mut right, .. } = node;
-        let before = self.leaves;
-        if bit(key_hash, depth) {
-            right = self.remove(right, depth + 1, key_hash);
-        } else {
-            left = self.remove(left, depth + 1, key_hash);
-        }
-        if self.leaves == before {
-            return at;
-        }
-        if let Some(only) = self.only_leaf(left, right) {
-            self.free.push(at);
-            return only;
-        }
-        self.nodes[at as usize] = Node::branch(left, right);
+        self.leaves += 1;
+        self.places[at as usize] = Place { below: LEAF, mark: STALE };
+        self.keys[at as usize] = *key;
         at
     }
 
-    /// The leaf that must take a branch's place because nothing else is below it.
-    fn only_leaf(&self, left: u32, right: u32) -> Option<u32> {
-        assert!(left != NONE || right != NONE, "a branch had two leaves, one was removed");
-        let only = match (left, right) {
-            (NONE, only) | (only, NONE) => only,
-            _ => return None,
-        };
-        self.nodes[only as usize].is_leaf().then_some(only)
+    /// Puts branches in the place of a leaf, down to where its key and another one part. Gives the
+    /// other one's place.
+    fn part(&mut self, mut at: u32, mut depth: usize, key: &Hash) -> u32 {
+        let other = self.keys[at as usize];
+        loop {
+            let pair = self.allocate();
+            let (ours, theirs) = (bit(key, depth), bit(&other, depth));
+            self.move_leaf(at, side(pair, theirs));
+            self.places[at as usize] = Place { below: pair, mark: STALE };
+            at = side(pair, ours);
+            if ours != theirs {
+                return at;
+            }
+            depth += 1;
+        }
+    }
+
+    /// Removes a key's leaf, if it is there.
+    fn remove(&mut self, key: &Hash) {
+        let mut way = std::mem::take(&mut self.way);
+        let (mut at, mut depth) = (TOP, 0);
+        while self.below(at) < LEAF {
+            way.push(at);
+            at = side(self.below(at), bit(key, depth));
+            depth += 1;
+        }
+        if self.below(at) == LEAF && self.keys[at as usize] == *key {
+            self.leaves -= 1;
+            self.clear(at);
+            // A leaf takes a branch's place if nothing else is below that.
+            while let Some(branch) = way.pop() {
+                let pair = self.below(branch);
+                let (left, right) = (side(pair, false), side(pair, true));
+                let only = match (self.below(left), self.below(right)) {
+                    (LEAF, NOTHING) => left,
+                    (NOTHING, LEAF) => right,
+                    (NOTHING, NOTHING) => unreachable!("a branch had two leaves, one was removed"),
+                    _ => {
+                        way.push(branch);
+                        break;
+                    }
+                };
+                self.move_leaf(only, branch);
+                self.free.push(pair);
+            }
+            way.iter().for_each(|branch| self.places[*branch as usize].mark = STALE);
+        }
+        way.clear();
+        self.way = way;
+    }
+
+    /// Moves a leaf to another place.
+    fn move_leaf(&mut self, from: u32, to: u32) {
+        assert_eq!(self.below(from), LEAF);
+        let place = self.places[from as usize];
+        self.places[to as usize] = place;
+        self.keys[to as usize] = self.keys[from as usize];
+        match place.mark {
+            KNOWN => *self.hash_mut(to) = *self.hash_mut(from),
+            STALE => {}
+            wanted => self.wanting[wanted as usize] = to,
+        }
+        self.clear(from);
+    }
+
+    fn clear(&mut self, at: u32) {
+        self.places[at as usize] = Place::EMPTY;
+        *self.hash_mut(at) = EMPTY;
+    }
+
+    fn below(&self, at: u32) -> u32 {
+        self.places[at as usize].below
+    }
+
+    fn hash_mut(&mut self, at: u32) -> &mut Hash {
+        &mut self.hashes[at as usize / 2].0[at as usize % 2]
     }
 
     /// Wants the hashes of what is stale at `at` and below.
     fn refresh(&mut self, at: u32) {
-        if at == NONE || self.nodes[at as usize].mark != STALE {
+        let Place { below: pair, mark } = self.places[at as usize];
+        if mark != STALE {
             return;
         }
-        let Node { left, right, .. } = self.nodes[at as usize];
+        let (left, right) = (side(pair, false), side(pair, true));
         self.refresh(left);
         self.refresh(right);
         let wanted = self.deferred.branch([self.half(left), self.half(right)]);
         self.want(at, wanted);
     }
 
-    /// The hash of a node that is not stale.
+    /// The hash of a place that is not stale.
     fn half(&self, at: u32) -> Half {
-        if at == NONE {
-            return Half::Known(EMPTY);
-        }
-        match self.nodes[at as usize].mark {
-            KNOWN => Half::Known(self.hashes[at as usize]),
-            STALE => unreachable!("what is below a node is refreshed before it"),
+        match self.places[at as usize].mark {
+            KNOWN => Half::Known(self.hashes[at as usize / 2].0[at as usize % 2]),
+            STALE => unreachable!("what is below a branch is refreshed before it"),
             wanted => Half::Wanted(wanted),
         }
     }
 
-    /// The hash with this number is to be the node's.
+    /// The hash with this number is to be the place's.
     fn want(&mut self, at: u32, wanted: u32) {
-        assert_eq!(wanted as usize, self.wanting.len(), "one node for each wanted hash");
+        assert_eq!(wanted as usize, self.wanting.len(), "one place for each wanted hash");
         self.wanting.push(at);
-        self.nodes[at as usize].mark = wanted;
+        self.places[at as usize].mark = wanted;
     }
 
     /// Works out all hashes that are wanted.
@@ -392,26 +392,32 @@ impl Tree {
                 *root = Half::Known(hashes[wanted as usize]);
             }
         }
-        for (wanted, at) in self.wanting.drain(..).enumerate() {
-            let mark = &mut self.nodes[at as usize].mark;
+        let mut wanting = std::mem::take(&mut self.wanting);
+        for (wanted, at) in wanting.drain(..).enumerate() {
             // Others have changed since, or have gone.
-            if *mark == wanted as u32 {
-                *mark = KNOWN;
-                self.hashes[at as usize] = hashes[wanted];
+            if self.places[at as usize].mark == wanted as u32 {
+                self.places[at as usize].mark = KNOWN;
+                *self.hash_mut(at) = hashes[wanted];
             }
         }
+        self.wanting = wanting;
     }
 
-    /// A new node.
-    fn allocate(&mut self, node: Node, key_hash: Hash) -> u32 {
-        if let Some(at) = self.free.pop() {
-            (self.nodes[at as usize], self.keys[at as usize]) = (node, key_hash);
-            return at;
+    /// A pair of empty places.
+    fn allocate(&mut self) -> u32 {
+        if let Some(pair) = self.free.pop() {
+            return pair;
         }
-        assert!(self.nodes.len() < LEAF as usize, "2^32 - 2 nodes do not fit into memory");
-        self.nodes.push(node);
-        self.hashes.push(EMPTY);
-        self.keys.push(key_hash);
-        (self.nodes.len() - 1) as u32
+        let pair = self.hashes.len() as u32;
+        assert!(pair < LEAF / 2, "2^32 places do not fit into memory");
+        self.places.extend([Place::EMPTY; 2]);
+        self.hashes.push(Pair([EMPTY; 2]));
+        self.keys.extend([EMPTY; 2]);
+        pair
     }
+}
+
+/// The place on this side of a pair.
+fn side(pair: u32, right: bool) -> u32 {
+    2 * pair + u32::from(right)
 }
