@@ -208,6 +208,7 @@ fn command(cx: &mut Context<'_>, top: &Top) -> Result<Exit, Failure> {
         None => commands::sweep::main_job(cx, &top.sweep),
         #[cfg(unix)]
         Some(Command::Run(args)) if args.real.real => real::run(cx, args),
+        Some(Command::Bench(args)) if args.claims => bench::claims::run(cx, args),
         Some(Command::Bench(args)) => bench::run(cx, args),
         Some(Command::Calibrate(args)) => bench::calibrate::run(cx, args),
         Some(Command::BenchProcess) => Ok(bench::process()),

@@ -36,6 +36,10 @@ fn what_cannot_be_measured_is_refused_before_anything_is() {
         ("atomic_commit --simulate floppy", "nvme, cloud_ssd, hdd, fsync_300ms"),
         ("atomic_commit --throughput-drop 0", "the threshold of throughput is 0"),
         ("sink --clients 2 --window 10", "the sink has one source"),
+        ("rocket --claims", "no engine \"rocket\": one of atomic_commit, sink"),
+        ("--claims --baseline main", "cannot be used with"),
+        ("--claims --dir nowhere", "nowhere: no such folder"),
+        ("", "<ENGINE>"),
     ];
     for (args, expected) in cases {
         let output = bench(dir.path(), args);
@@ -119,4 +123,33 @@ fn a_disk_that_is_not_here_is_predicted() {
     assert_eq!(again.stdout.len(), output.stdout.len());
     let again: Value = serde_json::from_slice(&again.stdout).expect("JSON");
     assert_eq!(again["predictions"], predicted["predictions"], "the same to the last unit");
+}
+
+/// What each claim came to is the machine's; that each is looked at is ours.
+#[test]
+fn every_claim_has_a_verdict_and_what_it_rests_on() {
+    let dir = folder();
+    let output = bench(dir.path(), "--claims --quick --rounds 2 --json --quiet");
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    let ledger: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let claims = ledger["claims"].as_array().expect("an array");
+    let count = |of: &str| claims.iter().filter(|claim| claim["of"] == of).count();
+    assert_eq!(["atomic_commit", "CPU accounting", "sink"].map(count), [4, 3, 7]);
+    for claim in claims {
+        let verdict = claim["verdict"].as_str().unwrap_or_default();
+        assert!(["confirmed", "refuted", "not_testable"].contains(&verdict), "{claim}");
+        for told in ["claim", "measured", "conditions"] {
+            assert!(claim[told].as_str().is_some_and(|told| told.len() > 3), "{claim}");
+        }
+        assert!(!claim["measured"].to_string().contains("NaN"), "{claim}");
+    }
+    // These depend on no machine.
+    let of = |words: &str| {
+        let found = claims.iter().find(|claim| claim["claim"].to_string().contains(words));
+        found.unwrap_or_else(|| panic!("no claim of {words}"))
+    };
+    assert_eq!(of("41 068 %")["verdict"], "confirmed", "{}", of("41 068 %"));
+    assert_eq!(of("Merkle root")["verdict"], "confirmed", "{}", of("Merkle root"));
+    let left: Vec<_> = std::fs::read_dir(dir.path()).expect("it is there").flatten().collect();
+    assert!(left.is_empty(), "nothing stays: {left:?}");
 }

@@ -40,6 +40,9 @@ pub struct Round {
     pub disk: Disk,
     /// Allocations of the process.
     pub allocations: Allocations,
+    /// Of the sink: which part of the time a connection was in use, on average.
+    #[serde(default)]
+    pub pools_busy: Option<f64>,
 }
 
 /// What was asked of the disk.
@@ -129,7 +132,12 @@ impl Bench {
         self.workload.operations = operations;
         self.workload.check().map_err(Failed::Machine)?;
         let (disk, allocated) = (self.env.disk_counts(), allocations::counted());
+        let pools = self.pools();
         let load = self.load()?;
+        let pools_busy = self.pools().zip(pools).map(|((after, connections), (before, _))| {
+            let all = load.elapsed.as_secs_f64() * connections as f64;
+            (after - before).as_secs_f64() / all.max(f64::MIN_POSITIVE)
+        });
         let (disk_after, allocated_after) = (self.env.disk_counts(), allocations::counted());
         for (done, more) in self.done.iter_mut().zip(&load.clients) {
             *done += more;
@@ -151,7 +159,15 @@ impl Bench {
                 count: allocated_after.count - allocated.count,
                 bytes: allocated_after.bytes - allocated.bytes,
             },
+            pools_busy,
         })
+    }
+
+    fn pools(&self) -> Option<(Duration, usize)> {
+        match &self.open {
+            Open::Store(_) => None,
+            Open::Sink(target) => Some(target.pools()),
+        }
     }
 
     fn load(&self) -> Result<Load, Failed> {

@@ -12,9 +12,11 @@
 // It is about the real world: clocks and threads are real.
 #![allow(clippy::disallowed_methods)]
 
+pub mod accounting;
 pub mod allocations;
 pub mod bench;
 pub mod calibrate;
+pub mod direct;
 mod load;
 pub mod machine;
 pub mod process;

@@ -149,6 +149,12 @@ pub struct Workload {
     pub batch_rows: u32,
     /// Participants of the sink.
     pub participants: u32,
+    /// Rows that are pushed into the sink at a time.
+    pub push_rows: u32,
+    /// Milliseconds between checkpoints of the sink.
+    pub checkpoint_ms: u32,
+    /// Connections of the sink to each participant.
+    pub connections: u32,
 }
 
 impl Default for Workload {
@@ -164,6 +170,9 @@ impl Default for Workload {
             rate: 0,
             batch_rows: 1000,
             participants: 3,
+            push_rows: 1,
+            checkpoint_ms: 50,
+            connections: 4,
         }
     }
 }
@@ -195,6 +204,13 @@ impl Workload {
         range("operations", self.operations, OPERATIONS_MAX)?;
         range("batch_rows", self.batch_rows.into(), 1 << 20)?;
         range("participants", self.participants.into(), 16)?;
+        range("push_rows", self.push_rows.into(), 10_000)?;
+        range("checkpoint_ms", self.checkpoint_ms.into(), 3_600_000)?;
+        range("connections", self.connections.into(), 64)?;
+        if self.rate == 0 && self.push_rows > self.window {
+            let Self { push_rows, window, .. } = self;
+            return Err(format!("push_rows is {push_rows}, and only {window} are under way"));
+        }
         if self.rate > 0 {
             range("rate", self.rate, 1_000_000_000)?;
         }
@@ -231,6 +247,18 @@ impl fmt::Display for Workload {
             Engine::Sink => write!(f, "batches of {}, window {window}", self.batch_rows)?,
         }
         write!(f, ", {value_bytes} B")?;
+        if self.engine == Engine::Sink {
+            let usual = Self::default();
+            if self.push_rows != usual.push_rows {
+                write!(f, ", pushed by {}", self.push_rows)?;
+            }
+            if self.checkpoint_ms != usual.checkpoint_ms {
+                write!(f, ", checkpoints each {} ms", self.checkpoint_ms)?;
+            }
+            if self.connections != usual.connections {
+                write!(f, ", {} connections", self.connections)?;
+            }
+        }
         match rate {
             0 => Ok(()),
             rate => write!(f, ", {rate}/s"),
@@ -270,6 +298,8 @@ mod tests {
             ("engine = \"rocket\"", "rocket"),
             ("engine = \"sink\"\nclients = 2", "one source"),
             ("rate = 5000000000", "rate is"),
+            ("engine = \"sink\"\nwindow = 9\npush_rows = 10", "only 9 are under way"),
+            ("connections = 65", "connections is 65: 1 to 64"),
             ("window = -1", "window"),
         ];
         for (text, expected) in cases {

@@ -2,7 +2,7 @@
 //! breaks the same law; the benign twins stay silent. Sync sites are left out one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use seedbed::faults::{Plan, Profile, Rule};
 use seedbed::traces::{Trace, Verdict};
@@ -52,7 +52,7 @@ fn replays_and_shrinks(scenario: &dyn Scenario, trace: &Trace, what: &str) -> (u
     let replayed = seedbed::replay(scenario, trace).expect("a plan of ours");
     assert!(replayed.is_same(), "{what} does not replay: {:?}", replayed.diff);
     let stop = AtomicBool::new(false);
-    let limits = ShrinkLimits { runs_max: 1500, stop: &stop };
+    let limits = ShrinkLimits { runs_max: 500, stop: &stop };
     let small = shrink(scenario, trace, &limits).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(law_of(&small.trace), law_of(trace), "{what}: shrinking keeps the law");
     let again = seedbed::replay(scenario, &small.trace).expect("a plan of ours");
@@ -65,53 +65,51 @@ fn replays_and_shrinks(scenario: &dyn Scenario, trace: &Trace, what: &str) -> (u
     (small.after.1, least.lost)
 }
 
-/// One test for each scenario: most of it is shrinking, which takes one thread.
 #[test]
-fn every_planted_bug_of_the_store_is_caught_replays_and_shrinks() {
-    caught_replays_and_shrinks("atomic_commit");
-}
-
-#[test]
-fn every_planted_bug_of_the_sink_is_caught_replays_and_shrinks() {
-    caught_replays_and_shrinks("sink");
-}
-
-#[test]
-fn no_scenario_is_without_such_a_test() {
-    let names: Vec<_> = seedbed_scenarios::all().iter().map(|scenario| scenario.name()).collect();
-    assert_eq!(names, ["atomic_commit", "sink"]);
-}
-
-fn caught_replays_and_shrinks(name: &str) {
-    let scenarios = seedbed_scenarios::all();
-    let scenario = scenarios.iter().find(|scenario| scenario.name() == name).expect("a scenario");
-    let (mut large, mut lossy, mut undeclared) = (Vec::new(), Vec::new(), Vec::new());
-    let plants = scenario.plants();
-    let bugs: Vec<_> = plants.iter().filter(|plant| !plant.benign).collect();
-    assert!(bugs.len() >= 6, "{} has too few planted bugs", scenario.name());
-    for plant in &bugs {
-        let found =
-            first_violation(&**scenario, plan_of(&**scenario, plant), Some(plant.name), SEEDS)
-                .unwrap_or_else(|| panic!("{} is not caught in {SEEDS} seeds", plant.name));
-        let mut job = Sweep::new(0..1, plan_of(&**scenario, plant)).job(found.seed);
-        job.plant = Some(plant.name.to_owned());
-        let trace = seedbed::record(&**scenario, &job);
-        let law = law_of(&trace);
-        assert_eq!(law, found.violation.law, "{}", plant.name);
-        if !plant.breaks.contains(&law) {
-            undeclared.push((plant.name, law.to_owned()));
-        }
-        let (decisions, nodes) = replays_and_shrinks(&**scenario, &trace, plant.name);
-        if decisions > DECISIONS_MAX {
-            large.push((plant.name, decisions));
-        }
-        if nodes > NODES_MAX {
-            lossy.push((plant.name, nodes));
-        }
+fn every_planted_bug_is_caught_replays_and_shrinks() {
+    for scenario in seedbed_scenarios::all() {
+        let plants = scenario.plants();
+        let bugs: Vec<_> = plants.iter().filter(|plant| !plant.benign).collect();
+        assert!(bugs.len() >= 6, "{} has too few planted bugs", scenario.name());
+        // Shrinking takes one thread.
+        let next = AtomicUsize::new(0);
+        let caught = std::thread::scope(|scope| {
+            let work = || {
+                let mine = || bugs.get(next.fetch_add(1, Ordering::Relaxed));
+                std::iter::from_fn(mine).map(|bug| caught(&*scenario, bug)).collect::<Vec<_>>()
+            };
+            let threads = [scope.spawn(work), scope.spawn(work)];
+            threads.map(|thread| thread.join().expect("what it asserts holds")).concat()
+        });
+        let too_many = |most: fn(&Caught) -> bool| {
+            caught.iter().filter(|caught| most(caught)).map(|caught| caught.plant).collect()
+        };
+        let large: Vec<_> = too_many(|caught| caught.decisions > DECISIONS_MAX);
+        let lossy: Vec<_> = too_many(|caught| caught.nodes > NODES_MAX);
+        assert!(large.len() * 10 <= bugs.len(), "too many large traces: {large:?}");
+        assert!(lossy.len() * 20 <= bugs.len(), "too many nodes are lost: {lossy:?}");
     }
-    assert_eq!(undeclared, [], "laws that are not declared");
-    assert!(large.len() * 10 <= bugs.len(), "too many large traces: {large:?}");
-    assert!(lossy.len() * 20 <= bugs.len(), "too many nodes are lost: {lossy:?}");
+}
+
+/// A planted bug that was caught: how small its trace is.
+#[derive(Clone)]
+struct Caught {
+    plant: &'static str,
+    decisions: usize,
+    nodes: u64,
+}
+
+fn caught(scenario: &dyn Scenario, plant: &PlantInfo) -> Caught {
+    let found = first_violation(scenario, plan_of(scenario, plant), Some(plant.name), SEEDS)
+        .unwrap_or_else(|| panic!("{} is not caught in {SEEDS} seeds", plant.name));
+    let mut job = Sweep::new(0..1, plan_of(scenario, plant)).job(found.seed);
+    job.plant = Some(plant.name.to_owned());
+    let trace = seedbed::record(scenario, &job);
+    let law = law_of(&trace);
+    assert_eq!(law, found.violation.law, "{}", plant.name);
+    assert!(plant.breaks.contains(&law), "{} breaks {law}, which is not declared", plant.name);
+    let (decisions, nodes) = replays_and_shrinks(scenario, &trace, plant.name);
+    Caught { plant: plant.name, decisions, nodes }
 }
 
 /// A plan with one file system.

@@ -15,6 +15,7 @@ Examples:
   seedbed bench atomic_commit --save-baseline main
   seedbed bench atomic_commit --baseline main --fail-on-regression
   seedbed bench atomic_commit --against ./seedbed-before --fail-on-regression
+  seedbed bench --claims --dir /mnt/disk
 
 Each line of the table is one workload, in a process of its own: the engine is opened in a new
 folder in --dir, warmed up, and loaded in rounds; then it is closed, opened again, and what is on
@@ -31,11 +32,20 @@ round, which noise and drift do not fool; more rounds are taken while a metric i
 without noise are counted in simulation: any difference is a change of the program.
 
 JSON: {engine, machine, rounds, workloads: [{name, workload, rounds: [{operations, elapsed_ns,
-latency, seen, curve, late_max_ns, disk, allocations}], ended: {checked, threads, classes,
-peak_memory}, exact: {operations, counts}, comparison}], predictions, interrupted, exit_code}.")]
+latency, seen, curve, late_max_ns, disk, allocations, pools_busy}], ended: {checked, threads,
+classes, peak_memory}, exact: {operations, counts}, comparison}], predictions, interrupted,
+exit_code}; with --claims {machine, claims: [{of, claim, measured, verdict, conditions}],
+interrupted, exit_code}.")]
 pub(crate) struct BenchArgs {
     /// The engine: atomic_commit or sink.
-    pub engine: String,
+    #[arg(required_unless_present = "claims")]
+    pub engine: Option<String>,
+    /// Instead, what reports have claimed of such engines, beside what is found here: the engine's,
+    /// or everything.
+    #[arg(long, conflicts_with_all = ["baseline", "save_baseline", "against", "simulate", "html"])]
+    #[arg(conflicts_with_all = ["workload", "clients", "window", "durability", "value_bytes"])]
+    #[arg(conflicts_with_all = ["batch_rows", "rate"])]
+    pub claims: bool,
     /// Where to measure: the disk that this folder is on.
     #[arg(long, default_value = ".", value_name = "DIR")]
     pub dir: PathBuf,

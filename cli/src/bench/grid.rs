@@ -104,7 +104,8 @@ fn product(args: &BenchArgs, engine: Engine) -> Vec<Workload> {
     all
 }
 
-fn base(engine: Engine) -> Workload {
+/// The workload of an engine from which a grid begins.
+pub(super) fn base(engine: Engine) -> Workload {
     let base = Workload { engine, ..Workload::default() };
     match engine {
         Engine::AtomicCommit => base,

@@ -113,7 +113,7 @@ fn in_turn(
 }
 
 /// Runs rounds that grow until one takes as long as it should; gives the operations of such a one.
-fn warm_up(
+pub(super) fn warm_up(
     cx: &Context<'_>,
     worker: &mut Worker,
     workload: &Workload,

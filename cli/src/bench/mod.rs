@@ -1,7 +1,8 @@
 //! `seedbed bench`: engines under load on this machine's disk, timed, counted, checked, compared.
 //!
 //! `grid.rs` says which workloads there are, `measure.rs` runs one of them, `compare.rs` compares
-//! with a baseline or another build, `report.rs` prints, `html/` makes a page. The load itself is
+//! with a baseline or another build, `report.rs` prints, `html/` makes a page; `claims/` is the
+//! ledger of what others have claimed. The load itself is
 //! the crate `seedbed-hardware`'s, the judging `seedbed-measure`'s.
 
 // It is about the real world.
@@ -9,6 +10,7 @@
 
 pub(crate) mod args;
 pub(crate) mod calibrate;
+pub(crate) mod claims;
 mod compare;
 mod grid;
 mod html;
@@ -50,7 +52,8 @@ struct Done {
 }
 
 pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failure> {
-    let engine: Engine = args.engine.parse().map_err(Failure::usage)?;
+    let engine = args.engine.as_deref().unwrap_or_default();
+    let engine: Engine = engine.parse().map_err(Failure::usage)?;
     let workloads = grid::workloads(args, engine)?;
     let machine = machine(args, &workloads)?;
     let comparing = compare::Comparing::new(args, &machine)?;

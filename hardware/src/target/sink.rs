@@ -4,8 +4,9 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, try_join_all};
 use seedbed_engines::sink::embedded::{self, Remote, Server};
@@ -23,6 +24,15 @@ pub(crate) struct SinkTarget<E: Env + Net> {
     sink: Sink<E, Remote<E>>,
     servers: Arc<Vec<Server<E>>>,
     value_bytes: usize,
+    push_rows: usize,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+/// Rows that are pushed together with those that come next.
+#[derive(Default)]
+struct Waiting {
+    first: u64,
+    texts: Vec<Vec<u8>>,
 }
 
 impl<E: Env + Net> Clone for SinkTarget<E> {
@@ -32,6 +42,8 @@ impl<E: Env + Net> Clone for SinkTarget<E> {
             sink: self.sink.clone(),
             servers: Arc::clone(&self.servers),
             value_bytes: self.value_bytes,
+            push_rows: self.push_rows,
+            waiting: Arc::clone(&self.waiting),
         }
     }
 }
@@ -64,12 +76,42 @@ impl<E: Env + Net> SinkTarget<E> {
         let participants = servers.iter().enumerate().map(remote).collect();
         let mut options = Options::default();
         options.batch_rows = workload.batch_rows as usize;
+        options.checkpoint_delay = Duration::from_millis(workload.checkpoint_ms.into());
+        options.connections_max = workload.connections as usize;
         let writer = Writer::new("bench").map_err(|error| Failed::Engine(error.to_string()))?;
         let schema = schema()?;
         let opened = Sink::open(env.clone(), "sink", writer, schema, participants, options);
         let sink = opened.await.map_err(engine)?;
-        let value_bytes = workload.value_bytes as usize;
-        Ok(Self { env, sink, servers: Arc::new(servers), value_bytes })
+        Ok(Self {
+            env,
+            sink,
+            servers: Arc::new(servers),
+            value_bytes: workload.value_bytes as usize,
+            push_rows: workload.push_rows as usize,
+            waiting: Arc::default(),
+        })
+    }
+
+    /// For how long connections were in use since it was opened, added up; and how many there may
+    /// be.
+    pub(crate) fn pools(&self) -> (Duration, usize) {
+        let pools = self.sink.metrics().pools;
+        let connections = pools.iter().map(|pool| pool.connections_max).sum();
+        (pools.iter().map(|pool| pool.busy).sum(), connections)
+    }
+
+    /// Pushes what waits.
+    async fn push(&self, Waiting { first, texts }: Waiting) -> Result<(), Failed> {
+        let rows = (first..).zip(&texts);
+        let rows = rows.map(|(id, text)| [Value::Int(id.cast_signed()), Value::Bytes(text)]);
+        let rows: Vec<[Value<'_>; 2]> = rows.collect();
+        self.sink.push_rows(first, &rows).await.map_err(engine)
+    }
+
+    /// Takes what waits, if it is so many rows.
+    fn take(&self, rows: usize) -> Option<Waiting> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        (waiting.texts.len() >= rows).then(|| std::mem::take(&mut *waiting))
     }
 
     /// Closes the sink; participants end with the world.
@@ -154,8 +196,16 @@ impl<E: Env + Net> Target for SinkTarget<E> {
     async fn begin(&self, client: u32, nth: u64) -> Result<Written, Failed> {
         let mut text = Vec::with_capacity(self.value_bytes);
         fill(&mut text, self.value_bytes, client, nth);
-        let row = [Value::Int(nth.cast_signed()), Value::Bytes(&text)];
-        self.sink.push(nth, &row).await.map_err(engine)?;
+        {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.texts.is_empty() {
+                waiting.first = nth;
+            }
+            waiting.texts.push(text);
+        }
+        if let Some(waiting) = self.take(self.push_rows) {
+            self.push(waiting).await?;
+        }
         let sink = self.sink.clone();
         let durable = async move { sink.reached(nth + 1).await.map(drop).map_err(engine) };
         Ok(Written(Box::pin(durable)))
@@ -163,6 +213,9 @@ impl<E: Env + Net> Target for SinkTarget<E> {
 
     /// The last rows need not wait for more to come.
     async fn round_ends(&self) -> Result<(), Failed> {
+        if let Some(waiting) = self.take(1) {
+            self.push(waiting).await?;
+        }
         let sink = self.sink.clone();
         drop(self.env.spawn(async move { sink.checkpoint().await.map(drop) }));
         Ok(())

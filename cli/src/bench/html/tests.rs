@@ -47,6 +47,7 @@ fn round(operations: u64, elapsed_ns: u64, p50_ns: u64) -> Round {
         seen: latency,
         curve,
         late_max_ns: 0,
+        pools_busy: None,
         disk: Disk { writes: 9, written_bytes: operations.saturating_mul(1100), ..Disk::default() },
         allocations: Allocations::default(),
     }

@@ -1,31 +1,25 @@
 //! What CPU accounting costs on this machine, and whether its budget catches a spike.
 //!
 //! * The cost of a reading of either clock, and of a slice.
-//! * Overhead on operations of 1 ms, 100 us and 10 us of fixed work: the CPU time of blocks of
-//!   operations, divided by that of blocks without accounting that take turns with them. Printed
-//!   are the median of the ratios, and the ratio of the lower deciles of the times: other work on
-//!   the machine only ever makes a block longer. Contenders: `naive` reads the CPU clock before and
-//!   after each operation; `operations` has a slice for each; `slices` has one for each millisecond
-//!   of work, as a task of a runtime does many small operations in one poll. The last two with a
-//!   budget of 0.1 ms, and without one.
+//! * Overhead on operations of fixed work: the CPU time of blocks of operations, divided by that of
+//!   blocks without accounting that take turns with them; the median of the ratios, and the ratio
+//!   of the lower deciles of the times: other work on the machine only ever makes a block longer.
+//!   Contenders: *naive* reads the CPU clock before and after each operation; *operations* has a
+//!   slice for each; *slices* has one for each millisecond of work, as a task of a runtime does
+//!   many small operations in one poll. The last two with a budget of 0.1 ms, and without one.
 //! * Spikes: in each round one operation burns 0.11 ms of CPU time among 100 small ones, and ten
 //!   burn half of the limit. A flag of those is right by the CPU clock only above the limit, and
 //!   possible above 75 us, where an interrupt or a switch of threads was charged to the operation.
 //!
 //! CPU time, not elapsed time, is compared: other work on the machine counts as little as it can.
-//!
-//! `cargo run --release -p seedbed-env --example cpu_overhead -- [--json] [TURNS]`
-
-// It measures the real world.
-#![allow(clippy::disallowed_methods)]
 
 use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use seedbed_env::cpu::{self, Class, CpuBudget, CpuMeter, CpuOptions, thread_time};
-use serde_json::{Value, json};
+use seedbed_env::cpu::{self, Class, CpuBudget, CpuError, CpuMeter, CpuOptions, thread_time};
+use serde::Serialize;
 
 static WORK: Class = Class::new("work");
 static SMALL: Class = Class::new("small");
@@ -35,7 +29,6 @@ static SPIKE: Class = Class::new("spike");
 /// The budget, and what a spike burns.
 const LIMIT: Duration = CpuBudget::LIMIT_MIN;
 const SPIKE_TIME: Duration = Duration::from_micros(110);
-const ROUNDS: u64 = 1000;
 /// Work of one block, and of one slice of `slices`, in nanoseconds.
 const BLOCK: u64 = 2_000_000;
 const SLICE: u64 = 1_000_000;
@@ -52,51 +45,52 @@ const CONTENDERS: [&str; 7] = [
     "the measurement's own error",
 ];
 
-type Failed = Box<dyn std::error::Error>;
-
-fn main() -> Result<(), Failed> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let is_json = args.iter().any(|arg| arg == "--json");
-    let turns = match args.iter().find(|arg| *arg != "--json") {
-        Some(turns) => turns.parse().map_err(|_| format!("{turns} is no number of turns"))?,
-        None => 500,
-    };
-    if turns == 0 {
-        return Err("give at least one turn".into());
-    }
-    let costs = costs()?;
-    let speed = calibrate();
-    let overheads = [1_000_000, 100_000, 10_000]
-        .iter()
-        .map(|length| overhead(speed, *length, turns))
-        .collect::<Result<Vec<_>, _>>()?;
-    let spikes = spikes(speed)?;
-    let all = json!({ "costs_ns": costs, "overheads": overheads, "spikes": spikes });
-    match is_json {
-        true => println!("{all:#}"),
-        false => print(&all),
-    }
-    Ok(())
+/// Nanoseconds of each.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Costs {
+    /// A reading of the thread's CPU clock.
+    pub cpu_clock: f64,
+    /// A reading of the monotonic clock.
+    pub monotonic: f64,
+    /// A slice without a meter.
+    pub unmetered: f64,
+    /// A slice of `run`.
+    pub run: f64,
+    /// A slice of `in_class`.
+    pub in_class: f64,
+    /// A slice of `run` with a budget of 0.1 ms.
+    pub budgeted: f64,
+    /// A slice at both ends of which the CPU clock is read: the most that it can cost.
+    pub dearest: f64,
 }
 
-fn print(all: &Value) {
-    let object = |name: &str| all[name].as_object().into_iter().flatten();
-    println!("nanoseconds each");
-    object("costs_ns").for_each(|(name, cost)| println!("  {name:<44}{:>8}", cost.to_string()));
-    println!("overhead in % of the CPU time: median of ratios, ratio of lower deciles");
-    for row in all["overheads"].as_array().into_iter().flatten() {
-        println!("  operations of {} us", row["operation_us"]);
-        let percent = row["percent_median_decile"].as_object().into_iter().flatten();
-        for (name, percent) in percent {
-            let [median, decile] = [0, 1].map(|at| percent[at].to_string());
-            println!("    {name:<42}{median:>8}{decile:>8}");
-        }
-    }
-    println!("spikes");
-    object("spikes").for_each(|(name, count)| println!("  {name:<44}{:>8}", count.to_string()));
+/// Overhead of one contender in percent of the CPU time.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Overhead {
+    /// Who.
+    pub contender: &'static str,
+    /// The median of the ratios.
+    pub median: f64,
+    /// The ratio of the lower deciles of the times.
+    pub deciles: f64,
 }
 
-fn with_budget() -> Result<CpuOptions, Failed> {
+/// What the budget flagged.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Spikes {
+    /// Rounds with one spike of 110 us each.
+    pub rounds: u64,
+    /// Of them, those in which it was flagged.
+    pub caught: u64,
+    /// Flags of ten operations of 50 us a round.
+    pub half_flagged: u64,
+    /// Such operations that came to more than 75 us.
+    pub half_long: u64,
+    /// Flags of a hundred operations of 5 us a round.
+    pub small_flagged: u64,
+}
+
+fn with_budget() -> Result<CpuOptions, CpuError> {
     let budget = Some(CpuBudget::new(LIMIT)?);
     Ok(CpuOptions { budget, flags_max: 100_000, ..CpuOptions::default() })
 }
@@ -104,11 +98,6 @@ fn with_budget() -> Result<CpuOptions, Failed> {
 fn quantile(mut values: Vec<f64>, part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     values[(values.len() as f64 * part) as usize]
-}
-
-fn rounded(value: f64, digits: i32) -> f64 {
-    let scale = 10_f64.powi(digits);
-    (value * scale).round() / scale
 }
 
 /// The time of one `call` in nanoseconds: the median over batches.
@@ -119,10 +108,14 @@ fn cost(mut call: impl FnMut()) -> f64 {
         (0..BATCH).for_each(|_| call());
         start.elapsed().as_nanos() as f64 / f64::from(BATCH)
     };
-    rounded(quantile((0..200).map(batch).collect(), 0.5), 1)
+    quantile((0..200).map(batch).collect(), 0.5)
 }
 
-fn costs() -> Result<Value, Failed> {
+/// The cost of readings and slices.
+///
+/// # Errors
+/// The system does not tell a thread's CPU time.
+pub fn costs() -> Result<Costs, CpuError> {
     let cpu_clock = cost(|| {
         black_box(thread_time());
     });
@@ -144,15 +137,7 @@ fn costs() -> Result<Value, Failed> {
     let meter = CpuMeter::start(CpuOptions { quantum: Some(Duration::ZERO), ..with_budget()? })?;
     let dearest = cost(call);
     drop(meter);
-    Ok(json!({
-        "a reading of the thread's CPU clock": cpu_clock,
-        "a reading of the monotonic clock": monotonic,
-        "run, no meter": unmetered,
-        "run, metered": run,
-        "a poll of in_class, metered": in_class,
-        "run, metered with a budget of 0.1 ms": budgeted,
-        "run, CPU clock read at both ends": dearest,
-    }))
+    Ok(Costs { cpu_clock, monotonic, unmetered, run, in_class, budgeted, dearest })
 }
 
 /// Work that the compiler cannot shorten and that touches no memory. The same code for all, so that
@@ -185,8 +170,13 @@ fn timed(block: impl FnOnce()) -> f64 {
     (thread_time() - start).as_nanos() as f64
 }
 
-/// The overhead of each contender on operations of `length` nanoseconds.
-fn overhead(speed: u64, length: u64, turns: usize) -> Result<Value, Failed> {
+/// The overhead of each contender on operations that take `length`, over so many turns. The last
+/// contender is the same work without accounting: the error of the measurement.
+///
+/// # Errors
+/// The system does not tell a thread's CPU time.
+pub fn overhead(length: Duration, turns: usize) -> Result<Vec<Overhead>, CpuError> {
+    let (speed, length) = (calibrate(), length.as_nanos().max(1) as u64);
     let steps = speed * length / 1_000_000;
     let (operations, in_slice) = (BLOCK / length, SLICE / length);
     let bare = || (0..operations).for_each(|_| spin(black_box(steps)));
@@ -205,7 +195,7 @@ fn overhead(speed: u64, length: u64, turns: usize) -> Result<Value, Failed> {
             cpu::run(&WORK, || (0..in_slice).for_each(|_| spin(black_box(steps))));
         }
     };
-    let metered = |options: CpuOptions, block: &dyn Fn()| -> Result<f64, Failed> {
+    let metered = |options: CpuOptions, block: &dyn Fn()| -> Result<f64, CpuError> {
         let meter = CpuMeter::start(options)?;
         let time = timed(block);
         drop(meter);
@@ -229,14 +219,14 @@ fn overhead(speed: u64, length: u64, turns: usize) -> Result<Value, Failed> {
         }
     }
     let base = &times[0];
-    let rows = CONTENDERS.iter().zip(&times).skip(1).map(|(name, times)| {
+    let overheads = CONTENDERS.iter().zip(&times).skip(1).map(|(contender, times)| {
         let ratios = times.iter().zip(base).map(|(time, base)| time / base).collect();
         let deciles = quantile(times.clone(), 0.1) / quantile(base.clone(), 0.1);
-        let percent = |ratio: f64| rounded((ratio - 1.0) * 100.0, 3);
-        (name.to_string(), json!([percent(quantile(ratios, 0.5)), percent(deciles)]))
+        let percent = |ratio: f64| (ratio - 1.0) * 100.0;
+        let (median, deciles) = (percent(quantile(ratios, 0.5)), percent(deciles));
+        Overhead { contender, median, deciles }
     });
-    let rows: serde_json::Map<String, Value> = rows.collect();
-    Ok(json!({ "operation_us": length / 1000, "percent_median_decile": rows }))
+    Ok(overheads.collect())
 }
 
 /// Runs until this thread has burned so much CPU time; returns what it was in the end: an
@@ -252,32 +242,31 @@ fn burn(time: Duration) -> Duration {
 }
 
 /// Rounds with a spike each: how many are caught, and what is flagged that is none.
-fn spikes(speed: u64) -> Result<Value, Failed> {
-    let (mut caught, mut near, mut half, mut small_ones) = (0_u64, 0_u64, 0_usize, 0_usize);
+///
+/// # Errors
+/// The system does not tell a thread's CPU time.
+pub fn spikes(rounds: u64) -> Result<Spikes, CpuError> {
+    let speed = calibrate();
+    let mut spikes = Spikes { rounds, caught: 0, half_flagged: 0, half_long: 0, small_flagged: 0 };
     let small = || cpu::run(&SMALL, || spin(speed / 200));
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let meter = CpuMeter::start(with_budget()?)?;
         for operation in 0..100 {
             small();
             if operation % 10 == 0 {
                 let burned = cpu::run(&HALF, || burn(LIMIT / 2));
-                near += u64::from(burned > LIMIT * 3 / 4);
+                spikes.half_long += u64::from(burned > LIMIT * 3 / 4);
             }
             if operation == round % 100 {
                 cpu::run(&SPIKE, || burn(SPIKE_TIME));
             }
         }
         let flags = meter.report().flags;
-        let of = |class: &Class| flags.iter().filter(|flag| flag.class == class.name()).count();
-        caught += u64::from(of(&SPIKE) == 1);
-        half += of(&HALF);
-        small_ones += of(&SMALL);
+        let of =
+            |class: &Class| flags.iter().filter(|flag| flag.class == class.name()).count() as u64;
+        spikes.caught += u64::from(of(&SPIKE) == 1);
+        spikes.half_flagged += of(&HALF);
+        spikes.small_flagged += of(&SMALL);
     }
-    Ok(json!({
-        "rounds with one spike of 110 us": ROUNDS,
-        "rounds with one spike of 110 us: caught": caught,
-        "10 000 operations of 50 us: flagged": half,
-        "10 000 operations of 50 us: over 75 us": near,
-        "100 000 operations of 5 us: flagged": small_ones,
-    }))
+    Ok(spikes)
 }

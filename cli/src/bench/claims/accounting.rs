@@ -1,0 +1,60 @@
+//! Claims of a report on CPU accounting of threads.
+
+use std::time::Duration;
+
+use seedbed::seam::cpu::CpuError;
+use seedbed_hardware::{Failed, accounting};
+
+use super::{Ledger, Verdict};
+
+const OF: &str = "CPU accounting";
+
+impl Ledger<'_, '_> {
+    pub(super) fn accounting(&mut self) -> Result<(), Failed> {
+        let failed = |error: CpuError| Failed::Machine(error.to_string());
+        if !self.goes_on("what CPU accounting costs") {
+            return Ok(());
+        }
+        let costs = accounting::costs().map_err(failed)?;
+        let us = costs.cpu_clock / 1e3;
+        self.claim(
+            OF,
+            "a reading of a thread's CPU time costs 4.686 us",
+            Verdict::about(4.686, us),
+            format!("{us:.2} us"),
+            "one reading after the other, on one thread",
+        );
+        let turns = if self.args.quick { 100 } else { 500 };
+        let overheads = accounting::overhead(Duration::from_millis(1), turns).map_err(failed)?;
+        let of = |name: &str| {
+            let found = overheads.iter().find(|one| one.contender == name);
+            found.map_or(f64::NAN, |one| one.median)
+        };
+        let (slices, naive) = (of("slices"), of("naive"));
+        self.claim(
+            OF,
+            "accounting costs 0.547 % of the run time; the aim is 0 %",
+            Verdict::about(0.547, slices),
+            format!(
+                "{slices:.3} % of the CPU time with a slice each millisecond; {naive:.3} % with \
+                 two readings around each millisecond"
+            ),
+            format!("operations of 1 ms, median of {turns} turns with and without"),
+        );
+        if !self.goes_on("whether spikes are caught") {
+            return Ok(());
+        }
+        let spikes = accounting::spikes(1000).map_err(failed)?;
+        self.claim(
+            OF,
+            "an operation that burns 0.1 ms or more is flagged, however short the interval",
+            Verdict::of(spikes.caught == spikes.rounds),
+            format!(
+                "{} of {} spikes of 0.11 ms flagged, and {} of 100 000 operations of 5 us",
+                spikes.caught, spikes.rounds, spikes.small_flagged
+            ),
+            "each spike among a hundred operations of 5 us and ten of 50 us",
+        );
+        Ok(())
+    }
+}

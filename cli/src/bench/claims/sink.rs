@@ -1,0 +1,139 @@
+//! Claims of a report on a streaming database sink, which had projected most of them.
+
+use seedbed_hardware::{Engine, Failed, Workload};
+
+use super::{Ledger, Verdict};
+use crate::bench::grid::{self, Size};
+
+const OF: &str = "sink";
+/// Rows a second of a source that does not wait.
+const RATE: u64 = 100_000;
+
+/// Rows at that rate, and a checkpoint each so many milliseconds.
+fn at_rate(checkpoint_ms: u32) -> Workload {
+    Workload { rate: RATE, checkpoint_ms, ..grid::base(Engine::Sink) }
+}
+
+impl Ledger<'_, '_> {
+    pub(super) fn sink(&mut self) -> Result<(), Failed> {
+        self.rows_a_second()?;
+        self.at_a_rate()?;
+        self.checkpoints()?;
+        self.batch_add()
+    }
+
+    fn rows_a_second(&mut self) -> Result<(), Failed> {
+        if !self.goes_on("rows a second") {
+            return Ok(());
+        }
+        let workloads = [grid::base(Engine::Sink)];
+        let Some([figures]) = self.in_turn(&workloads, self.size())? else { return Ok(()) };
+        let rate = figures.throughput();
+        self.claim(
+            OF,
+            "more than 100 K events/s",
+            Verdict::of(rate > RATE as f64),
+            format!("{:.0} K rows/s, each once, each in a durable checkpoint", rate / 1e3),
+            format!("{}; 3 embedded participants in the same process, on this disk", workloads[0]),
+        );
+        Ok(())
+    }
+
+    /// What is claimed of a sink that keeps up with its source.
+    fn at_a_rate(&mut self) -> Result<(), Failed> {
+        if !self.goes_on("rows that arrive by themselves") {
+            return Ok(());
+        }
+        let workloads = [at_rate(50)];
+        let Some([usual]) = self.in_turn(&workloads, self.size())? else { return Ok(()) };
+        let conditions = format!("{RATE} rows/s, 1 000 in a transaction, a checkpoint each 50 ms");
+        let [p50, p99] = usual.latency_ms();
+        self.claim(
+            OF,
+            "P99 below 100 ms",
+            Verdict::of(p99 < 100.0),
+            format!("P50 {p50:.0} ms, P99 {p99:.0} ms from arrival to the durable checkpoint"),
+            conditions.clone(),
+        );
+        let memory = usual.ended.peak_memory as f64 / 1e6;
+        let rows = usual.ended.checked;
+        self.claim(
+            OF,
+            "less than 100 MB of memory a sink",
+            // A part of what is more than that may be others'.
+            if memory < 100.0 { Verdict::Confirmed } else { Verdict::NotTestable },
+            format!("{memory:.0} MB at most, of sink and participants together with {rows} rows"),
+            format!(
+                "{conditions}; the sink alone in a process: engines/examples/sink_throughput.rs"
+            ),
+        );
+        let busy = usual.median(|round| round.pools_busy.unwrap_or(f64::NAN)) * 100.0;
+        self.claim(
+            OF,
+            "connection pools are 50 to 80 % in use",
+            Verdict::of((50.0..=80.0).contains(&busy)),
+            format!("{busy:.0} %"),
+            format!("{conditions}; 4 connections to each participant"),
+        );
+        Ok(())
+    }
+
+    fn checkpoints(&mut self) -> Result<(), Failed> {
+        if !self.goes_on("what checkpoints cost") {
+            return Ok(());
+        }
+        // A round ends with a checkpoint of its own, which must not count for much.
+        let rounds = self.size().rounds.min(4);
+        let size = Size { rounds, round_ns: 1_500_000_000 };
+        let turns = self.in_turn(&[at_rate(50), at_rate(500)], size)?;
+        let Some([usual, rare]) = turns else { return Ok(()) };
+        let (often, seldom) = (usual.cpu_ns() / 1e3, rare.cpu_ns() / 1e3);
+        let overhead = (often / seldom - 1.0) * 100.0;
+        self.claim(
+            OF,
+            "checkpoints cost less than 5 %",
+            Verdict::of(overhead < 5.0),
+            format!(
+                "{overhead:+.1} % of the CPU time: {often:.2} us a row with a checkpoint each 50 \
+                 ms, {seldom:.2} us with one each 500 ms"
+            ),
+            format!("{RATE} rows/s; sink and participants together, in turn"),
+        );
+        Ok(())
+    }
+
+    /// Of the ten optimisations, those that have a counterpart.
+    fn batch_add(&mut self) -> Result<(), Failed> {
+        if !self.goes_on("rows pushed together") {
+            return Ok(());
+        }
+        let one = grid::base(Engine::Sink);
+        let many = Workload { push_rows: 250, ..one.clone() };
+        let alone = Workload { connections: 1, ..many.clone() };
+        let Some([one, many, alone]) = self.in_turn(&[one, many, alone], self.size())? else {
+            return Ok(());
+        };
+        let gain = |with: f64, without: f64| (with / without - 1.0) * 100.0;
+        let added = gain(many.throughput(), one.throughput());
+        self.claim(
+            OF,
+            "adding rows in batches brings 25 % of throughput",
+            Verdict::of(added >= 25.0),
+            format!("{added:+.0} %"),
+            "250 rows a push against one; source, sink and participants share the machine",
+        );
+        let pooled = gain(many.throughput(), alone.throughput());
+        self.claim(
+            OF,
+            "a buffer without locks brings 40 % of throughput",
+            Verdict::NotTestable,
+            "the buffer's lock has one source and one task that takes batches: nobody waits for it"
+                .to_owned(),
+            format!(
+                "what does bring something is measured beside: 4 connections to a participant \
+                 against 1, {pooled:+.0} %"
+            ),
+        );
+        Ok(())
+    }
+}
