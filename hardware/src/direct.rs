@@ -1,6 +1,7 @@
 //! What engines are compared with: writing a file's bytes without any promise, and the protocol
 //! that a report on atomic commits describes.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::Instant;
@@ -65,21 +66,76 @@ async fn commit(env: SimEnv, data: &[u8]) -> io::Result<()> {
     env.sync_dir("").await
 }
 
-/// Nanoseconds of each of so many rewrites of a file on this machine, by `std::fs::write`.
-///
-/// # Errors
-/// The folder cannot be written to.
-pub fn rewrites(dir: &Path, bytes: usize, times: usize) -> io::Result<Vec<u64>> {
-    let folder = tempfile::Builder::new().prefix("seedbed-bench-").tempdir_in(dir)?;
-    let path = folder.path().join("state");
-    let mut data = vec![7; bytes];
-    let mut took = Vec::with_capacity(times);
-    for nth in 0..times {
-        // Changing values: some file systems skip others.
-        data.fill(nth as u8);
-        let began = Instant::now();
-        std::fs::write(&path, &data)?;
-        took.push(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+/// A way to write a state without any promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// The file is cut, written and closed, as `std::fs::write` does it.
+    Rewrite,
+    /// A file beside is written and renamed into its place.
+    Rename,
+    /// The file is opened, overwritten and closed.
+    Reopen,
+    /// The file stays open and is overwritten.
+    InPlace,
+}
+
+impl Baseline {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rewrite, Self::Rename, Self::Reopen, Self::InPlace];
+
+    /// What it does, in a few words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rewrite => "rewrite the file",
+            Self::Rename => "temporary + rename",
+            Self::Reopen => "open + pwrite + close",
+            Self::InPlace => "pwrite in place",
+        }
     }
-    Ok(took)
+
+    /// Nanoseconds of one such write on this machine, without a sync: for each of so many turns the
+    /// mean of a few.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn measure(self, dir: &Path, bytes: usize, turns: usize) -> io::Result<Vec<f64>> {
+        const EACH: u8 = 50;
+        let folder = tempfile::Builder::new().prefix("seedbed-bench-").tempdir_in(dir)?;
+        let (path, beside) = (folder.path().join("state"), folder.path().join("state.new"));
+        let mut data = vec![0; bytes];
+        fs::write(&path, &data)?;
+        let open = || fs::OpenOptions::new().write(true).open(&path);
+        let kept = open()?;
+        let mut took = Vec::with_capacity(turns);
+        for _ in 0..turns {
+            let began = Instant::now();
+            for nth in 0..EACH {
+                // Changing values: some file systems skip others.
+                data.fill(nth);
+                match self {
+                    Self::Rewrite => fs::write(&path, &data)?,
+                    Self::Rename => {
+                        fs::write(&beside, &data)?;
+                        fs::rename(&beside, &path)?;
+                    }
+                    Self::Reopen => overwrite(&open()?, &data)?,
+                    Self::InPlace => overwrite(&kept, &data)?,
+                }
+            }
+            took.push(began.elapsed().as_nanos() as f64 / f64::from(EACH));
+        }
+        Ok(took)
+    }
+}
+
+#[cfg(unix)]
+fn overwrite(file: &fs::File, data: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, data, 0)
+}
+
+#[cfg(not(unix))]
+fn overwrite(mut file: &fs::File, data: &[u8]) -> io::Result<()> {
+    use std::io::{Seek, Write};
+    file.rewind()?;
+    file.write_all(data)
 }

@@ -1,9 +1,9 @@
 //! `seedbed bench`: engines under load on this machine's disk, timed, counted, checked, compared.
 //!
 //! `grid.rs` says which workloads there are, `measure.rs` runs one of them, `compare.rs` compares
-//! with a baseline or another build, `report.rs` prints, `html/` makes a page; `claims/` is the
-//! ledger of what others have claimed. The load itself is
-//! the crate `seedbed-hardware`'s, the judging `seedbed-measure`'s.
+//! with a baseline or another build, `report.rs` prints, `durability.rs` and `html/` make a page;
+//! `claims/` is the ledger of what others have claimed. The load itself is the crate
+//! `seedbed-hardware`'s, the judging `seedbed-measure`'s.
 
 // It is about the real world.
 #![allow(clippy::disallowed_methods)]
@@ -12,6 +12,7 @@ pub(crate) mod args;
 pub(crate) mod calibrate;
 pub(crate) mod claims;
 mod compare;
+mod durability;
 mod grid;
 mod html;
 mod measure;
@@ -107,7 +108,7 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
     if let Some(place) = &place {
         let wanted = if args.only_simulate { 0 } else { workloads.len() };
         let wrong = broken.clone().filter(|(_, is_wrong)| *is_wrong).map(|(what, _)| what);
-        page(cx, place, &report, wanted, comparing.thresholds(), wrong)?;
+        page(cx, args, place, &report, (wanted, comparing.thresholds(), wrong))?;
     }
     comparing.keep(args, &done)?;
     if let Some((what, _)) = broken {
@@ -123,17 +124,21 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
 /// Writes what there is as a page, if there is anything.
 fn page(
     cx: &mut Context<'_>,
+    args: &BenchArgs,
     place: &html::Place,
     report: &report::Report<'_>,
-    wanted: usize,
-    thresholds: Thresholds,
-    wrong: Option<String>,
+    (wanted, thresholds, wrong): (usize, Thresholds, Option<String>),
 ) -> Result<(), Failure> {
     let report::Report { machine, engine, done, predictions } = *report;
     if done.is_empty() && predictions.is_empty() && wrong.is_none() {
         cx.err.line(paint(NOTE, "nothing was measured; no report is written"));
         return Ok(());
     }
+    let overhead = durability::measure(&args.dir, done).unwrap_or_else(|error| {
+        let text = format!("without the curve of overheads: {}: {error}", args.dir.display());
+        cx.err.line(paint(NOTE, text));
+        None
+    });
     let page = html::Page {
         engine: engine.name(),
         machine,
@@ -143,7 +148,7 @@ fn page(
         wrong,
         thresholds,
         predictions: Some(predictions.iter().flat_map(predict::Prediction::figures).collect()),
-        overhead: None,
+        overhead,
     };
     place.write(&page)
 }

@@ -3,8 +3,9 @@
 use seedbed::Sweep;
 use seedbed::faults::Plan;
 use seedbed::faults::timing::Timing;
+use seedbed_hardware::direct::{self, Baseline};
 use seedbed_hardware::simulate::Costs;
-use seedbed_hardware::{Failed, Workload, direct, simulate};
+use seedbed_hardware::{Failed, Workload, simulate};
 use seedbed_measure::sample;
 
 use super::{Figures, Ledger, Verdict};
@@ -108,10 +109,9 @@ impl Ledger<'_, '_> {
         };
         let workloads = [of("immediate", 1, 1), of("group", 8, 1), of("group", 1, 256)];
         let Some(figures) = self.in_turn(&workloads, self.size())? else { return Ok(()) };
-        let rewrites = direct::rewrites(&self.args.dir, BYTES as usize, 2000);
+        let rewrites = Baseline::Rewrite.measure(&self.args.dir, BYTES as usize, 50);
         let rewrites = rewrites.map_err(|error| Failed::Machine(error.to_string()))?;
-        let rewrites: Vec<f64> = rewrites.iter().map(|ns| *ns as f64 / 1e6).collect();
-        let direct = sample::median(&rewrites).unwrap_or(f64::NAN);
+        let direct = sample::median(&rewrites).unwrap_or(f64::NAN) / 1e6;
         let each = |figures: &Figures| 1e3 / figures.throughput();
         let told = workloads.iter().zip(&figures).map(|(workload, figures)| {
             let ms = each(figures);
