@@ -12,7 +12,7 @@ use seedbed::{
 
 /// Seeds within which a plant must be caught.
 const SEEDS: u64 = 3000;
-/// Seeds in which a benign twin must be let be; `.ci/run` has six times as many.
+/// Seeds in which a benign twin must be let be; `.ci/run` has twice as many.
 const BENIGN_SEEDS: u64 = 500;
 /// Decisions that a shrunk trace may have, in nine cases of ten.
 const DECISIONS_MAX: usize = 20;

@@ -217,9 +217,7 @@ impl Tree {
     fn change(&mut self, Change { key, value }: &Change) {
         match value {
             Some(value) => {
-                if self.deferred.len() >= DEFERRED_MAX {
-                    self.work_out();
-                }
+                self.keep_bound();
                 let leaf = self.leaf(key);
                 let wanted = self.deferred.leaf(key, value);
                 self.want(leaf, wanted);
@@ -229,6 +227,9 @@ impl Tree {
     }
 
     /// The Merkle root.
+    ///
+    /// # Panics
+    /// If roots that were asked for have not been taken.
     pub fn root(&mut self) -> Hash {
         assert!(self.roots.is_empty(), "those that were asked for before are taken first");
         self.ask_root();
@@ -364,6 +365,7 @@ impl Tree {
         let (left, right) = (side(pair, false), side(pair, true));
         self.refresh(left);
         self.refresh(right);
+        self.keep_bound();
         let wanted = self.deferred.branch([self.half(left), self.half(right)]);
         self.want(at, wanted);
     }
@@ -382,6 +384,14 @@ impl Tree {
         assert_eq!(wanted as usize, self.wanting.len(), "one place for each wanted hash");
         self.wanting.push(at);
         self.places[at as usize].mark = wanted;
+    }
+
+    /// Before one more hash is wanted.
+    fn keep_bound(&mut self) {
+        if self.deferred.len() >= DEFERRED_MAX {
+            self.work_out();
+        }
+        assert!(self.deferred.len() < DEFERRED_MAX, "what is wanted is bounded");
     }
 
     /// Works out all hashes that are wanted.

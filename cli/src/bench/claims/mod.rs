@@ -159,6 +159,8 @@ impl Ledger<'_, '_> {
     fn measure(&mut self, engine: Option<Engine>) -> Result<(), Failed> {
         if engine != Some(Engine::Sink) {
             self.store()?;
+        }
+        if engine.is_none() {
             self.accounting()?;
         }
         if engine != Some(Engine::AtomicCommit) {
