@@ -178,7 +178,8 @@ fn timed(block: impl FnOnce()) -> f64 {
 pub fn overhead(length: Duration, turns: usize) -> Result<Vec<Overhead>, CpuError> {
     let (speed, length) = (calibrate(), length.as_nanos().max(1) as u64);
     let steps = speed * length / 1_000_000;
-    let (operations, in_slice) = (BLOCK / length, SLICE / length);
+    let (operations, in_slice) = ((BLOCK / length).max(1), (SLICE / length).max(1));
+    let turns = turns.max(1);
     let bare = || (0..operations).for_each(|_| spin(black_box(steps)));
     let naive = || {
         let mut sum = Duration::ZERO;

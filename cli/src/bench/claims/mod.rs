@@ -35,11 +35,6 @@ impl Verdict {
         if holds { Self::Confirmed } else { Self::Refuted }
     }
 
-    /// Whether a claimed number and a measured one are of one size.
-    fn about(claimed: f64, measured: f64) -> Self {
-        Self::of((claimed / 1.25..claimed * 1.25).contains(&measured))
-    }
-
     fn word(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",

@@ -45,13 +45,13 @@ impl Ledger<'_, '_> {
             return Ok(());
         }
         let workloads = [at_rate(50)];
-        let Some([usual]) = self.in_turn(&workloads, self.size())? else { return Ok(()) };
+        let Some([usual]) = self.in_turn(&workloads, self.long())? else { return Ok(()) };
         let conditions = format!("{RATE} rows/s, 1 000 in a transaction, a checkpoint each 50 ms");
         let [p50, p99] = usual.latency_ms();
         self.claim(
             OF,
             "P99 below 100 ms",
-            Verdict::of(p99 < 100.0),
+            Verdict::of(p99 < 100.0 && usual.throughput() > 0.95 * RATE as f64),
             format!("P50 {p50:.0} ms, P99 {p99:.0} ms from arrival to the durable checkpoint"),
             conditions.clone(),
         );
@@ -61,7 +61,7 @@ impl Ledger<'_, '_> {
             OF,
             "less than 100 MB of memory a sink",
             // A part of what is more than that may be others'.
-            if memory < 100.0 { Verdict::Confirmed } else { Verdict::NotTestable },
+            if (1.0..100.0).contains(&memory) { Verdict::Confirmed } else { Verdict::NotTestable },
             format!("{memory:.0} MB at most, of sink and participants together with {rows} rows"),
             format!(
                 "{conditions}; the sink alone in a process: engines/examples/sink_throughput.rs"
@@ -78,14 +78,16 @@ impl Ledger<'_, '_> {
         Ok(())
     }
 
+    /// Long rounds: each ends with a checkpoint, which must not count for much.
+    fn long(&self) -> Size {
+        Size { rounds: self.size().rounds.min(4), round_ns: 1_500_000_000 }
+    }
+
     fn checkpoints(&mut self) -> Result<(), Failed> {
         if !self.goes_on("what checkpoints cost") {
             return Ok(());
         }
-        // A round ends with a checkpoint of its own, which must not count for much.
-        let rounds = self.size().rounds.min(4);
-        let size = Size { rounds, round_ns: 1_500_000_000 };
-        let turns = self.in_turn(&[at_rate(50), at_rate(500)], size)?;
+        let turns = self.in_turn(&[at_rate(50), at_rate(3_600_000)], self.long())?;
         let Some([usual, rare]) = turns else { return Ok(()) };
         let (often, seldom) = (usual.cpu_ns() / 1e3, rare.cpu_ns() / 1e3);
         let overhead = (often / seldom - 1.0) * 100.0;
@@ -95,7 +97,7 @@ impl Ledger<'_, '_> {
             Verdict::of(overhead < 5.0),
             format!(
                 "{overhead:+.1} % of the CPU time: {often:.2} us a row with a checkpoint each 50 \
-                 ms, {seldom:.2} us with one each 500 ms"
+                 ms, {seldom:.2} us with one at the end of each round"
             ),
             format!("{RATE} rows/s; sink and participants together, in turn"),
         );

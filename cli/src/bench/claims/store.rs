@@ -49,10 +49,11 @@ impl Ledger<'_, '_> {
         self.claim(
             OF,
             "an atomic commit takes 319.9 ms, 41 068 % more than a direct write",
-            Verdict::about(41_068.0, overhead(one, DIRECT_MS)),
+            // What is found here rests on the report's own figures.
+            Verdict::NotTestable,
             format!(
-                "`immediate`, one writer: {one:.1} ms, {:+.0} %: one sync. A log, a file beside, a \
-                 rename and their syncs, as the report has it: {atomic_ms:.0} ms",
+                "recomputed: `immediate`, one writer: {one:.1} ms, {:+.0} %: one sync. A log, a \
+                 file beside, a rename and their syncs, as the report has it: {atomic_ms:.0} ms",
                 overhead(one, DIRECT_MS)
             ),
             conditions.clone(),
@@ -91,8 +92,8 @@ impl Ledger<'_, '_> {
         self.claim(
             OF,
             "optimised (a log in batches of 10) it takes 208.6 ms, 26 736 % more: 34.8 % better",
-            Verdict::about(26_736.0, overhead(batch, DIRECT_MS)),
-            format!("{better:.0} % better by `batch:10`. {}", told.join("; ")),
+            Verdict::NotTestable,
+            format!("recomputed: {better:.0} % better by `batch:10`. {}", told.join("; ")),
             conditions,
         );
         Ok(())
@@ -121,7 +122,12 @@ impl Ledger<'_, '_> {
         self.claim(
             OF,
             "5 to 10 % overhead on Linux, where a sync takes 1 to 5 ms; the aim is under 10 %",
-            Verdict::of(overhead(each(&figures[0]), direct) < 10.0),
+            match overhead(each(&figures[0]), direct) < 10.0 {
+                // Not even where syncs are faster.
+                false if each(&figures[0]) < 5.0 => Verdict::Refuted,
+                true if (1.0..=6.0).contains(&each(&figures[0])) => Verdict::Confirmed,
+                _ => Verdict::NotTestable,
+            },
             told,
             format!(
                 "against a rewrite of a file of 1 KiB without a sync on this disk, {direct:.4} ms; \
@@ -147,13 +153,21 @@ impl Ledger<'_, '_> {
         let mut meter = Meter::new(self.cx.show(self.args.quiet), seeds);
         let (swept, _) = meter.sweep(OF, &**scenario, &what, self.cx.stop, &mut self.cx.err);
         meter.finish();
-        let (seeds, checks, found) = (swept.seeds, swept.stats.checks, swept.found.len());
+        let (seeds, checks) = (swept.seeds, swept.stats.checks);
+        if let Some(found) = swept.found.first() {
+            let law = &found.violation.law;
+            return Err(Failed::Wrong(format!("seed {} breaks the law {law:?}", found.seed)));
+        }
+        let judged = swept.internal.is_empty() && swept.inconclusive.is_empty();
         self.claim(
             OF,
             "safe from power failures, atomic, proven by a Merkle root, recovers from crashes",
-            Verdict::of(found == 0 && seeds > 0),
-            format!("{checks} recoveries of {seeds} seeds checked, {found} violations"),
-            "simulated disks of all profiles, all kinds of faults; `seedbed run atomic_commit`",
+            match judged && !self.cx.is_stopped() && checks > 0 {
+                true => Verdict::Confirmed,
+                false => Verdict::NotTestable,
+            },
+            format!("{checks} recoveries of {seeds} seeds checked, no violation"),
+            format!("simulated, with the faults of the plan {}", scenario.plan()),
         );
         Ok(())
     }
