@@ -41,9 +41,9 @@ pub(super) fn show(overhead: &Overhead) -> Option<Markup> {
     let curves: Vec<Curve> =
         baselines.iter().enumerate().map(|(nth, one)| Curve::of(nth, one, &points)).collect();
     let about = html! {
-        "Time for each operation (one second by the throughput) beside that of each way to write \
-         that promises nothing, over how many are in flight at once. Where a curve falls to 0 % \
-         as many operations are done in a second. Crossings are read off between measured points, on the axes as drawn."
+        "Time for each operation (one second by the throughput) beside that of each way to \
+         write that promises nothing, over how many are in flight at once. Where a curve falls to \
+         0 % as many operations are done in a second. Crossings are read off between measured points, on the axes as drawn."
     };
     Some(section(
         "overhead",
