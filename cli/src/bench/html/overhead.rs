@@ -43,7 +43,8 @@ pub(super) fn show(overhead: &Overhead) -> Option<Markup> {
     let about = html! {
         "Time for each operation (one second by the throughput) beside that of each way to \
          write that promises nothing, over how many are in flight at once. Where a curve falls to \
-         0 % as many operations are done in a second. Crossings are read off between measured points, on the axes as drawn."
+         0 % as many operations are done in a second. Crossings are read off between measured \
+         points, on the axes as drawn."
     };
     Some(section(
         "overhead",
