@@ -30,6 +30,11 @@ pub const OUTSTANDING_MAX: u64 = 1 << 16;
 /// Most operations of a round: the time that each took is kept until its end.
 pub const OPERATIONS_MAX: u64 = 50_000_000;
 
+/// What the sink usually has, see [`Workload`].
+const PUSH_ROWS: u32 = 1;
+const CHECKPOINT_MS: u32 = 50;
+const CONNECTIONS: u32 = 4;
+
 /// An engine that can be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -153,27 +158,20 @@ pub struct Workload {
     /// Participants of the sink.
     pub participants: u32,
     /// Rows that are pushed into the sink at a time.
-    #[serde(skip_serializing_if = "is_usual_push_rows")]
+    #[serde(skip_serializing_if = "is_usual::<PUSH_ROWS>")]
     pub push_rows: u32,
     /// Milliseconds between checkpoints of the sink.
-    #[serde(skip_serializing_if = "is_usual_checkpoint_ms")]
+    #[serde(skip_serializing_if = "is_usual::<CHECKPOINT_MS>")]
     pub checkpoint_ms: u32,
     /// Connections of the sink to each participant.
-    #[serde(skip_serializing_if = "is_usual_connections")]
+    #[serde(skip_serializing_if = "is_usual::<CONNECTIONS>")]
     pub connections: u32,
 }
 
-// Earlier builds, with which this one is compared, do not know these.
-fn is_usual_push_rows(rows: &u32) -> bool {
-    *rows == Workload::default().push_rows
-}
-
-fn is_usual_checkpoint_ms(ms: &u32) -> bool {
-    *ms == Workload::default().checkpoint_ms
-}
-
-fn is_usual_connections(connections: &u32) -> bool {
-    *connections == Workload::default().connections
+/// Whether a field has its usual value. It is not written then: earlier builds, with which this one
+/// is compared, do not know it.
+fn is_usual<const USUAL: u32>(value: &u32) -> bool {
+    *value == USUAL
 }
 
 impl Default for Workload {
@@ -189,9 +187,9 @@ impl Default for Workload {
             rate: 0,
             batch_rows: 1000,
             participants: 3,
-            push_rows: 1,
-            checkpoint_ms: 50,
-            connections: 4,
+            push_rows: PUSH_ROWS,
+            checkpoint_ms: CHECKPOINT_MS,
+            connections: CONNECTIONS,
         }
     }
 }
@@ -267,14 +265,13 @@ impl fmt::Display for Workload {
         }
         write!(f, ", {value_bytes} B")?;
         if self.engine == Engine::Sink {
-            let usual = Self::default();
-            if self.push_rows != usual.push_rows {
+            if self.push_rows != PUSH_ROWS {
                 write!(f, ", pushed by {}", self.push_rows)?;
             }
-            if self.checkpoint_ms != usual.checkpoint_ms {
+            if self.checkpoint_ms != CHECKPOINT_MS {
                 write!(f, ", checkpoints each {} ms", self.checkpoint_ms)?;
             }
-            if self.connections != usual.connections {
+            if self.connections != CONNECTIONS {
                 write!(f, ", {} connections", self.connections)?;
             }
         }

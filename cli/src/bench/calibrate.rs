@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use seedbed_hardware::calibrate::{self, Profile};
 use seedbed_hardware::{Engine, Failed, Machine};
 
-use super::COMMAND;
 use super::args::CalibrateArgs;
+use super::{COMMAND, own_program};
 use crate::commands::Context;
 use crate::exit::{Exit, Failure};
 
@@ -54,8 +54,7 @@ fn measure(cx: &mut Context<'_>, args: &CalibrateArgs) -> Result<Profile, Failed
         }
     };
     let timing = calibrate::disk(dir, &args.name, stop, &mut told)?;
-    let own = std::env::current_exe();
-    let own = own.map_err(|error| Failed::Machine(format!("this program's file: {error}")))?;
+    let own = own_program()?;
     let mut costs = BTreeMap::new();
     for engine in Engine::ALL {
         told(&format!("what {} costs", engine.name()));

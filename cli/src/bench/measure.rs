@@ -6,10 +6,10 @@ use std::path::Path;
 use seedbed_hardware::{Ended, Failed, Round, Worker, Workload};
 use seedbed_measure::{Comparison, Side};
 
-use super::COMMAND;
 use super::args::BenchArgs;
 use super::compare::{Compared, Comparing};
 use super::grid::Size;
+use super::{COMMAND, own_program};
 use crate::commands::Context;
 
 /// What was measured of one workload.
@@ -20,7 +20,7 @@ pub(super) struct Measured {
     pub(super) exact: Exact,
 }
 
-/// Figures without noise, and over how many operations.
+/// Figures without noise, and over how many operations; of none if they were not counted.
 pub(super) type Exact = (u64, BTreeMap<String, u64>);
 
 /// Operations of the first round of a warm-up.
@@ -37,8 +37,7 @@ pub(super) fn measure(
     workload: &Workload,
     size: Size,
 ) -> Result<Option<(Measured, Option<Compared>)>, Failed> {
-    let own = std::env::current_exe();
-    let own = own.map_err(|error| Failed::Machine(format!("this program's file: {error}")))?;
+    let own = own_program()?;
     match &args.against {
         None => {
             let measured = alone(cx, &own, args, workload, size)?;

@@ -20,6 +20,7 @@ mod predict;
 mod report;
 
 use std::io;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use seedbed_hardware::{Engine, Failed, Machine, Workload};
@@ -43,6 +44,12 @@ pub(crate) fn process() -> Exit {
         // Whoever has started it is gone.
         Err(_) => Exit::Killed,
     }
+}
+
+/// This program, which measures in processes of its own.
+fn own_program() -> Result<PathBuf, Failed> {
+    std::env::current_exe()
+        .map_err(|error| Failed::Machine(format!("this program's file: {error}")))
 }
 
 /// What one workload came to.

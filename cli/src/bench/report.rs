@@ -120,6 +120,8 @@ pub(super) struct Middle {
     pub(super) syncs: f64,
     pub(super) written: f64,
     pub(super) allocations: f64,
+    /// Of the sink: which part of the time a connection was in use.
+    pub(super) pools_busy: f64,
 }
 
 impl Middle {
@@ -147,6 +149,7 @@ impl Middle {
             syncs: each(|round| round.disk.syncs + round.disk.dir_syncs),
             written: each(|round| round.disk.written_bytes),
             allocations: each(|round| round.allocations.count),
+            pools_busy: median(&|round| round.pools_busy.unwrap_or(0.0)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use seedbed_engines::atomic_commit::merkle::{EMPTY, Tree, root_of, state_root};
+use seedbed_engines::atomic_commit::merkle::{Change, EMPTY, Tree, root_of, state_root};
 
 proptest! {
     #[test]
@@ -98,4 +98,34 @@ fn roots_of_a_hundred_thousand_entries_are_taken_at_once() {
     tree.ask_root();
     let want = [1, 50_001, 100_000].map(|count| root_of((0..count).map(|i| (key(i), b"value"))));
     assert_eq!(tree.take_roots(), want);
+}
+
+proptest! {
+    /// Changes of one commit are done in another order, but the last one of a key counts.
+    #[test]
+    fn changes_at_once_are_what_they_are_one_by_one(
+        commits in prop::collection::vec(
+            prop::collection::vec((0_u8..24, prop::option::of(any::<u8>())), 1..100),
+            1..8,
+        ),
+    ) {
+        let (mut tree, mut entries) = (Tree::default(), BTreeMap::new());
+        for commit in commits {
+            let mut changes = Vec::new();
+            for (key, value) in commit {
+                match value {
+                    Some(value) => {
+                        changes.push(Change::put(&[key], &[value]));
+                        entries.insert([key], [value]);
+                    }
+                    None => {
+                        changes.push(Change::delete(&[key]));
+                        entries.remove(&[key]);
+                    }
+                }
+            }
+            tree.change_all(&mut changes);
+            prop_assert_eq!(tree.root(), root_of(&entries));
+        }
+    }
 }

@@ -5,16 +5,21 @@ use std::time::Duration;
 use seedbed::seam::cpu::CpuError;
 use seedbed_hardware::{Failed, accounting};
 
-use super::{Ledger, Verdict};
+use super::{Ledger, Step, Verdict};
 
 const OF: &str = "CPU accounting";
 
+pub(super) const STEPS: [Step; 2] = [
+    ("what CPU accounting costs", |ledger| ledger.accounting_costs()),
+    ("whether spikes are caught", |ledger| ledger.spikes()),
+];
+
+fn failed(error: CpuError) -> Failed {
+    Failed::Machine(error.to_string())
+}
+
 impl Ledger<'_, '_> {
-    pub(super) fn accounting(&mut self) -> Result<(), Failed> {
-        let failed = |error: CpuError| Failed::Machine(error.to_string());
-        if !self.goes_on("what CPU accounting costs") {
-            return Ok(());
-        }
+    fn accounting_costs(&mut self) -> Result<(), Failed> {
         let costs = accounting::costs().map_err(failed)?;
         let us = costs.cpu_clock / 1e3;
         self.claim(
@@ -45,9 +50,10 @@ impl Ledger<'_, '_> {
                  {error:.3} %; confirmed if it costs no more"
             ),
         );
-        if !self.goes_on("whether spikes are caught") {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    fn spikes(&mut self) -> Result<(), Failed> {
         let spikes = accounting::spikes(1000).map_err(failed)?;
         self.claim(
             OF,

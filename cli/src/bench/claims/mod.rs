@@ -8,15 +8,14 @@ mod accounting;
 mod sink;
 mod store;
 
-use seedbed_hardware::{Ended, Engine, Failed, Machine, Round, Worker, Workload};
-use seedbed_measure::sample;
+use seedbed_hardware::{Engine, Failed, Machine, Worker, Workload};
 use serde::Serialize;
 use serde_json::json;
 
 use super::args::BenchArgs;
 use super::grid::Size;
-use super::measure::{plain, warm_up};
-use super::{COMMAND, machine};
+use super::measure::{Exact, Measured, warm_up};
+use super::{COMMAND, machine, own_program};
 use crate::commands::Context;
 use crate::exit::{Exit, Failure};
 use crate::output::{BAD, GOOD, NOTE, paint};
@@ -116,61 +115,28 @@ fn print(cx: &mut Context<'_>, machine: &Machine, claims: &[Claim]) {
     cx.out.line(format_args!("\n{yes} confirmed, {no} refuted, {open} not testable here"));
 }
 
-/// What the rounds of a workload came to.
-struct Figures {
-    rounds: Vec<Round>,
-    ended: Ended,
-}
-
-impl Figures {
-    fn median(&self, of: impl Fn(&Round) -> f64) -> f64 {
-        let all: Vec<f64> = self.rounds.iter().map(of).collect();
-        sample::median(&all).unwrap_or(f64::NAN)
-    }
-
-    /// Operations a second.
-    fn throughput(&self) -> f64 {
-        self.median(|round| plain(round).throughput())
-    }
-
-    /// The 50th and 99th percentile of latencies, in milliseconds.
-    fn latency_ms(&self) -> [f64; 2] {
-        let ms = |ns: u64| ns as f64 / 1e6;
-        [
-            self.median(|round| ms(round.latency.p50_ns)),
-            self.median(|round| ms(round.latency.p99_ns)),
-        ]
-    }
-
-    /// CPU time of all threads for an operation, in nanoseconds.
-    fn cpu_ns(&self) -> f64 {
-        let operations: u64 = self.rounds.iter().map(|round| round.operations).sum();
-        let cpu: u64 = self.ended.threads.values().sum();
-        cpu as f64 / operations.max(1) as f64
-    }
-}
+/// What is measured, in words, and how.
+type Step = (&'static str, fn(&mut Ledger<'_, '_>) -> Result<(), Failed>);
 
 impl Ledger<'_, '_> {
     fn measure(&mut self, engine: Option<Engine>) -> Result<(), Failed> {
-        if engine != Some(Engine::Sink) {
-            self.store()?;
-        }
-        if engine.is_none() {
-            self.accounting()?;
-        }
-        if engine != Some(Engine::AtomicCommit) {
-            self.sink()?;
+        let (store, accounting, sink) =
+            (&store::STEPS[..], &accounting::STEPS[..], &sink::STEPS[..]);
+        let steps = match engine {
+            Some(Engine::AtomicCommit) => store.to_vec(),
+            Some(Engine::Sink) => sink.to_vec(),
+            None => [store, accounting, sink].concat(),
+        };
+        for (what, step) in steps {
+            if self.cx.is_stopped() {
+                break;
+            }
+            if !self.args.quiet {
+                self.cx.err.line(format_args!("measuring: {what}"));
+            }
+            step(self)?;
         }
         Ok(())
-    }
-
-    /// Says what is measured now; whether to go on.
-    fn goes_on(&mut self, what: &str) -> bool {
-        let stopped = self.cx.is_stopped();
-        if !stopped && !self.args.quiet {
-            self.cx.err.line(format_args!("measuring: {what}"));
-        }
-        !stopped
     }
 
     fn claim(
@@ -195,9 +161,8 @@ impl Ledger<'_, '_> {
         &self,
         workloads: &[Workload; N],
         size: Size,
-    ) -> Result<Option<[Figures; N]>, Failed> {
-        let own = std::env::current_exe();
-        let own = own.map_err(|error| Failed::Machine(format!("this program's file: {error}")))?;
+    ) -> Result<Option<[Measured; N]>, Failed> {
+        let own = own_program()?;
         let mut workers = Vec::new();
         for workload in workloads {
             let mut worker = Worker::start(&own, COMMAND, &self.args.dir, workload)?;
@@ -215,7 +180,8 @@ impl Ledger<'_, '_> {
         }
         let mut all = Vec::new();
         for (worker, _, rounds) in workers {
-            all.push(Figures { rounds, ended: worker.end()? });
+            let (ended, exact) = (worker.end()?, Exact::default());
+            all.push(Measured { rounds, ended, exact });
         }
         Ok(all.try_into().ok())
     }

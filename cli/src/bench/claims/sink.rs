@@ -2,12 +2,20 @@
 
 use seedbed_hardware::{Engine, Failed, Workload};
 
-use super::{Ledger, Verdict};
+use super::{Ledger, Step, Verdict};
 use crate::bench::grid::{self, Size};
+use crate::bench::report::{Middle, cpu_per_operation};
 
 const OF: &str = "sink";
 /// Rows a second of a source that does not wait.
 const RATE: u64 = 100_000;
+
+pub(super) const STEPS: [Step; 4] = [
+    ("rows a second", |ledger| ledger.rows_a_second()),
+    ("rows that arrive by themselves", |ledger| ledger.at_a_rate()),
+    ("what checkpoints cost", |ledger| ledger.checkpoints()),
+    ("rows pushed together", |ledger| ledger.batch_add()),
+];
 
 /// Rows at that rate, and a checkpoint each so many milliseconds.
 fn at_rate(checkpoint_ms: u32) -> Workload {
@@ -15,20 +23,10 @@ fn at_rate(checkpoint_ms: u32) -> Workload {
 }
 
 impl Ledger<'_, '_> {
-    pub(super) fn sink(&mut self) -> Result<(), Failed> {
-        self.rows_a_second()?;
-        self.at_a_rate()?;
-        self.checkpoints()?;
-        self.batch_add()
-    }
-
     fn rows_a_second(&mut self) -> Result<(), Failed> {
-        if !self.goes_on("rows a second") {
-            return Ok(());
-        }
         let workloads = [grid::base(Engine::Sink)];
-        let Some([figures]) = self.in_turn(&workloads, self.size())? else { return Ok(()) };
-        let rate = figures.throughput();
+        let Some([measured]) = self.in_turn(&workloads, self.size())? else { return Ok(()) };
+        let rate = Middle::of(&measured).throughput;
         self.claim(
             OF,
             "more than 100 K events/s",
@@ -41,17 +39,15 @@ impl Ledger<'_, '_> {
 
     /// What is claimed of a sink that keeps up with its source.
     fn at_a_rate(&mut self) -> Result<(), Failed> {
-        if !self.goes_on("rows that arrive by themselves") {
-            return Ok(());
-        }
         let workloads = [at_rate(50)];
         let Some([usual]) = self.in_turn(&workloads, self.long())? else { return Ok(()) };
         let conditions = format!("{RATE} rows/s, 1 000 in a transaction, a checkpoint each 50 ms");
-        let [p50, p99] = usual.latency_ms();
+        let Middle { throughput, latency: [p50, _, p99, ..], pools_busy, .. } = Middle::of(&usual);
+        let [p50, p99] = [p50, p99].map(|ns| ns as f64 / 1e6);
         self.claim(
             OF,
             "P99 below 100 ms",
-            Verdict::of(p99 < 100.0 && usual.throughput() > 0.95 * RATE as f64),
+            Verdict::of(p99 < 100.0 && throughput > 0.95 * RATE as f64),
             format!("P50 {p50:.0} ms, P99 {p99:.0} ms from arrival to the durable checkpoint"),
             conditions.clone(),
         );
@@ -67,7 +63,7 @@ impl Ledger<'_, '_> {
                 "{conditions}; the sink alone in a process: engines/examples/sink_throughput.rs"
             ),
         );
-        let busy = usual.median(|round| round.pools_busy.unwrap_or(f64::NAN)) * 100.0;
+        let busy = pools_busy * 100.0;
         self.claim(
             OF,
             "connection pools are 50 to 80 % in use",
@@ -84,12 +80,9 @@ impl Ledger<'_, '_> {
     }
 
     fn checkpoints(&mut self) -> Result<(), Failed> {
-        if !self.goes_on("what checkpoints cost") {
-            return Ok(());
-        }
         let turns = self.in_turn(&[at_rate(50), at_rate(3_600_000)], self.long())?;
         let Some([usual, rare]) = turns else { return Ok(()) };
-        let (often, seldom) = (usual.cpu_ns() / 1e3, rare.cpu_ns() / 1e3);
+        let [often, seldom] = [usual, rare].map(|one| cpu_per_operation(&one) / 1e3);
         let overhead = (often / seldom - 1.0) * 100.0;
         self.claim(
             OF,
@@ -106,17 +99,15 @@ impl Ledger<'_, '_> {
 
     /// Of the ten optimisations, those that have a counterpart.
     fn batch_add(&mut self) -> Result<(), Failed> {
-        if !self.goes_on("rows pushed together") {
-            return Ok(());
-        }
         let one = grid::base(Engine::Sink);
         let many = Workload { push_rows: 250, ..one.clone() };
         let alone = Workload { connections: 1, ..many.clone() };
         let Some([one, many, alone]) = self.in_turn(&[one, many, alone], self.size())? else {
             return Ok(());
         };
+        let [one, many, alone] = [one, many, alone].map(|one| Middle::of(&one).throughput);
         let gain = |with: f64, without: f64| (with / without - 1.0) * 100.0;
-        let added = gain(many.throughput(), one.throughput());
+        let added = gain(many, one);
         self.claim(
             OF,
             "adding rows in batches brings 25 % of throughput",
@@ -124,7 +115,7 @@ impl Ledger<'_, '_> {
             format!("{added:+.0} %"),
             "250 rows a push against one; source, sink and participants share the machine",
         );
-        let pooled = gain(many.throughput(), alone.throughput());
+        let pooled = gain(many, alone);
         self.claim(
             OF,
             "a buffer without locks brings 40 % of throughput",

@@ -8,7 +8,9 @@ use seedbed_hardware::simulate::Costs;
 use seedbed_hardware::{Failed, Workload, simulate};
 use seedbed_measure::sample;
 
-use super::{Figures, Ledger, Verdict};
+use super::{Ledger, Step, Verdict};
+use crate::bench::measure::Measured;
+use crate::bench::report::Middle;
 use crate::progress::Meter;
 
 const OF: &str = "atomic_commit";
@@ -17,18 +19,15 @@ const DIRECT_MS: f64 = 0.777;
 /// Bytes of a value.
 const BYTES: u32 = 1024;
 
-impl Ledger<'_, '_> {
-    pub(super) fn store(&mut self) -> Result<(), Failed> {
-        self.slow_platform()?;
-        self.fast_platform()?;
-        self.guarantees()
-    }
+pub(super) const STEPS: [Step; 3] = [
+    ("a disk whose syncs take 300 ms, simulated", |ledger| ledger.slow_platform()),
+    ("commits beside rewrites of a file, on this disk", |ledger| ledger.fast_platform()),
+    ("the guarantees, in simulation", |ledger| ledger.guarantees()),
+];
 
+impl Ledger<'_, '_> {
     /// A disk whose every sync takes 300 ms, in simulation.
     fn slow_platform(&mut self) -> Result<(), Failed> {
-        if !self.goes_on("a disk whose syncs take 300 ms, simulated") {
-            return Ok(());
-        }
         let timing = Timing::preset("fsync_300ms").expect("a preset");
         let direct = direct::simulated(&timing, BYTES as usize)?;
         let each = |durability: &str, clients: u32, window: u32| {
@@ -101,9 +100,6 @@ impl Ledger<'_, '_> {
 
     /// This machine's disk.
     fn fast_platform(&mut self) -> Result<(), Failed> {
-        if !self.goes_on("commits beside rewrites of a file, on this disk") {
-            return Ok(());
-        }
         let of = |durability: &str, clients, window| {
             let durability = durability.parse().expect("a mode");
             Workload { durability, clients, window, ..Workload::default() }
@@ -113,7 +109,7 @@ impl Ledger<'_, '_> {
         let rewrites = Baseline::Rewrite.measure(&self.args.dir, BYTES as usize, 50);
         let rewrites = rewrites.map_err(|error| Failed::Machine(error.to_string()))?;
         let direct = sample::median(&rewrites).unwrap_or(f64::NAN) / 1e6;
-        let each = |figures: &Figures| 1e3 / figures.throughput();
+        let each = |measured: &Measured| 1e3 / Middle::of(measured).throughput;
         let told = workloads.iter().zip(&figures).map(|(workload, figures)| {
             let ms = each(figures);
             format!("{workload}: {ms:.4} ms a commit, {:+.0} %", overhead(ms, direct))
@@ -139,9 +135,6 @@ impl Ledger<'_, '_> {
 
     /// What the report calls its four guarantees.
     fn guarantees(&mut self) -> Result<(), Failed> {
-        if !self.goes_on("the guarantees, in simulation") {
-            return Ok(());
-        }
         let mut scenarios = self.cx.scenarios.iter();
         let Some(scenario) = scenarios.find(|scenario| scenario.name() == OF) else {
             return Ok(());
