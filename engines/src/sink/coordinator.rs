@@ -175,6 +175,7 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
                     match state.admit(&batch, self.options.transactions_max) {
                         Admission::Slot(nth) => break nth,
                         Admission::Wait => self.due.notify_one(),
+                        Admission::WaitForVotes => (),
                     }
                 }
                 progress.await;

@@ -63,6 +63,11 @@ pub(super) struct State {
     next_slot: u64,
     /// The first slot that is working, or the next one.
     first_working: u64,
+    /// How many slots are working.
+    working: usize,
+    /// No batch begins while so many work. More would only wait for connections, and their keys
+    /// would fill the processor's caches.
+    working_max: usize,
     /// No more batches than this begin: participants have had no room for more.
     places: usize,
     /// How many rows of slots have a key with this hash.
@@ -79,6 +84,10 @@ pub(super) struct State {
     pub(super) damage: Vec<(Gid, u8)>,
 }
 
+/// Batches that work at once, for each connection there may be: one that uses it, and one that has
+/// it next.
+const WORKING_PER_CONNECTION: usize = 2;
+
 /// Whether a batch may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
@@ -86,6 +95,8 @@ pub(super) enum Admission {
     Slot(u64),
     /// Something has to end first.
     Wait,
+    /// Others that began have to be prepared first.
+    WaitForVotes,
 }
 
 /// Whether a checkpoint is due.
@@ -124,6 +135,8 @@ impl State {
             slots: BTreeMap::new(),
             next_slot: 0,
             first_working: 0,
+            working: 0,
+            working_max: WORKING_PER_CONNECTION * options.connections_max * participants,
             places: usize::MAX,
             keys: FxHashMap::default(),
             active: BTreeSet::new(),
@@ -178,8 +191,12 @@ impl State {
 
     /// Lets a batch begin if nothing is in its way.
     pub(super) fn admit(&mut self, batch: &Batch, slots_max: usize) -> Admission {
-        let held = batch.keys.iter().any(|key| self.keys.contains_key(key));
-        if held || self.slots.len() >= slots_max.min(self.places) {
+        if self.working >= self.working_max {
+            return Admission::WaitForVotes;
+        }
+        let has_place = self.slots.len() < slots_max.min(self.places);
+        let held = has_place && batch.keys.iter().any(|key| self.keys.contains_key(key));
+        if held || !has_place {
             Probe::KeyHeld.sometimes(held);
             self.hurry = true;
             return Admission::Wait;
@@ -192,6 +209,7 @@ impl State {
         let (keys, phase) = (Vec::new(), Phase::Working);
         let slot = Slot { to: batch.to, keys, phase, batch: None };
         self.slots.insert(nth, slot);
+        self.working += 1;
         Admission::Slot(nth)
     }
 
@@ -210,6 +228,7 @@ impl State {
         let slot = self.slots.get_mut(&nth).expect("a slot is there until it is decided");
         assert_eq!(slot.phase, Phase::Working, "a batch is prepared once");
         slot.phase = Phase::Prepared { transaction, since: now };
+        self.working -= 1;
         slot.batch = Some(batch);
         self.release_rows()
     }
@@ -262,6 +281,7 @@ impl State {
         let (nth, transaction, slot) =
             later.find_map(|(nth, slot)| Some((*nth, prepared_there(slot)?, slot)))?;
         slot.phase = Phase::Working;
+        self.working += 1;
         let batch = slot.batch.take().expect("rows are kept while an earlier batch is working");
         Some((nth, transaction, batch))
     }

@@ -44,7 +44,7 @@ fn batch(state: &mut State, keys: &[i64]) -> Batch {
 fn admitted(state: &mut State, batch: &Batch) -> u64 {
     match state.admit(batch, 100) {
         Admission::Slot(nth) => nth,
-        Admission::Wait => panic!("nothing is in its way"),
+        other => panic!("nothing is in its way: {other:?}"),
     }
 }
 
@@ -92,6 +92,25 @@ fn so_many_transactions_and_no_more() {
     assert!(proposal.decided.is_empty() && proposal.checkpoint.offset == 1);
     state.decided(&proposal);
     assert!(matches!(state.admit(&second, 1), Admission::Slot(1)));
+}
+
+#[test]
+fn as_many_work_as_connections_take_and_no_checkpoint_is_hurried_for_more() {
+    let mut options = options(10);
+    options.connections_max = 1;
+    let mut state = State::new(&options, 1, &found(1));
+    let batches: Vec<Batch> = (0..4).map(|key| batch(&mut state, &[key])).collect();
+    let mut batches = batches.into_iter();
+    let (first, second) = (batches.next().unwrap(), batches.next().unwrap());
+    let (third, fourth) = (batches.next().unwrap(), batches.next().unwrap());
+    let nth = admitted(&mut state, &first);
+    admitted(&mut state, &second);
+    assert_eq!(state.admit(&third, 100), Admission::WaitForVotes);
+    let begun = state.begin();
+    state.prepared(nth, first, decided(begun), at(1));
+    assert!(matches!(state.due(&options, at(1)), Due::At(_)), "nothing waits for its end");
+    admitted(&mut state, &third);
+    assert_eq!(state.admit(&fourth, 100), Admission::WaitForVotes);
 }
 
 #[test]
@@ -186,6 +205,9 @@ enum Phase {
     Decided(u64),
 }
 
+/// With two connections to the one participant.
+const MODEL_WORKING_MAX: usize = 4;
+
 struct Model {
     state: State,
     slots: BTreeMap<u64, Slot>,
@@ -220,14 +242,19 @@ impl Model {
             None => (batch(&mut self.state, keys), keys.to_vec()),
         };
         let held = |slot: &Slot| keys.iter().any(|key| slot.keys.contains(key));
-        let expected = !self.slots.values().any(held) && self.slots.len() < 6;
+        let is_free = !self.slots.values().any(held) && self.slots.len() < 6;
+        let working = self.slots.values().filter(|slot| slot.phase == Phase::Working).count();
         match self.state.admit(&batch, 6) {
+            Admission::WaitForVotes => {
+                assert!(working >= MODEL_WORKING_MAX, "there was a connection for it");
+                self.waiting = Some((batch, keys));
+            }
             Admission::Wait => {
-                assert!(!expected, "nothing was in its way");
+                assert!(!is_free && working < MODEL_WORKING_MAX, "nothing was in its way");
                 self.waiting = Some((batch, keys));
             }
             Admission::Slot(nth) => {
-                assert!(expected, "something was in its way");
+                assert!(is_free && working < MODEL_WORKING_MAX, "something was in its way");
                 let keys = keys.into_iter().collect();
                 let (to, bytes, gid) = (batch.to, batch.bytes, self.state.begin());
                 let (batch, phase) = (Some(batch), Phase::Working);
@@ -346,7 +373,7 @@ proptest! {
         ),
         limit in 1_usize..4,
     ) {
-        let few = options(limit);
+        let few = Options { connections_max: 2, ..options(limit) };
         let state = State::new(&few, 1, &found(4));
         let (slots, log, done) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let mut model = Model { state, slots, waiting: None, log, done };
