@@ -199,7 +199,7 @@ impl Bench {
         }
         let sink = self.open(folder.path(), options).await?;
         // The first connection is there already, as those of the raw client are.
-        sink.borrow_connection(0).await?;
+        drop(sink.borrow_connection(0).await?);
         let began = Instant::now();
         for first in (0..rows).step_by(250) {
             let items: Vec<Item> = (first..(first + 250).min(rows)).map(Item::new).collect();
@@ -259,20 +259,37 @@ impl Bench {
 
     /// What it costs to take a connection that is there, and to give it back.
     async fn pool(&self) -> Result<(), Error> {
-        const TIMES: u32 = 200_000;
+        const TIMES: u32 = 10_000;
+        const HELD: u32 = 16;
         self.forget().await?;
         let folder = tempfile::tempdir()?;
-        let sink = self.open(folder.path(), Options::default()).await?;
-        sink.borrow_connection(0).await?;
-        let mut each = Vec::new();
-        for _ in 0..9 {
-            let began = Instant::now();
+        let mut options = Options::default();
+        options.connections_max = HELD as usize;
+        let sink = self.open(folder.path(), options).await?;
+        let mut held = Vec::new();
+        let (mut taken, mut given_back) = (Vec::new(), Vec::new());
+        // The first round connects.
+        for round in 0..10 {
+            let (mut taking, mut giving) = (Duration::ZERO, Duration::ZERO);
             for _ in 0..TIMES {
-                sink.borrow_connection(0).await?;
+                let began = Instant::now();
+                for _ in 0..HELD {
+                    held.push(sink.borrow_connection(0).await?);
+                }
+                let full = Instant::now();
+                held.clear();
+                taking += full - began;
+                giving += full.elapsed();
             }
-            each.push(began.elapsed().as_secs_f64() * 1e9 / f64::from(TIMES));
+            if round > 0 {
+                let each = |all: Duration| all.as_secs_f64() * 1e9 / f64::from(TIMES * HELD);
+                taken.push(each(taking));
+                given_back.push(each(giving));
+            }
         }
-        println!("a connection taken and given back: {:.0} ns", median(each));
+        let (taken, given_back) = (median(taken), median(given_back));
+        println!("a connection taken: {taken:.0} ns; given back: {given_back:.0} ns");
+        drop(held);
         sink.close().await?;
         Ok(())
     }

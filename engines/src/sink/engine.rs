@@ -288,11 +288,14 @@ impl<E: Env, P: Participant> Sink<E, P> {
         }
     }
 
-    /// Takes a connection to a participant out of its pool and gives it back: what that costs is
-    /// measured by `postgres/examples/sink_postgres.rs`.
+    /// A connection to a participant out of its pool, given back when this is dropped: what that
+    /// costs is measured by `postgres/examples/sink_postgres.rs`.
     #[doc(hidden)]
-    pub async fn borrow_connection(&self, participant: usize) -> Result<(), ParticipantError> {
-        self.handle.coordinator.pools[participant].lease().await.map(drop)
+    pub async fn borrow_connection(
+        &self,
+        participant: usize,
+    ) -> Result<impl Sized, ParticipantError> {
+        self.handle.coordinator.pools[participant].lease().await
     }
 
     /// Writes everything that was taken, waits until it is in the table, and stops. Also after the

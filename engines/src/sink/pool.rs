@@ -67,7 +67,8 @@ struct Kept<C> {
 }
 
 struct Idle<C> {
-    connection: C,
+    /// Boxed, since it is moved from hand to hand.
+    connection: Box<C>,
     id: u32,
     since: Instant,
 }
@@ -96,7 +97,7 @@ impl<C: Clock, P: Participant> Drop for Wait<'_, C, P> {
 /// A connection in somebody's hands; dropping it gives it back, or closes it if it is not idle.
 pub(super) struct Lease<'a, C: Clock, P: Participant> {
     pool: &'a Pool<C, P>,
-    connection: Option<P::Connection>,
+    connection: Option<Box<P::Connection>>,
     id: u32,
     reused: bool,
     since: Instant,
@@ -212,9 +213,11 @@ impl<C: Clock, P: Participant> Pool<C, P> {
     fn take_idle(&self, now: Instant) -> Option<Idle<P::Connection>> {
         let (taken, old) = {
             let mut kept = self.kept();
-            let young = |idle: &Idle<_>| now - idle.since < self.idle_max;
-            let first = kept.idle.iter().position(young).unwrap_or(kept.idle.len());
-            let old: Vec<_> = kept.idle.drain(..first).collect();
+            let is_old = |idle: &Idle<_>| now - idle.since >= self.idle_max;
+            let mut old = Vec::new();
+            while kept.idle.front().is_some_and(is_old) {
+                old.extend(kept.idle.pop_front());
+            }
             (kept.idle.pop_back(), old)
         };
         for idle in old {
@@ -232,7 +235,7 @@ impl<C: Clock, P: Participant> Pool<C, P> {
         let limit = self.connect_timeout;
         let connected = timeout(&self.clock, limit, connecting).await;
         let late = || ParticipantError::Lost(format!("no connection within {limit:?}"));
-        let connection = connected.ok_or_else(late)??;
+        let connection = Box::new(connected.ok_or_else(late)??);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let lease = Lease {
             pool: self,
