@@ -1,5 +1,8 @@
 //! A connection: rows are sent as they come, and answers are awaited when the transaction ends, so
 //! that a transaction costs one round trip, and its second phase another.
+//!
+//! The last statement is kept back until it is known what the transaction ends with, because then
+//! it can do more than insert: it makes the transaction's marker too, or is the whole transaction.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,10 +16,11 @@ use seedbed_engines::sink::{
 };
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, CopyInSink, Error};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, CopyInSink, Error, Statement};
 
 use crate::batch::parameters;
-use crate::encode;
+use crate::encode::{self, Array};
 use crate::participant::Context;
 use crate::replies::{Reply, send, settle};
 use crate::resolve;
@@ -51,6 +55,10 @@ pub struct PostgresConnection {
 /// The open transaction.
 #[derive(Default)]
 struct Open {
+    /// The server knows of it.
+    is_begun: bool,
+    /// The parameters of its last statement, which is not sent yet.
+    kept_back: Option<Vec<Array>>,
     replies: Vec<Reply>,
     /// Its rows, in case one is rejected.
     rows: Vec<Rows>,
@@ -125,12 +133,24 @@ impl PostgresConnection {
         send(async move { client.batch_execute(&sql).await.map(|()| 0) })
     }
 
-    /// Opens a transaction if none is.
-    fn begin(&mut self) {
-        if self.open.is_none() {
-            let replies = vec![self.batch("BEGIN".to_owned())];
-            self.open = Some(Open { replies, ..Open::default() });
-        }
+    /// Opens a transaction in the server if none is, and sends the statement that was kept back.
+    fn begin(&mut self) -> &mut Open {
+        let begin = match &self.open {
+            Some(open) if open.is_begun => None,
+            _ => Some(self.batch("BEGIN".to_owned())),
+        };
+        let kept_back = self.open.as_mut().and_then(|open| open.kept_back.take());
+        let rows = kept_back.map(|arrays| self.execute(&self.statements.rows, arrays));
+        let open = self.open.get_or_insert_default();
+        open.is_begun = true;
+        open.replies.extend(begin);
+        open.replies.extend(rows);
+        open
+    }
+
+    fn execute(&self, statement: &Statement, arrays: Vec<Array>) -> Reply {
+        let (client, statement) = (Arc::clone(&self.client), statement.clone());
+        send(async move { client.execute_raw(&statement, &arrays).await })
     }
 
     async fn add(&mut self, rows: &Rows) -> Result<Option<No>, ParticipantError> {
@@ -141,8 +161,6 @@ impl PostgresConnection {
             return Ok(Some(No::Rejected { row, reason: bad.reason }));
         }
         row_number(before + rows.len())?;
-        // First, so that the server wakes up while rows are encoded.
-        self.begin();
         if self.context.mode == WriteMode::Insert && rows.len() >= COPY_ROWS_MIN {
             if let Some(no) = self.copy(rows).await? {
                 return Ok(Some(no));
@@ -150,7 +168,7 @@ impl PostgresConnection {
         } else {
             self.send_arrays(rows);
         }
-        let Some(open) = &mut self.open else { return Ok(None) };
+        let open = self.open.get_or_insert_default();
         open.rows.push(rows.clone());
         open.count += rows.len();
         open.bytes_under_way += rows.bytes().len();
@@ -160,9 +178,8 @@ impl PostgresConnection {
         Ok(None)
     }
 
-    /// Sends rows as parameters of statements.
+    /// Sends rows as parameters of statements, and keeps the last of these back.
     fn send_arrays(&mut self, rows: &Rows) {
-        let Some(open) = &mut self.open else { return };
         let mut some: Vec<Row<'_>> = Vec::with_capacity(rows.len().min(STATEMENT_ROWS_MAX));
         let mut bytes = 0;
         let mut left = rows.len();
@@ -173,9 +190,11 @@ impl PostgresConnection {
             if left > 0 && some.len() < STATEMENT_ROWS_MAX && bytes < STATEMENT_BYTES_MAX {
                 continue;
             }
+            if self.open.as_ref().is_some_and(|open| open.kept_back.is_some()) {
+                self.begin();
+            }
             let arrays = parameters(&self.context.schema, self.context.mode, &some);
-            let (client, statement) = (Arc::clone(&self.client), self.statements.rows.clone());
-            open.replies.push(send(async move { client.execute_raw(&statement, &arrays).await }));
+            self.open.get_or_insert_default().kept_back = Some(arrays);
             some.clear();
             bytes = 0;
         }
@@ -189,12 +208,9 @@ impl PostgresConnection {
         {
             return Ok(Some(no));
         }
-        let replies = self.open.as_mut().map(|open| std::mem::take(&mut open.replies));
-        let (begun, copy) = join(
-            settle(replies.unwrap_or_default()),
-            self.client.copy_in::<_, Bytes>(&self.statements.copy),
-        )
-        .await;
+        let replies = std::mem::take(&mut self.begin().replies);
+        let (begun, copy) =
+            join(settle(replies), self.client.copy_in::<_, Bytes>(&self.statements.copy)).await;
         begun.map_err(asked)?;
         // An error here ends the connection.
         let copy: CopyInSink<Bytes> = copy.map_err(asked)?;
@@ -212,7 +228,7 @@ impl PostgresConnection {
 
     /// Waits for all answers; after an error nothing is open.
     async fn catch_up(&mut self) -> Result<Option<No>, ParticipantError> {
-        let Some(open) = &mut self.open else { return Ok(None) };
+        let open = self.begin();
         open.bytes_under_way = 0;
         match settle(std::mem::take(&mut open.replies)).await {
             Ok(()) => Ok(None),
@@ -225,11 +241,21 @@ impl PostgresConnection {
     }
 
     async fn roll_back(&mut self) -> Result<(), ParticipantError> {
-        let Some(open) = self.open.take() else { return Ok(()) };
+        let Some(open) = self.open.take().filter(|open| open.is_begun) else { return Ok(()) };
         let rollback = self.batch("ROLLBACK".to_owned());
         // What it rolls back may have failed.
         let _ = settle(open.replies).await;
         rollback.await.map(drop).map_err(asked)
+    }
+
+    /// Sends what commits the open transaction in one phase. A single statement needs no other.
+    fn commit_last(&mut self) -> Reply {
+        let unknown = self.open.as_mut().filter(|open| !open.is_begun);
+        if let Some(arrays) = unknown.and_then(|open| open.kept_back.take()) {
+            return self.execute(&self.statements.rows, arrays);
+        }
+        self.begin();
+        self.batch("COMMIT".to_owned())
     }
 
     /// Ends the open transaction by `last`, which is sent behind all else.
@@ -263,17 +289,33 @@ impl PostgresConnection {
         }
     }
 
+    /// Sends what makes the marker of the transaction of this number: with the rows that were kept
+    /// back, if there are any.
+    fn send_marker(&mut self, number: i64) -> Reply {
+        let both = self.statements.rows_and_marker.clone();
+        let both = both.and_then(|both| Some((both, self.open.as_mut()?.kept_back.take()?)));
+        self.begin();
+        let client = Arc::clone(&self.client);
+        let (owner, incarnation) = (self.context.owner.clone(), self.context.incarnation);
+        let (statement, kept_back) = match both {
+            Some((both, arrays)) => (both, arrays),
+            None => (self.statements.marker.clone(), Vec::new()),
+        };
+        send(async move {
+            let marker: [&(dyn ToSql + Sync); 3] = [&owner, &incarnation, &number];
+            let arrays = kept_back.iter().map(|array| array as &(dyn ToSql + Sync));
+            let all: Vec<_> = marker.into_iter().chain(arrays).collect();
+            client.execute(&statement, &all).await
+        })
+    }
+
     async fn prepare_as(&mut self, gid: Gid, finished: Gid) -> Result<Vote, ParticipantError> {
         if i64::try_from(gid.incarnation) != Ok(self.context.incarnation) {
             let text = format!("transaction {gid} is of another incarnation than the connection");
             return Err(ParticipantError::Refused(text));
         }
         let number = resolve::stored(gid.number)?;
-        self.begin();
-        let (owner, incarnation) = (self.context.owner.clone(), self.context.incarnation);
-        let (client, statement) = (Arc::clone(&self.client), self.statements.marker.clone());
-        let marker =
-            send(async move { client.execute(&statement, &[&owner, &incarnation, &number]).await });
+        let marker = self.send_marker(number);
         let name = resolve::global_name(&self.context.owner, gid);
         let prepare = self.batch(format!("PREPARE TRANSACTION '{name}'"));
         if self.context.sweep.is_due(finished) {
@@ -331,8 +373,8 @@ impl Connection for PostgresConnection {
         if self.open.is_none() {
             return self.answered(Ok(Vote::Yes));
         }
-        let commit = self.batch("COMMIT".to_owned());
-        let vote = self.end(vec![commit]).await;
+        let last = self.commit_last();
+        let vote = self.end(vec![last]).await;
         self.answered(vote)
     }
 

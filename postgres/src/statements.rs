@@ -1,7 +1,8 @@
 //! The SQL: texts, and the statements that a connection prepares once.
 
-use futures_util::future::try_join3;
+use futures_util::future::{try_join, try_join3};
 use seedbed_engines::sink::{Schema, WriteMode};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, Statement};
 
 use crate::encode::sql_type;
@@ -36,6 +37,9 @@ pub(crate) struct Statements {
     pub(crate) copy: Statement,
     /// The row that is there exactly if its transaction was committed.
     pub(crate) marker: Statement,
+    /// Both, the marker's parameters first: one statement less for each transaction. Not where the
+    /// table has rules, which PostgreSQL does not take together with WITH.
+    pub(crate) rows_and_marker: Option<Statement>,
 }
 
 impl Statements {
@@ -45,10 +49,18 @@ impl Statements {
         schema: &Schema,
         mode: WriteMode,
     ) -> Result<Self, Error> {
-        let (rows, copy) = (rows_sql(table, schema, mode), copy_sql(table, schema));
-        let (rows, copy, marker) =
-            try_join3(client.prepare(&rows), client.prepare(&copy), client.prepare(MARKER)).await?;
-        Ok(Self { rows, copy, marker })
+        let (rows, copy) = (rows_sql(table, schema, mode, 0), copy_sql(table, schema));
+        let both = format!("WITH marker AS ({MARKER}) {}", rows_sql(table, schema, mode, 3));
+        let both = async {
+            match client.prepare(&both).await {
+                Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => Ok(None),
+                both => both.map(Some),
+            }
+        };
+        let one_by_one =
+            try_join3(client.prepare(&rows), client.prepare(&copy), client.prepare(MARKER));
+        let ((rows, copy, marker), rows_and_marker) = try_join(one_by_one, both).await?;
+        Ok(Self { rows, copy, marker, rows_and_marker })
     }
 }
 
@@ -58,12 +70,14 @@ const MARKER: &str = "INSERT INTO seedbed_sink.committed (writer, incarnation, n
     (SELECT w.writer FROM seedbed_sink.writers w WHERE w.writer = $1 AND w.incarnation <= $2), \
     $2, $3)";
 
-fn rows_sql(table: &str, schema: &Schema, mode: WriteMode) -> String {
+/// An array for each column, as parameters behind `before` others.
+fn rows_sql(table: &str, schema: &Schema, mode: WriteMode, before: usize) -> String {
     let columns = schema.columns();
     let names = list(columns.iter().map(|column| column.name.as_str()));
     let arrays = columns.iter().enumerate();
-    let arrays: Vec<String> =
-        arrays.map(|(nth, column)| format!("${}::{}[]", nth + 1, sql_type(column.kind))).collect();
+    let arrays: Vec<String> = arrays
+        .map(|(nth, column)| format!("${}::{}[]", before + nth + 1, sql_type(column.kind)))
+        .collect();
     let arrays = arrays.join(", ");
     let insert = format!("INSERT INTO {table} AS t ({names}) SELECT * FROM unnest({arrays})");
     if mode == WriteMode::Insert {

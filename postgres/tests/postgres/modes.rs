@@ -1,9 +1,9 @@
 //! What each mode of writing makes of rows that are there already, in the table or in the batch.
 
-use seedbed_engines::sink::WriteMode;
+use seedbed_engines::sink::{Connection, Outcome, Vote, WriteMode};
 use seedbed_postgres::cluster::shared_or_skip;
 
-use crate::bed::{Bed, commit};
+use crate::bed::{Bed, client, commit, gid, query, vote};
 
 #[tokio::test]
 async fn upsert_keeps_what_a_null_does_not_replace() {
@@ -43,7 +43,7 @@ async fn order_counts_across_statements_too() {
     let mut connection = bed.connect_as(1, WriteMode::Replace).await;
     // Two statements of one write, and two writes.
     let rows = bed.rows(&(0..2_500).map(|nth| (nth % 3, None, Some(nth))).collect::<Vec<_>>());
-    assert_eq!(seedbed_engines::sink::Connection::write(&mut connection, &rows).await, Ok(None));
+    assert_eq!(connection.write(&rows).await, Ok(None));
     commit(&mut connection, &bed.rows(&[(1, Some("last"), None)])).await;
     assert_eq!(bed.items().await, ["0,-,2499", "1,last,-", "2,-,2498"]);
 }
@@ -65,4 +65,22 @@ async fn a_table_of_nothing_but_a_key_takes_rows_twice() {
         commit(&mut connection, &rows).await;
     }
     assert_eq!(crate::bed::query(&bed.url, "SELECT id FROM keys").await, ["1"]);
+}
+
+/// PostgreSQL takes no WITH where a rule makes several statements of one.
+#[tokio::test]
+async fn a_table_with_a_rule_takes_rows_in_one_phase_and_in_two() {
+    let Some(cluster) = shared_or_skip() else { return };
+    let bed = Bed::new(cluster, "rules").await;
+    drop(bed.connect().await);
+    let rule = "CREATE TABLE copies (id bigint); \
+        CREATE RULE also AS ON INSERT TO items DO ALSO INSERT INTO copies VALUES (NEW.id)";
+    client(&bed.url).await.batch_execute(rule).await.expect("a rule");
+    let mut connection = bed.connect().await;
+    commit(&mut connection, &bed.numbers([1, 2])).await;
+    assert_eq!(vote(&mut connection, &bed.numbers([3]), 1).await, Vote::Yes);
+    assert_eq!(connection.commit(&[gid(1)]).await, Ok(vec![Outcome::Done]));
+    let copies = "SELECT id::text FROM copies ORDER BY id";
+    assert_eq!(query(&bed.url, copies).await, ["1", "2", "3"]);
+    assert_eq!(bed.items().await.len(), 3);
 }
