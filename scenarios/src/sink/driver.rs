@@ -130,6 +130,14 @@ struct Cluster {
     _fates: Option<NetRule>,
 }
 
+impl Drop for Cluster {
+    /// The bench has the servers and they tell the bench what they do: neither goes by itself.
+    fn drop(&mut self) {
+        let servers = std::mem::take(&mut self.shared.lock().servers);
+        drop(servers);
+    }
+}
+
 impl Cluster {
     fn new(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Self {
         let mut setup = Setup::draw(sim, plant);
@@ -640,5 +648,22 @@ impl Setup {
         sink.store.checkpoint_every_bytes = wal;
         participant.store.checkpoint_every_bytes = wal;
         Self { schema: Arc::new(schema), writer: Self::writer(), sink, participant }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_run_is_left_when_its_world_is_gone() {
+        let mut sim = Sim::new(1);
+        let mut cluster = Cluster::new(&mut sim, &[], None);
+        let has_servers = |bench: &Bench| bench.servers.iter().all(Option::is_some);
+        assert!(cluster.run_until(&mut sim, FAULTY, has_servers).is_ok());
+        assert!(has_servers(&cluster.shared.lock()), "participants are open");
+        let bench = Arc::downgrade(&cluster.shared.bench);
+        drop((cluster, sim));
+        assert_eq!(bench.strong_count(), 0);
     }
 }
