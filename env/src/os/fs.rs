@@ -63,11 +63,15 @@ impl OsFile {
 }
 
 impl OsEnv {
-    /// Runs a call that may block for milliseconds on tokio's blocking pool.
+    /// Runs a call that may block for milliseconds on tokio's blocking pool, or here if that is
+    /// wanted.
     async fn off_reactor<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
+        if self.inner.inline {
+            return cpu::run(&DISK, call);
+        }
         let accounts = self.inner.accounts.clone();
         let call = move || {
             accounts.iter().for_each(CpuAccounts::enroll);
@@ -289,5 +293,47 @@ mod positional {
 
     pub(super) fn write_at(file: &File, buf: &[u8], offset: u64) -> io::Result<usize> {
         file.seek_write(buf, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::sync::{Either, race};
+
+    /// Whether a sync ends while the only thread that could help is taken.
+    fn ends_without_help(env: &OsEnv) -> bool {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .expect("a runtime");
+        let (release, taken) = mpsc::channel::<()>();
+        runtime.spawn_blocking(move || taken.recv());
+        let ended = runtime.block_on(async {
+            let file = env.open("file", OpenOptions::read_write_create()).await.expect("a file");
+            file.write_all_at(b"bytes", 0).await.expect("room");
+            let sync = async {
+                file.sync_data().await?;
+                file.sync_all().await?;
+                env.sync_dir(".").await
+            };
+            // Were it not for the other thread, it would end at the first poll.
+            match race(sync, async {}).await {
+                Either::Left(synced) => synced.is_ok(),
+                Either::Right(()) => false,
+            }
+        });
+        drop(release);
+        ended
+    }
+
+    #[test]
+    fn inline_syncs_need_no_other_thread_and_others_do() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert!(ends_without_help(&OsEnv::with_inline_syncs(dir.path())));
+        assert!(!ends_without_help(&OsEnv::new(dir.path())));
     }
 }

@@ -1,7 +1,8 @@
 //! The real world: files, clocks, sockets and randomness of the operating system, on tokio.
 //!
 //! Reads and writes run inline: on a page cache they cost about a microsecond, less than a hop to
-//! another thread. Syncs take milliseconds and run on tokio's blocking pool, off the reactor.
+//! another thread. Syncs take milliseconds and run on tokio's blocking pool, off the reactor, unless
+//! the runtime is the engine's own ([`OsEnv::with_inline_syncs`]).
 
 mod counts;
 mod fs;
@@ -34,25 +35,35 @@ struct Inner {
     origin: std::time::Instant,
     /// Where the CPU time of calls on the blocking pool is accounted for.
     accounts: Option<CpuAccounts>,
+    /// Calls that may take long block their task's thread.
+    inline: bool,
     counters: counts::Counters,
 }
 
 impl OsEnv {
     /// A world whose relative paths start at `root`, which must exist.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self::made(root.into(), None)
+        Self::made(root.into(), None, false)
     }
 
-    fn made(root: PathBuf, accounts: Option<CpuAccounts>) -> Self {
+    fn made(root: PathBuf, accounts: Option<CpuAccounts>, inline: bool) -> Self {
         let counters = counts::Counters::default();
-        Self { inner: Arc::new(Inner { root, origin: os_now(), accounts, counters }) }
+        Self { inner: Arc::new(Inner { root, origin: os_now(), accounts, inline, counters }) }
+    }
+
+    /// Like [`Self::new`], but a sync blocks the thread of the task that asks for it: no other
+    /// thread has to wake up, nor wake this one again. For a runtime of one thread that is the
+    /// engine's own. What else runs there stands still meanwhile, its timers too, so a sync that
+    /// hangs cannot be given up.
+    pub fn with_inline_syncs(root: impl Into<PathBuf>) -> Self {
+        Self::made(root.into(), None, true)
     }
 
     /// Like [`Self::new`], and meters the threads of tokio's blocking pool that its calls run on,
     /// where they are of the class `disk`. Tasks are metered if their threads are: by
     /// [`CpuAccounts::install`] when the runtime is built, after which [`Self::new`] will do.
     pub fn with_accounts(root: impl Into<PathBuf>, accounts: &CpuAccounts) -> Self {
-        Self::made(root.into(), Some(accounts.clone()))
+        Self::made(root.into(), Some(accounts.clone()), false)
     }
 
     /// What has been asked of the disk so far, through all handles to this world.
