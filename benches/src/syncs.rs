@@ -25,8 +25,6 @@ pub(crate) enum Change {
     Omit,
     /// A `sync_all` is a `sync_data`.
     DataOnly,
-    /// A `sync_data` blocks the task's own thread instead of going to another one and back.
-    Inline,
 }
 
 /// The calls of one variant that are changed: the start of their line, as in `audit`'s table.
@@ -48,8 +46,6 @@ impl Changed {
 #[derive(Debug)]
 pub(crate) struct ChangedFile {
     file: <OsEnv as Fs>::File,
-    /// The same file, for [`Change::Inline`].
-    own: Option<std::fs::File>,
     changes: Changes,
 }
 
@@ -71,11 +67,9 @@ impl File for ChangedFile {
     fn sync_data(&self) -> impl Future<Output = io::Result<()>> + Send {
         let change = change(&self.changes, Location::caller());
         async move {
-            match (change, &self.own) {
-                (None, _) => self.file.sync_data().await,
-                (Some(Change::Inline), Some(own)) => own.sync_data(),
-                (Some(Change::Inline), None) => Err(io::Error::other("opened without a twin")),
-                (Some(Change::Omit | Change::DataOnly), _) => Ok(()),
+            match change {
+                None => self.file.sync_data().await,
+                Some(Change::Omit | Change::DataOnly) => Ok(()),
             }
         }
     }
@@ -85,7 +79,7 @@ impl File for ChangedFile {
         let change = change(&self.changes, Location::caller());
         async move {
             match change {
-                None | Some(Change::Inline) => self.file.sync_all().await,
+                None => self.file.sync_all().await,
                 Some(Change::DataOnly) => self.file.sync_data().await,
                 Some(Change::Omit) => Ok(()),
             }
@@ -117,11 +111,8 @@ impl Fs for Changed {
         path: P,
         options: OpenOptions,
     ) -> io::Result<ChangedFile> {
-        let full = self.os.root().join(path.as_ref());
         let file = self.os.open(path, options).await?;
-        let inline = self.changes.iter().any(|(_, change)| *change == Change::Inline);
-        let own = inline.then(|| std::fs::File::open(full)).transpose()?;
-        Ok(ChangedFile { file, own, changes: Arc::clone(&self.changes) })
+        Ok(ChangedFile { file, changes: Arc::clone(&self.changes) })
     }
 
     async fn rename<P: AsRef<Path> + Send, Q: AsRef<Path> + Send>(
@@ -164,7 +155,7 @@ impl Fs for Changed {
         let change = change(&self.changes, Location::caller());
         async move {
             match change {
-                None | Some(Change::Inline) => self.os.sync_dir(path).await,
+                None => self.os.sync_dir(path).await,
                 Some(Change::Omit | Change::DataOnly) => Ok(()),
             }
         }

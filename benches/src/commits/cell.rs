@@ -12,8 +12,7 @@ pub(crate) enum Subject {
     SeedbedOne,
     /// Ours, callers are threads.
     SeedbedThreads,
-    /// Not to be had: as [`Self::SeedbedOne`], and a sync blocks that thread. Shows what it costs
-    /// to let another thread sync.
+    /// As [`Self::SeedbedOne`], and a sync blocks that thread (`OsEnv::with_inline_syncs`).
     SeedbedInline,
     /// The floor: a hand-written log with group commit.
     Wal,
@@ -57,7 +56,8 @@ impl Subject {
         Self::Lmdb,
     ];
     /// Ours, as it can be used.
-    pub(crate) const OURS: [Self; 3] = [Self::Seedbed, Self::SeedbedOne, Self::SeedbedThreads];
+    pub(crate) const OURS: [Self; 4] =
+        [Self::Seedbed, Self::SeedbedOne, Self::SeedbedThreads, Self::SeedbedInline];
     /// Ways to write that are not durable.
     pub(crate) const BASELINES: [Self; 4] =
         [Self::Rewrite, Self::Rename, Self::Reopen, Self::Pwrite];
@@ -70,7 +70,7 @@ impl Subject {
             Self::Seedbed => "seedbed (tasks)",
             Self::SeedbedOne => "seedbed (tasks, one thread)",
             Self::SeedbedThreads => "seedbed (threads)",
-            Self::SeedbedInline => "*seedbed, sync without a thread switch*",
+            Self::SeedbedInline => "seedbed (tasks, one thread, inline)",
             Self::Wal => "minimal WAL (floor)",
             Self::Okaywal => "okaywal",
             Self::Sled => "sled flush",
@@ -92,7 +92,7 @@ impl Subject {
     /// Other people's stores.
     pub(crate) fn is_peer(self) -> bool {
         let others = Self::CONTENDERS.contains(&self) && !Self::OURS.contains(&self);
-        others && !matches!(self, Self::SeedbedInline | Self::Wal)
+        others && self != Self::Wal
     }
 
     /// Whether a commit is so short that reading the clock at each would show.

@@ -15,7 +15,6 @@ use super::ours::Tasks;
 use super::stores::threads::runtime;
 use super::stores::wal::Wal;
 use super::stores::{self, Store};
-use crate::syncs::{Change, Changed};
 
 /// Measures in a new process, by way of `before` (a tracer and its arguments) if there is one.
 ///
@@ -64,10 +63,8 @@ pub(crate) fn work(cell: &Cell, dir: &Path) -> Result<Found, String> {
             ours(tasks, dir, cell, &mut writers)?
         }
         (Subject::SeedbedInline, _) => {
-            // Every call's line ends with nothing.
-            let every = [(String::new(), Change::Inline)];
-            let env = Changed::new(OsEnv::new(dir), every.into());
-            ours(Tasks::open(env, one_thread()?, &values)?, dir, cell, &mut writers)?
+            let tasks = Tasks::open(OsEnv::with_inline_syncs(dir), one_thread()?, &values)?;
+            ours(tasks, dir, cell, &mut writers)?
         }
         (Subject::Wal, Shape::Window(window)) => {
             let wal = Wal::create(dir)?;
