@@ -34,7 +34,7 @@ const CHUNK: u64 = 250;
 const PACE: u64 = 100_000;
 
 /// What is compared; the first one is the default.
-const CONTENDERS: [&str; 19] = [
+const CONTENDERS: [&str; 20] = [
     "default",
     "paced",
     "one_checkpoint",
@@ -53,6 +53,7 @@ const CONTENDERS: [&str; 19] = [
     "batch_10000",
     "checkpoint_10ms",
     "checkpoint_200ms",
+    "checkpoint_1000ms",
     "paced_one_phase",
 ];
 
@@ -107,6 +108,7 @@ fn options_of(contender: &str) -> Result<Options, Failed> {
         ("checkpoint", number) => {
             let ms = number.trim_end_matches("ms").parse()?;
             options.checkpoint_delay = Duration::from_millis(ms);
+            options.checkpoint_transactions = 10_000;
         }
         ("one", "checkpoint") => {
             options.checkpoint_delay = Duration::from_secs(3600);
