@@ -13,6 +13,8 @@ use seedbed::{Progress, Scenario, ShrinkLimits, Sweep, shrink, sweep};
 
 /// Seeds in which a trace for the corpus is looked for.
 const SEEDS: u64 = 3000;
+/// Seeds of which one is to give a trace that is kept.
+const SHRUNK_MAX: usize = 4;
 /// Events of a trace that is kept.
 const EVENTS_MAX: usize = 10_000;
 
@@ -80,17 +82,21 @@ fn update() {
 }
 
 fn write(scenario: &dyn Scenario, plan: Plan, plant: Option<&str>, name: &str) {
-    let planted = Sweep { plant: plant.map(str::to_owned), jobs: 2, ..Sweep::new(0..SEEDS, plan) };
+    let plant = plant.map(str::to_owned);
+    let mut planted = Sweep { plant, jobs: 2, ..Sweep::new(0..SEEDS, plan) };
+    planted.violations_max = SHRUNK_MAX;
     let swept = sweep(scenario, &planted, &Progress::default());
-    let seed = swept.found.first().unwrap_or_else(|| panic!("{name} is not caught")).seed;
-    let trace = seedbed::record(scenario, &planted.job(seed));
+    assert!(!swept.found.is_empty(), "{name} is not caught");
+    let path = folder().join(format!("{}-{name}.trace", scenario.name()));
     let stop = AtomicBool::new(false);
     let limits = ShrinkLimits { runs_max: 10_000, stop: &stop };
-    let small = shrink(scenario, &trace, &limits).expect("it breaks a law");
+    let mut traces = swept.found.iter().take(SHRUNK_MAX).map(|found| {
+        let trace = seedbed::record(scenario, &planted.job(found.seed));
+        shrink(scenario, &trace, &limits).expect("it breaks a law").trace
+    });
     // What never ends by itself makes long traces, however small what it is made of.
-    if small.trace.events.len() > EVENTS_MAX {
-        return;
+    match traces.find(|trace| trace.events.len() <= EVENTS_MAX) {
+        Some(trace) => trace.write(&path).expect("traces/corpus can be written"),
+        None => drop(std::fs::remove_file(&path)),
     }
-    let path = folder().join(format!("{}-{name}.trace", scenario.name()));
-    small.trace.write(&path).expect("traces/corpus can be written");
 }

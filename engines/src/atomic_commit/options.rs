@@ -61,6 +61,10 @@ pub struct Options {
     /// A checkpoint is made when the log has at least this many bytes. Commits wait meanwhile.
     /// Default: 64 MiB.
     pub checkpoint_every_bytes: u64,
+    /// Zeros are written behind the log's end, so many bytes at a time, where commits come one by
+    /// one or a few at a time: a sync after writing over them has less to make durable. The log's
+    /// file is longer by up to so much. 0: never. Default: 1 MiB.
+    pub preallocate_bytes: u64,
     /// Old logs are removed every so many commits. Default: 100.
     pub gc_every_commits: u64,
     /// The most commits that wait for the log task; more are [`Error::Busy`]. Default: 65 536.
@@ -96,6 +100,7 @@ impl Default for Options {
         Self {
             durability: Durability::Group { max_batch: 256, max_delay: Duration::ZERO },
             checkpoint_every_bytes: 64 << 20,
+            preallocate_bytes: 1 << 20,
             gc_every_commits: 100,
             queue_max: 1 << 16,
             queue_bytes_max: 256 << 20,

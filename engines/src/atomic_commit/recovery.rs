@@ -36,7 +36,8 @@ pub struct Recovery {
     pub snapshot_seq: u64,
     /// Commits replayed from the log.
     pub replayed: u64,
-    /// Length of the torn tail that was cut off, in bytes.
+    /// Length of what was cut off behind the last valid record, in bytes: a torn tail, or zeros that
+    /// were written ahead. A store that was closed has neither.
     pub truncated_bytes: u64,
     /// Length of the log's tail that was written once more, in bytes, because the log did not say
     /// that it was durable.
@@ -372,6 +373,9 @@ async fn redo_twice<F: File>(
 
 /// Cuts a torn tail, writes once more what is not known to be durable, and syncs: only then is the
 /// state served. Doing it again changes no byte.
+///
+/// A tail of nothing but zeros is cut as well. They may have been part of a sync that failed, and
+/// what is then written over them would not make the file's length durable.
 async fn settle<E: Env>(
     env: &E,
     dir: &Path,
@@ -387,6 +391,7 @@ async fn settle<E: Env>(
     }
     let end = if torn { valid_len } else { file_len };
     let log = Writer::resume(file, header, end, kernel.seq());
+    let log = log.write_ahead(options.preallocate_bytes);
     if !options.planted(Plant::RecoveryNotSynced) {
         rewrite_tail(&log, &path, tail, valid_len, options).await?;
         recovery.rewritten_bytes = valid_len - tail.0;

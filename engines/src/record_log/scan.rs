@@ -244,8 +244,8 @@ impl<'f, F: File> Scanner<'f, F> {
 
     async fn stop_or_skip(&mut self, reason: BadRecord) -> io::Result<()> {
         assert!(self.end.is_none());
-        let (later, searched) = self.search(self.position + 1).await?;
         let skips = self.rules.has(Deviation::SkipBad) || self.skips_zeros().await?;
+        let (later, searched) = self.search(self.position + 1).await?;
         if let (true, Some(later)) = (skips, later) {
             self.position = later.offset;
             self.last_seq = later.seq - 1;

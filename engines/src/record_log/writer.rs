@@ -14,6 +14,10 @@ use super::format::{self, FILE_HEADER_LEN, FileHeader, PAYLOAD_MAX, Record};
 /// A buffer that grew beyond this many bytes for one group is given back.
 const STAGED_KEEP_MAX: usize = 4 << 20;
 
+/// Zeros are written only if so many writes like the last one will go over them. Where writes are
+/// large a sync of theirs has enough else to do.
+const AHEAD_WRITES_MIN: u64 = 32;
+
 /// A payload is longer than [`PAYLOAD_MAX`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a payload of {len} bytes, at most {PAYLOAD_MAX} are possible")]
@@ -32,6 +36,17 @@ pub struct Writer<F> {
     staged: Vec<u8>,
     last_seq: u64,
     failed: bool,
+    ahead: Ahead,
+}
+
+/// Zeros that are written before records take their place: a sync after writing over them has no
+/// new length and no new blocks to make durable, which takes a file system a second write.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ahead {
+    /// How many bytes at a time; 0 for none.
+    step: u64,
+    /// Up to here the file has been written.
+    end: u64,
 }
 
 impl<F: File> Writer<F> {
@@ -54,8 +69,27 @@ impl<F: File> Writer<F> {
     /// [`Self::resume`] on a file that others read meanwhile.
     pub fn resume_shared(file: Arc<F>, header: FileHeader, position: u64, last_seq: u64) -> Self {
         assert!(position >= FILE_HEADER_LEN as u64, "records come after the header");
-        let (staged, failed) = (Vec::new(), false);
-        Self { file, header, position, staged, last_seq, failed }
+        let (staged, failed, ahead) = (Vec::new(), false, Ahead::default());
+        Self { file, header, position, staged, last_seq, failed, ahead }
+    }
+
+    /// Has zeros written behind the records, `step` bytes at a time, where writes are small.
+    pub fn write_ahead(mut self, step: u64) -> Self {
+        self.ahead = Ahead { step, end: self.position };
+        self
+    }
+
+    /// Cuts off the zeros. Not synced: they may be there again after a power loss.
+    ///
+    /// # Errors
+    /// The file's.
+    pub async fn cut_ahead(&mut self) -> io::Result<()> {
+        assert!(self.staged.is_empty(), "write before the end");
+        if self.ahead.end > self.position {
+            self.file.set_len(self.position).await?;
+            self.ahead.end = self.position;
+        }
+        Ok(())
     }
 
     /// Encodes a record behind those already staged. The payload is the concatenation of `parts`.
@@ -90,7 +124,24 @@ impl<F: File> Writer<F> {
         // Stays set if this future is dropped halfway: the file's content is unknown then.
         self.failed = true;
         self.file.write_all_at(&self.staged, self.position).await?;
+        self.extend().await?;
         self.written();
+        Ok(())
+    }
+
+    /// Writes zeros behind what is staged if that ends behind the earlier ones. A disk without room
+    /// for them may have room for records.
+    async fn extend(&mut self) -> io::Result<()> {
+        let (end, Ahead { step, end: ahead }) = (self.len(), self.ahead);
+        if end <= ahead || self.staged.len() as u64 > step / AHEAD_WRITES_MIN {
+            return Ok(());
+        }
+        let zeros = vec![0; step as usize];
+        match self.file.write_all_at(&zeros, end).await {
+            Ok(()) => self.ahead.end = end + step,
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => self.ahead.step = 0,
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 

@@ -10,6 +10,13 @@ fn path(dir: &Path, name: &str) -> PathBuf {
     dir.join("store").join(name)
 }
 
+/// Options of a log that ends with its last record.
+fn compact() -> Options {
+    let mut options = Options::default();
+    options.preallocate_bytes = 0;
+    options
+}
+
 fn wal(dir: &Path) -> PathBuf {
     path(dir, "wal.0000000000000001")
 }
@@ -34,20 +41,20 @@ fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 fn a_log_cut_anywhere_recovers_to_a_prefix_and_goes_on() {
     let (dir, world) = world();
     run(async {
-        fill(&world, Options::default(), 6).await;
+        fill(&world, compact(), 6).await;
         let pristine = files(dir.path());
         let whole = std::fs::read(wal(dir.path())).unwrap();
         let mut last = 0;
         for len in 48..=whole.len() {
             restore(dir.path(), &pristine);
             std::fs::write(wal(dir.path()), &whole[..len]).unwrap();
-            let store = open(&world, Options::default()).await.unwrap();
+            let store = open(&world, compact()).await.unwrap();
             let seq = check_prefix(&store, 6);
             assert!(seq >= last, "more bytes never mean fewer commits");
             last = seq;
             assert_eq!(store.commit(batch(seq + 1)).await.unwrap().seq, seq + 1);
             store.close().await.unwrap();
-            let store = open(&world, Options::default()).await.unwrap();
+            let store = open(&world, compact()).await.unwrap();
             assert_eq!(check_prefix(&store, seq + 1), seq + 1);
             store.close().await.unwrap();
         }
@@ -59,7 +66,7 @@ fn a_log_cut_anywhere_recovers_to_a_prefix_and_goes_on() {
 fn every_flipped_byte_of_a_log_is_an_error_or_a_prefix() {
     let (dir, world) = world();
     run(async {
-        fill(&world, Options::default(), 6).await;
+        fill(&world, compact(), 6).await;
         let pristine = files(dir.path());
         let whole = std::fs::read(wal(dir.path())).unwrap();
         let (mut refused, mut prefixes) = (0, 0);
@@ -68,7 +75,7 @@ fn every_flipped_byte_of_a_log_is_an_error_or_a_prefix() {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x40;
             std::fs::write(wal(dir.path()), &bytes).unwrap();
-            match open(&world, Options::default()).await {
+            match open(&world, compact()).await {
                 Ok(store) => {
                     assert!(check_prefix(&store, 6) >= 5 - 1, "only the unvouched tail, byte {at}");
                     prefixes += 1;
@@ -90,7 +97,7 @@ fn every_flipped_byte_of_a_log_is_an_error_or_a_prefix() {
 fn every_flipped_or_cut_byte_of_a_snapshot_is_an_error() {
     let (dir, world) = world();
     run(async {
-        let store = open(&world, Options::default()).await.unwrap();
+        let store = open(&world, compact()).await.unwrap();
         for i in 1..=6 {
             store.commit(batch(i)).await.unwrap();
         }
@@ -103,7 +110,7 @@ fn every_flipped_or_cut_byte_of_a_snapshot_is_an_error() {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 1;
                 std::fs::write(&snapshot, if cut { &whole[..at] } else { &bytes }).unwrap();
-                let error = open(&world, Options::default()).await.unwrap_err();
+                let error = open(&world, compact()).await.unwrap_err();
                 let expected = matches!(error, Error::Corrupt { .. } | Error::NotOurs { .. });
                 assert!(expected, "byte {at}, cut {cut}: {error}");
             }
@@ -111,10 +118,10 @@ fn every_flipped_or_cut_byte_of_a_snapshot_is_an_error() {
         let mut longer = whole.clone();
         longer.push(0);
         std::fs::write(&snapshot, longer).unwrap();
-        let error = open(&world, Options::default()).await.unwrap_err();
+        let error = open(&world, compact()).await.unwrap_err();
         assert!(error.to_string().contains("after the last block"), "{error}");
         std::fs::write(&snapshot, whole).unwrap();
-        assert_eq!(check_prefix(&open(&world, Options::default()).await.unwrap(), 6), 6);
+        assert_eq!(check_prefix(&open(&world, compact()).await.unwrap(), 6), 6);
     });
 }
 
@@ -122,7 +129,7 @@ fn every_flipped_or_cut_byte_of_a_snapshot_is_an_error() {
 fn a_hole_before_valid_records_is_torn_or_corrupt_as_the_watermark_says() {
     let (dir, world) = world();
     run(async {
-        fill(&world, Options::default(), 6).await;
+        fill(&world, compact(), 6).await;
         let whole = std::fs::read(wal(dir.path())).unwrap();
         // Commits one by one: record 6 vouches for 5, nobody for 6; so a hole in 1 to 5 is
         // corruption, one in 6 a torn tail.
@@ -132,7 +139,7 @@ fn a_hole_before_valid_records_is_torn_or_corrupt_as_the_watermark_says() {
             bytes[ends[record] + 4..ends[record + 1]].fill(0);
             let pristine = files(dir.path());
             std::fs::write(wal(dir.path()), &bytes).unwrap();
-            match open(&world, Options::default()).await {
+            match open(&world, compact()).await {
                 Ok(store) => {
                     assert_eq!((record, check_prefix(&store, 6)), (5, 5));
                     assert!(store.recovery().truncated_bytes > 0);
@@ -166,13 +173,15 @@ fn unsynced_holes_before_valid_records_are_a_torn_tail() {
     let (dir, world) = world();
     run(async {
         // Never synced: no record vouches for another.
-        fill(&world, Options::new(Durability::None), 6).await;
+        let mut unsynced = compact();
+        unsynced.durability = Durability::None;
+        fill(&world, unsynced, 6).await;
         let whole = std::fs::read(wal(dir.path())).unwrap();
         let ends = record_ends(&whole);
         let mut bytes = whole;
         bytes[ends[2]..ends[3]].fill(0);
         std::fs::write(wal(dir.path()), &bytes).unwrap();
-        let store = open(&world, Options::default()).await.unwrap();
+        let store = open(&world, compact()).await.unwrap();
         assert_eq!(check_prefix(&store, 6), 2);
     });
 }
@@ -181,7 +190,7 @@ fn unsynced_holes_before_valid_records_are_a_torn_tail() {
 fn an_absurd_length_is_a_torn_tail_and_allocates_nothing() {
     let (dir, world) = world();
     run(async {
-        fill(&world, Options::default(), 3).await;
+        fill(&world, compact(), 3).await;
         for len in [u32::MAX, 64 << 20, (64 << 20) + 1, 1 << 20] {
             let mut bytes = std::fs::read(wal(dir.path())).unwrap();
             bytes.extend_from_slice(&[1, 2, 3, 4]);
@@ -189,7 +198,7 @@ fn an_absurd_length_is_a_torn_tail_and_allocates_nothing() {
             bytes.extend_from_slice(&[1, 0, 0, 0]);
             bytes.extend_from_slice(&[0; 100]);
             std::fs::write(wal(dir.path()), &bytes).unwrap();
-            let store = open(&world, Options::default()).await.unwrap();
+            let store = open(&world, compact()).await.unwrap();
             assert_eq!(check_prefix(&store, 3), 3);
             assert_eq!(store.recovery().truncated_bytes, 112);
             store.close().await.unwrap();
@@ -201,7 +210,7 @@ fn an_absurd_length_is_a_torn_tail_and_allocates_nothing() {
 fn a_future_version_says_which() {
     let (dir, world) = world();
     run(async {
-        fill(&world, Options::default(), 1).await;
+        fill(&world, compact(), 1).await;
         for path in [path(dir.path(), "snapshot"), wal(dir.path())] {
             let whole = std::fs::read(&path).unwrap();
             let mut bytes = whole.clone();
@@ -209,7 +218,7 @@ fn a_future_version_says_which() {
             let crc = crc32c::crc32c(&bytes[..12]).to_le_bytes();
             bytes[12..16].copy_from_slice(&crc);
             std::fs::write(&path, bytes).unwrap();
-            let error = open(&world, Options::default()).await.unwrap_err();
+            let error = open(&world, compact()).await.unwrap_err();
             assert!(matches!(error, Error::FutureVersion { found: 2, supported: 1, .. }));
             std::fs::write(&path, whole).unwrap();
         }
@@ -220,16 +229,16 @@ fn a_future_version_says_which() {
 fn foreign_files_are_left_alone() {
     let (dir, world) = world();
     run(async {
-        fill(&world, Options::default(), 2).await;
+        fill(&world, compact(), 2).await;
         let harmless = ["notes.txt", "wal.txt", "wal.00000000000000FF", "hint"];
         for name in harmless {
             std::fs::write(path(dir.path(), name), "mine").unwrap();
         }
-        let store = open(&world, Options::default()).await.unwrap();
+        let store = open(&world, compact()).await.unwrap();
         store.close().await.unwrap();
         for name in ["wal.0000000000000009", "snapshot.tmp"] {
             std::fs::write(path(dir.path(), name), "something else").unwrap();
-            let error = open(&world, Options::default()).await.unwrap_err();
+            let error = open(&world, compact()).await.unwrap_err();
             assert!(matches!(&error, Error::NotOurs { path } if path.ends_with(name)), "{error}");
             std::fs::remove_file(path(dir.path(), name)).unwrap();
         }
@@ -237,7 +246,7 @@ fn foreign_files_are_left_alone() {
             assert_eq!(std::fs::read(path(dir.path(), name)).unwrap(), b"mine");
         }
         std::fs::write(path(dir.path(), "snapshot"), "something else, long enough").unwrap();
-        let error = open(&world, Options::default()).await.unwrap_err();
+        let error = open(&world, compact()).await.unwrap_err();
         assert!(matches!(error, Error::NotOurs { .. }), "{error}");
     });
 }
@@ -246,19 +255,19 @@ fn foreign_files_are_left_alone() {
 fn a_missing_snapshot_or_log_is_corruption() {
     let (dir, world) = world();
     run(async {
-        fill(&world, Options::default(), 2).await;
+        fill(&world, compact(), 2).await;
         let pristine = files(dir.path());
         std::fs::remove_file(wal(dir.path())).unwrap();
-        let error = open(&world, Options::default()).await.unwrap_err();
+        let error = open(&world, compact()).await.unwrap_err();
         assert!(matches!(error, Error::Corrupt { .. }), "{error}");
         restore(dir.path(), &pristine);
         std::fs::remove_file(path(dir.path(), "snapshot")).unwrap();
-        let error = open(&world, Options::default()).await.unwrap_err();
+        let error = open(&world, compact()).await.unwrap_err();
         assert!(matches!(error, Error::Corrupt { .. }), "{error}");
         // Only a header: the remains of a creation that a crash ended.
         let header = std::fs::read(wal(dir.path())).unwrap()[..48].to_vec();
         std::fs::write(wal(dir.path()), header).unwrap();
-        assert!(open(&world, Options::default()).await.unwrap().recovery().created);
+        assert!(open(&world, compact()).await.unwrap().recovery().created);
     });
 }
 
@@ -266,17 +275,17 @@ fn a_missing_snapshot_or_log_is_corruption() {
 fn a_newer_log_with_commits_is_never_thrown_away() {
     let (dir, world) = world();
     run(async {
-        fill(&world, Options::default(), 3).await;
+        fill(&world, compact(), 3).await;
         let old_snapshot = std::fs::read(path(dir.path(), "snapshot")).unwrap();
         let old_log = std::fs::read(wal(dir.path())).unwrap();
-        let store = open(&world, Options::default()).await.unwrap();
+        let store = open(&world, compact()).await.unwrap();
         store.checkpoint().await.unwrap();
         store.commit(batch(4)).await.unwrap();
         store.close().await.unwrap();
         // As if the disk had lost a rename that it had reported as durable.
         std::fs::write(path(dir.path(), "snapshot"), old_snapshot).unwrap();
         std::fs::write(wal(dir.path()), old_log).unwrap();
-        let error = open(&world, Options::default()).await.unwrap_err();
+        let error = open(&world, compact()).await.unwrap_err();
         assert!(error.to_string().contains("it has commits"), "{error}");
         assert!(path(dir.path(), "wal.0000000000000002").exists());
     });

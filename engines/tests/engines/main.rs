@@ -6,6 +6,7 @@ mod golden;
 mod merkle;
 #[cfg(feature = "plants")]
 mod plants;
+mod preallocated;
 mod record_log;
 mod stalls;
 mod store;

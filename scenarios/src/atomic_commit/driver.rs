@@ -334,6 +334,7 @@ fn draw_options(sim: &mut Sim, plant: Option<Plant>) -> Options {
     let mut options = Options::new(durability);
     options.checkpoint_every_bytes =
         [64 << 20, 400, 2000, 8000][sim.choose("store.wal", 4) as usize];
+    options.preallocate_bytes = [0, 4096, 16_384][sim.choose("store.ahead", 3) as usize];
     options.gc_every_commits = [100, 1, 3][sim.choose("store.gc", 3) as usize];
     options.stall_limit = STALL_LIMIT + Duration::from_nanos(flush_ns_max(sim));
     options.plant = plant;
@@ -347,8 +348,11 @@ pub(super) fn settings() -> Vec<Setting> {
         name,
         answers: vec![("store.mode", mode), ("store.wal", wal), ("store.gc", gc)],
     };
+    let mut ahead = setting("immediate_preallocated", 0, 0, 0);
+    ahead.answers.push(("store.ahead", 1));
     vec![
         setting("immediate", 0, 0, 0),
+        ahead,
         setting("immediate_checkpoints", 0, 1, 1),
         setting("group_checkpoints", 1, 1, 1),
         setting("batch_checkpoints", 2, 1, 1),
@@ -422,6 +426,7 @@ pub(super) async fn drive_on_os(
 ) -> Result<(), Violation> {
     let mut options = Options::new(durability);
     options.checkpoint_every_bytes = 4000;
+    options.preallocate_bytes = 4096;
     let oracle = Oracle::new(durability, 0);
     let bench = Arc::new(Mutex::new(bench(ops, oracle)));
     for _ in 0..2 {

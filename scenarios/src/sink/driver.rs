@@ -647,6 +647,9 @@ impl Setup {
         let wal = one_of("sink.wal", &[64 << 20, 2000]);
         sink.store.checkpoint_every_bytes = wal;
         participant.store.checkpoint_every_bytes = wal;
+        let ahead = one_of("sink.ahead", &[0, 4096]);
+        sink.store.preallocate_bytes = ahead;
+        participant.store.preallocate_bytes = ahead;
         Self { schema: Arc::new(schema), writer: Self::writer(), sink, participant }
     }
 }
