@@ -36,8 +36,8 @@ pub struct Recovery {
     pub snapshot_seq: u64,
     /// Commits replayed from the log.
     pub replayed: u64,
-    /// Length of what was cut off behind the last valid record, in bytes: a torn tail, or zeros that
-    /// were written ahead. A store that was closed has neither.
+    /// Length of what was cut off behind the last valid record, in bytes: a torn tail, or zeros
+    /// that were written ahead. A store that was closed has neither.
     pub truncated_bytes: u64,
     /// Length of the log's tail that was written once more, in bytes, because the log did not say
     /// that it was durable.

@@ -84,8 +84,7 @@ impl<F: File> Writer<F> {
     /// # Errors
     /// The file's.
     pub async fn cut_ahead(&mut self) -> io::Result<()> {
-        assert!(self.staged.is_empty(), "write before the end");
-        if self.ahead.end > self.position {
+        if self.ahead.end > self.position && !self.failed {
             self.file.set_len(self.position).await?;
             self.ahead.end = self.position;
         }

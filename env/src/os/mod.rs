@@ -1,8 +1,8 @@
 //! The real world: files, clocks, sockets and randomness of the operating system, on tokio.
 //!
 //! Reads and writes run inline: on a page cache they cost about a microsecond, less than a hop to
-//! another thread. Syncs take milliseconds and run on tokio's blocking pool, off the reactor, unless
-//! the runtime is the engine's own ([`OsEnv::with_inline_syncs`]).
+//! another thread. Syncs take milliseconds and run on tokio's blocking pool, off the reactor,
+//! unless the runtime is the engine's own ([`OsEnv::with_inline_syncs`]).
 
 mod counts;
 mod fs;
