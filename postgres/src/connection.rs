@@ -1,8 +1,9 @@
-//! A connection: rows are sent as they come, and answers are awaited when the transaction ends, so
-//! that a transaction costs one round trip, and its second phase another.
+//! A connection: statements are sent without waiting, and answers are awaited when the transaction
+//! ends, so that a transaction costs one round trip, and its second phase another.
 //!
-//! The last statement is kept back until it is known what the transaction ends with, because then
-//! it can do more than insert: it makes the transaction's marker too, or is the whole transaction.
+//! The last statement so far is kept back until there is another or the transaction ends, because
+//! then it can do more than insert: it makes the transaction's marker too, or is the whole
+//! transaction.
 
 use std::future::Future;
 use std::sync::Arc;

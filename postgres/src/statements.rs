@@ -37,8 +37,9 @@ pub(crate) struct Statements {
     pub(crate) copy: Statement,
     /// The row that is there exactly if its transaction was committed.
     pub(crate) marker: Statement,
-    /// Both, the marker's parameters first: one statement less for each transaction. Not where the
-    /// table has rules, which PostgreSQL does not take together with WITH.
+    /// Both, the marker's parameters first: one statement less for each transaction. The rows are in
+    /// the WITH: there PostgreSQL refuses a table whose rules make something else of an INSERT than
+    /// one statement, so that none of them can take the marker along. Then there is no such one.
     pub(crate) rows_and_marker: Option<Statement>,
 }
 
@@ -50,7 +51,7 @@ impl Statements {
         mode: WriteMode,
     ) -> Result<Self, Error> {
         let (rows, copy) = (rows_sql(table, schema, mode, 0), copy_sql(table, schema));
-        let both = format!("WITH marker AS ({MARKER}) {}", rows_sql(table, schema, mode, 3));
+        let both = format!("WITH rows AS ({}) {MARKER}", rows_sql(table, schema, mode, 3));
         let both = async {
             match client.prepare(&both).await {
                 Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => Ok(None),

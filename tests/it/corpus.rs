@@ -13,7 +13,7 @@ use seedbed::{Progress, Scenario, ShrinkLimits, Sweep, shrink, sweep};
 
 /// Seeds in which a trace for the corpus is looked for.
 const SEEDS: u64 = 3000;
-/// Seeds of which one is to give a trace that is kept.
+/// So many seeds are tried for a trace that is short enough.
 const SHRUNK_MAX: usize = 4;
 /// Events of a trace that is kept.
 const EVENTS_MAX: usize = 10_000;
@@ -97,6 +97,9 @@ fn write(scenario: &dyn Scenario, plan: Plan, plant: Option<&str>, name: &str) {
     // What never ends by itself makes long traces, however small what it is made of.
     match traces.find(|trace| trace.events.len() <= EVENTS_MAX) {
         Some(trace) => trace.write(&path).expect("traces/corpus can be written"),
-        None => drop(std::fs::remove_file(&path)),
+        None => {
+            println!("{name}: all traces are longer than {EVENTS_MAX} events, none is kept");
+            drop(std::fs::remove_file(&path));
+        }
     }
 }

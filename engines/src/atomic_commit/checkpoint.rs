@@ -54,7 +54,7 @@ pub(super) async fn switch<E: Env>(
     let file = env.open(&wal, fresh).await.map_err(at(&wal, "create"))?;
     let file_header = FileHeader { generation, salt: env.random_u64(), base_seq: seq };
     let log = Writer::create(file, file_header).await.map_err(at(&wal, "write the header of"))?;
-    let log = log.write_ahead(options.preallocate_bytes);
+    let log = log.write_ahead(options.zeros_ahead());
     log.file().sync_all().await.map_err(at(&wal, "sync the header of"))?;
     if options.planted(Plant::WalSwitchedBeforeSnapshotDurable) && generation > 1 {
         let old = wal_path(dir, generation - 1);

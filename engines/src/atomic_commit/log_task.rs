@@ -147,7 +147,6 @@ impl<E: Env> LogTask<E> {
                 }
                 Work::Synced(result) => self.background_done(result)?,
                 Work::SyncDue => self.start_background(),
-                // The folder may be open again by now: nothing more is changed.
                 Work::Abandoned => return self.flush().await,
                 Work::Control(Control::Flush(reply)) => {
                     let result = self.flush().await;
@@ -158,7 +157,7 @@ impl<E: Env> LogTask<E> {
                     self.answer(reply, result)?;
                 }
                 Work::Control(Control::Close(reply)) => {
-                    let result = self.close().await;
+                    let result = self.flush().await;
                     return self.answer(reply, result);
                 }
             }
@@ -480,17 +479,6 @@ impl<E: Env> LogTask<E> {
         }
         self.sync_due = None;
         assert_eq!(self.durable, self.kernel.seq());
-        Ok(())
-    }
-
-    /// Makes everything durable and leaves a log that ends with its last record.
-    async fn close(&mut self) -> Result<(), Error> {
-        self.flush().await?;
-        let path = wal_path(&self.dir, self.log.header().generation);
-        if let Err(error) = self.log.cut_ahead().await {
-            // The next recovery does it.
-            tracing::warn!(path = %path.display(), %error, "zeros stay at the log's end");
-        }
         Ok(())
     }
 

@@ -49,7 +49,7 @@ pub use engine::{Snapshot, Store};
 pub use error::Error;
 pub use kernel::Entries;
 pub use merkle::Hash;
-pub use options::{Durability, Options};
+pub use options::{Durability, Options, PREALLOCATE_MAX};
 pub use plant::Plant;
 pub use recovery::Recovery;
 pub use ticket::{Commit, Ticket};

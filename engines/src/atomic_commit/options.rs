@@ -52,6 +52,9 @@ impl Durability {
     }
 }
 
+/// The most zeros that are written at a time, in bytes.
+pub const PREALLOCATE_MAX: u64 = 64 << 20;
+
 /// Options of a store. Start from [`Options::default`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -62,8 +65,11 @@ pub struct Options {
     /// Default: 64 MiB.
     pub checkpoint_every_bytes: u64,
     /// Zeros are written behind the log's end, so many bytes at a time, where commits come one by
-    /// one or a few at a time: a sync after writing over them has less to make durable. The log's
-    /// file is longer by up to so much. 0: never. Default: 1 MiB.
+    /// one or a few at a time: a sync after writing over them has less to make durable. For these,
+    /// each byte is written twice, and the log's file is longer by up to so much until it is opened
+    /// again. Groups of more than a 32nd of it bring none, nor does the mode `None`. 0: never. At
+    /// most [`PREALLOCATE_MAX`], and no more than [`Self::checkpoint_every_bytes`] has an effect.
+    /// Default: 1 MiB.
     pub preallocate_bytes: u64,
     /// Old logs are removed every so many commits. Default: 100.
     pub gc_every_commits: u64,
@@ -80,8 +86,9 @@ pub struct Options {
     /// `Duration::MAX` waits for ever.
     ///
     /// **Only a call that waits can be given up, not one that blocks its thread.** With `OsEnv`
-    /// these are the syncs; reads, writes, opens, renames and removals run on the task's own
-    /// thread and take as long as the operating system lets them.
+    /// these are the syncs, unless they are inline (`OsEnv::with_inline_syncs`); reads, writes,
+    /// opens, renames and removals run on the task's own thread and take as long as the operating
+    /// system lets them.
     ///
     /// **A call that was given up may still be carried out, at any later time.** A sync that ends
     /// late harms nothing, since opening writes once more what is not known to be durable; with
@@ -128,9 +135,21 @@ impl Options {
             _ if self.stall_limit.is_zero() => Some("stall_limit"),
             _ => None,
         };
-        match zero {
-            Some(name) => Err(Error::Invalid { reason: format!("{name} must be more than 0") }),
-            None => Ok(()),
+        if let Some(name) = zero {
+            return Err(Error::Invalid { reason: format!("{name} must be more than 0") });
+        }
+        if self.preallocate_bytes > PREALLOCATE_MAX {
+            let reason = format!("preallocate_bytes must be at most {PREALLOCATE_MAX}");
+            return Err(Error::Invalid { reason });
+        }
+        Ok(())
+    }
+
+    /// So many zeros are written ahead at a time.
+    pub(super) fn zeros_ahead(&self) -> u64 {
+        match self.durability {
+            Durability::None => 0,
+            _ => self.preallocate_bytes.min(self.checkpoint_every_bytes),
         }
     }
 

@@ -37,7 +37,7 @@ pub struct Recovery {
     /// Commits replayed from the log.
     pub replayed: u64,
     /// Length of what was cut off behind the last valid record, in bytes: a torn tail, or zeros
-    /// that were written ahead. A store that was closed has neither.
+    /// that were written ahead.
     pub truncated_bytes: u64,
     /// Length of the log's tail that was written once more, in bytes, because the log did not say
     /// that it was durable.
@@ -391,7 +391,7 @@ async fn settle<E: Env>(
     }
     let end = if torn { valid_len } else { file_len };
     let log = Writer::resume(file, header, end, kernel.seq());
-    let log = log.write_ahead(options.preallocate_bytes);
+    let log = log.write_ahead(options.zeros_ahead());
     if !options.planted(Plant::RecoveryNotSynced) {
         rewrite_tail(&log, &path, tail, valid_len, options).await?;
         recovery.rewritten_bytes = valid_len - tail.0;

@@ -40,7 +40,8 @@ pub struct Writer<F> {
 }
 
 /// Zeros that are written before records take their place: a sync after writing over them has no
-/// new length and no new blocks to make durable, which takes a file system a second write.
+/// new length and no new blocks to make durable, which takes a file system a second write. (Where
+/// it writes every version of a block somewhere else, as btrfs does, there is nothing to win.)
 #[derive(Clone, Copy, Debug, Default)]
 struct Ahead {
     /// How many bytes at a time; 0 for none.
@@ -79,18 +80,6 @@ impl<F: File> Writer<F> {
         self
     }
 
-    /// Cuts off the zeros. Not synced: they may be there again after a power loss.
-    ///
-    /// # Errors
-    /// The file's.
-    pub async fn cut_ahead(&mut self) -> io::Result<()> {
-        if self.ahead.end > self.position && !self.failed {
-            self.file.set_len(self.position).await?;
-            self.ahead.end = self.position;
-        }
-        Ok(())
-    }
-
     /// Encodes a record behind those already staged. The payload is the concatenation of `parts`.
     ///
     /// # Errors
@@ -114,7 +103,7 @@ impl<F: File> Writer<F> {
         Ok(())
     }
 
-    /// Writes what is staged. Not synced.
+    /// Writes what is staged, and zeros behind it where [`Self::write_ahead`] says so. Not synced.
     ///
     /// # Errors
     /// The file's. Then a part may be in the file, and this writer cannot be used any more.
@@ -123,14 +112,15 @@ impl<F: File> Writer<F> {
         // Stays set if this future is dropped halfway: the file's content is unknown then.
         self.failed = true;
         self.file.write_all_at(&self.staged, self.position).await?;
-        self.extend().await?;
+        self.write_zeros_ahead().await?;
         self.written();
         Ok(())
     }
 
-    /// Writes zeros behind what is staged if that ends behind the earlier ones. A disk without room
-    /// for them may have room for records.
-    async fn extend(&mut self) -> io::Result<()> {
+    /// Writes zeros behind what is staged if that ends behind the earlier ones. A disk that has no
+    /// room for them may have room for records.
+    async fn write_zeros_ahead(&mut self) -> io::Result<()> {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         let (end, Ahead { step, end: ahead }) = (self.len(), self.ahead);
         if end <= ahead || self.staged.len() as u64 > step / AHEAD_WRITES_MIN {
             return Ok(());
@@ -138,7 +128,11 @@ impl<F: File> Writer<F> {
         let zeros = vec![0; step as usize];
         match self.file.write_all_at(&zeros, end).await {
             Ok(()) => self.ahead.end = end + step,
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => self.ahead.step = 0,
+            Err(error) if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge) => {
+                self.ahead.step = 0;
+                // Those that were written take the room of records.
+                self.file.set_len(end).await?;
+            }
             Err(error) => return Err(error),
         }
         Ok(())

@@ -58,7 +58,8 @@ pub struct Options {
     pub checkpoint_transactions: usize,
     /// At most so many transactions have no end at once. Default: 1 000.
     pub transactions_max: usize,
-    /// At most so many connections to each participant. Default: 4.
+    /// At most so many connections to each participant. Twice as many batches as there may be
+    /// connections to all of them are worked on at once. Default: 4.
     pub connections_max: usize,
     /// The longest that connecting may take. Default: 5 s.
     pub connect_timeout: Duration,

@@ -65,8 +65,8 @@ pub(super) struct State {
     first_working: u64,
     /// How many slots are working.
     working: usize,
-    /// No batch begins while so many work. More would only wait for connections, and their keys
-    /// would fill the processor's caches.
+    /// No batch begins while so many work. Most of any more would wait for connections, and their
+    /// keys would fill the processor's caches.
     working_max: usize,
     /// No more batches than this begin: participants have had no room for more.
     places: usize,

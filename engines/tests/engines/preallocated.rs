@@ -1,9 +1,10 @@
-//! Zeros ahead of the log's records: written where commits are small, gone when the store is closed
-//! or recovered, and never taken for anything.
+//! Zeros ahead of the log's records: written where commits are small, gone when the store is opened
+//! again, and never taken for anything.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use seedbed_engines::atomic_commit::{Batch, Options};
+use seedbed_engines::atomic_commit::{Batch, Durability, Error, Options};
 
 use crate::support::{batch, check_prefix, open, run, world};
 
@@ -33,23 +34,64 @@ fn commits_go_where_zeros_were_until_there_are_none() {
         store.commit(batch(1)).await.unwrap();
         let (first, records) = lengths(dir.path());
         assert!(first > STEP && records < 500, "{first} {records}");
+        let mut times = 1;
+        let mut last = first;
         for seq in 2..=300 {
             store.commit(batch(seq)).await.unwrap();
             let (len, records) = lengths(dir.path());
-            assert_eq!(len == first, records <= first, "{seq}: more only when it is used up");
+            if records > last {
+                assert_eq!(len, records + STEP, "{seq}: used up, there are new ones");
+                (times, last) = (times + 1, len);
+            }
+            assert_eq!(len, last, "{seq}: and none before");
         }
+        assert!(times > 2, "{times}");
         store.close().await.unwrap();
         let (len, records) = lengths(dir.path());
-        assert_eq!(len, records, "closed, it ends with its last record");
         let store = open(&world, ahead()).await.unwrap();
-        assert_eq!((check_prefix(&store, 300), store.recovery().truncated_bytes), (300, 0));
+        assert_eq!(check_prefix(&store, 300), 300);
+        assert_eq!(store.recovery().truncated_bytes as usize, len - records);
+        assert_eq!(lengths(dir.path()), (records, records));
     });
 }
 
 #[test]
-fn large_commits_have_no_zeros_ahead() {
+fn a_disk_that_has_no_room_for_zeros_has_room_for_records() {
+    for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge] {
+        let (dir, world) = world();
+        run(async {
+            let store = open(&world, ahead()).await.unwrap();
+            *world.gauge.fail_large_writes.lock().unwrap() = Some(kind);
+            for seq in 1..=3 {
+                assert_eq!(store.commit(batch(seq)).await.unwrap().seq, seq);
+            }
+            let (len, records) = lengths(dir.path());
+            assert_eq!(len, records, "what was written of the zeros is gone");
+            store.close().await.unwrap();
+            *world.gauge.fail_large_writes.lock().unwrap() = Some(ErrorKind::Other);
+            let store = open(&world, ahead()).await.unwrap();
+            let error = store.commit(batch(4)).await.unwrap_err();
+            assert!(matches!(error, Error::InDoubt { seq: 4, .. }), "{error}");
+            store.close().await.unwrap_err();
+            assert_eq!(check_prefix(&open(&world, ahead()).await.unwrap(), 4), 4);
+        });
+    }
+}
+
+#[test]
+fn large_commits_and_commits_without_syncs_have_no_zeros_ahead() {
     let (dir, world) = world();
     run(async {
+        for preallocate_bytes in [STEP as u64, 0] {
+            let mut none = ahead();
+            none.preallocate_bytes = preallocate_bytes;
+            none.durability = Durability::None;
+            let store = open(&world, none).await.unwrap();
+            store.commit(batch(1)).await.unwrap();
+            let (len, records) = lengths(dir.path());
+            assert_eq!(len, records, "nothing waits for a sync");
+            store.close().await.unwrap();
+        }
         let store = open(&world, ahead()).await.unwrap();
         let mut large = Batch::new();
         large.put(b"key", [7; STEP / 32]);
@@ -70,6 +112,7 @@ fn what_a_crash_leaves_behind_the_records_is_cut() {
         }
         let crashed = std::fs::read(path(dir.path())).unwrap();
         store.close().await.unwrap();
+        open(&world, ahead()).await.unwrap().close().await.unwrap();
         let closed = std::fs::read(path(dir.path())).unwrap();
         let rest = crashed.len() - closed.len();
         assert!(rest > STEP / 2);

@@ -255,5 +255,8 @@ fn limits_are_refused_with_a_reason() {
         assert_eq!(store.get(&key).unwrap().unwrap().len(), 16 << 20);
         let bad = open(&world, Options::new(Durability::Batch(0))).await;
         assert!(matches!(bad, Err(Error::Invalid { .. })));
+        let mut absurd = Options::default();
+        absurd.preallocate_bytes = u64::MAX;
+        assert!(matches!(open(&world, absurd).await, Err(Error::Invalid { .. })));
     });
 }

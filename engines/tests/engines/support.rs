@@ -19,6 +19,8 @@ pub(crate) struct Gauge {
     pub(crate) syncs: AtomicU64,
     /// Fails every write.
     pub(crate) fail_writes: Mutex<Option<io::ErrorKind>>,
+    /// Fails every write of more than 4 KiB, of which the first half is written.
+    pub(crate) fail_large_writes: Mutex<Option<io::ErrorKind>>,
     /// Fails every sync.
     pub(crate) fail_syncs: Mutex<Option<io::ErrorKind>>,
     /// Fails every rename.
@@ -82,6 +84,11 @@ impl File for WatchedFile {
 
     async fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         self.1.change(Some(&self.1.fail_writes))?;
+        let large = *self.1.fail_large_writes.lock().unwrap();
+        if let Some(kind) = large.filter(|_| buf.len() > 4096) {
+            self.0.write_at(&buf[..buf.len() / 2], offset).await?;
+            return Err(kind.into());
+        }
         let len = if self.1.short.load(SeqCst) { buf.len().min(7) } else { buf.len() };
         self.0.write_at(&buf[..len], offset).await
     }

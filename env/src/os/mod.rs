@@ -51,10 +51,10 @@ impl OsEnv {
         Self { inner: Arc::new(Inner { root, origin: os_now(), accounts, inline, counters }) }
     }
 
-    /// Like [`Self::new`], but a sync blocks the thread of the task that asks for it: no other
-    /// thread has to wake up, nor wake this one again. For a runtime of one thread that is the
-    /// engine's own. What else runs there stands still meanwhile, its timers too, so a sync that
-    /// hangs cannot be given up.
+    /// Like [`Self::new`], but a sync, and what goes past the page cache, blocks the thread of the
+    /// task that asks for it: no other thread has to wake up, nor wake this one again. For a
+    /// runtime of one thread that is the engine's own. What else runs there stands still
+    /// meanwhile, its timers too, so a sync that hangs cannot be given up.
     pub fn with_inline_syncs(root: impl Into<PathBuf>) -> Self {
         Self::made(root.into(), None, true)
     }

@@ -14,6 +14,7 @@ async fn a_later_start_fences_earlier_ones_off() {
     let bed = Bed::new(cluster, "fenced").await;
     let mut earlier = bed.prepare(1, &bed.numbers([1])).await;
     assert_eq!(earlier.write(&bed.numbers([2])).await, Ok(None));
+    assert_eq!(earlier.write(&bed.numbers([12])).await, Ok(None));
     let mut same = bed.connect_as(1, WriteMode::Insert).await;
 
     let mut later = bed.connect_as(3, WriteMode::Insert).await;
@@ -52,6 +53,7 @@ async fn a_prepare_behind_the_fence_is_refused_by_the_server() {
     let bed = Bed::new(cluster, "behind").await;
     let mut connection = bed.connect().await;
     assert_eq!(connection.write(&bed.numbers([1])).await, Ok(None));
+    assert_eq!(connection.write(&bed.numbers([11])).await, Ok(None));
     query(&bed.url, "UPDATE seedbed_sink.writers SET incarnation = 9").await;
     let answer = connection.prepare(gid(1), Gid::default()).await;
     assert_eq!(answer, Err(ParticipantError::Fenced { by: 9 }));

@@ -28,7 +28,9 @@ async fn what_was_written_is_gone_with_its_connection() {
     let Some(cluster) = shared_or_skip() else { return };
     let bed = Bed::new(cluster, "lost_write").await;
     let mut connection = bed.connect().await;
+    // The first one is sent when there is another.
     assert_eq!(connection.write(&bed.numbers([1])).await, Ok(None));
+    assert_eq!(connection.write(&bed.numbers([2])).await, Ok(None));
     end_sessions(&bed).await;
     let answer = connection.prepare(gid(1), Gid::default()).await;
     is_lost(&connection, answer);

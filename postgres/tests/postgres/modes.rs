@@ -67,6 +67,22 @@ async fn a_table_of_nothing_but_a_key_takes_rows_twice() {
     assert_eq!(crate::bed::query(&bed.url, "SELECT id FROM keys").await, ["1"]);
 }
 
+/// A rule that leaves the rows away leaves the marker of their transaction.
+#[tokio::test]
+async fn a_table_whose_rule_inserts_nothing_has_markers() {
+    let Some(cluster) = shared_or_skip() else { return };
+    let bed = Bed::new(cluster, "rule_nothing").await;
+    drop(bed.connect().await);
+    let rule = "CREATE RULE instead AS ON INSERT TO items DO INSTEAD NOTHING";
+    client(&bed.url).await.batch_execute(rule).await.expect("a rule");
+    let mut connection = bed.connect().await;
+    assert_eq!(vote(&mut connection, &bed.numbers([3]), 1).await, Vote::Yes);
+    for _ in 0..2 {
+        assert_eq!(connection.commit(&[gid(1)]).await, Ok(vec![Outcome::Done]));
+    }
+    assert!(bed.items().await.is_empty());
+}
+
 /// PostgreSQL takes no WITH where a rule makes several statements of one.
 #[tokio::test]
 async fn a_table_with_a_rule_takes_rows_in_one_phase_and_in_two() {

@@ -65,6 +65,9 @@ async fn rows_against_constraints_are_named_in_each_mode() {
         let late = bed.rows(&[(1, Some("x"), None), (2, Some("x"), None), (3, Some("y"), None)]);
         let (row, reason) = rejected(vote(&mut connection, &late, 3).await);
         assert_eq!((row, reason.contains("23503")), (2, true), "{mode:?}: {reason}");
+        assert_eq!(connection.write(&late).await, Ok(None));
+        let one_phase = connection.commit_open().await.expect("a vote");
+        assert_eq!(rejected(one_phase).0, 2, "{mode:?}");
         assert_eq!(connection.state(), ConnectionState::Idle);
     }
 }

@@ -135,6 +135,9 @@ async fn a_folder_of_something_else_is_refused_and_stays_as_it_is() {
             store.commit(Batch::putting(key, value)).await.unwrap();
         }
         store.close().await.unwrap();
+        // Opening cuts off the zeros that were written ahead.
+        let store = Store::open(env.clone(), folder, options.store.clone()).await.unwrap();
+        store.close().await.unwrap();
         let before = content(&dir.path().join(folder));
         for _ in 0..2 {
             let writer = Writer::new("test").unwrap();
