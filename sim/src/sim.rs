@@ -148,6 +148,7 @@ impl Sim {
                 node.disturb_at = None;
                 node.paused_until = 0;
                 node.queue.thaw();
+                node.disk.heal();
             }
             world.change_network(|net, moment| net.heal(moment));
         });

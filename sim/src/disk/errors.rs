@@ -158,6 +158,12 @@ impl Disk {
         self.aborting = false;
     }
 
+    /// What has gone wrong so far stops no journal any more. One that has stopped stays so until it
+    /// is mounted again.
+    pub(crate) fn heal(&mut self) {
+        self.aborting = false;
+    }
+
     /// Whether it has given up.
     pub fn is_shut_down(&self) -> bool {
         self.is_shut_down

@@ -199,6 +199,10 @@ fn data_err_abort_gives_up_at_the_next_commit() {
     let (mut ext4, _) = refused(Profile::EXT4);
     ext4.commit();
     assert!(!ext4.is_shut_down(), "by default it goes on");
+    let (mut healed, _) = refused(Profile::EXT4_DATA_ERR_ABORT);
+    healed.heal();
+    healed.commit();
+    assert!(!healed.is_shut_down(), "what went wrong before is over");
 }
 
 #[test]
