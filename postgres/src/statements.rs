@@ -37,9 +37,9 @@ pub(crate) struct Statements {
     pub(crate) copy: Statement,
     /// The row that is there exactly if its transaction was committed.
     pub(crate) marker: Statement,
-    /// Both, the marker's parameters first: one statement less for each transaction. The rows are in
-    /// the WITH: there PostgreSQL refuses a table whose rules make something else of an INSERT than
-    /// one statement, so that none of them can take the marker along. Then there is no such one.
+    /// Both, the marker's parameters first: one statement less for each transaction. The rows are
+    /// in the WITH: there PostgreSQL refuses a table whose rules make something else of an INSERT
+    /// than one statement, so that none of them can take the marker along. Then this is `None`.
     pub(crate) rows_and_marker: Option<Statement>,
 }
 
