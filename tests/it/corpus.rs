@@ -90,7 +90,7 @@ fn write(scenario: &dyn Scenario, plan: Plan, plant: Option<&str>, name: &str) {
     let path = folder().join(format!("{}-{name}.trace", scenario.name()));
     let stop = AtomicBool::new(false);
     let limits = ShrinkLimits { runs_max: 10_000, stop: &stop };
-    let mut traces = swept.found.iter().take(SHRUNK_MAX).map(|found| {
+    let mut traces = swept.found.iter().map(|found| {
         let trace = seedbed::record(scenario, &planted.job(found.seed));
         shrink(scenario, &trace, &limits).expect("it breaks a law").trace
     });

@@ -205,13 +205,7 @@ impl Cluster {
             }
             if self.starts > STARTS_MAX {
                 let reason = format!("processes were started {STARTS_MAX} times");
-                // A medium that cannot be read lets its process end again and again.
-                return Err(Failure::Inconclusive(match sim.beyond_tolerance() {
-                    Some(why) => {
-                        format!("this world is beyond what it must survive ({why}): {reason}")
-                    }
-                    None => reason,
-                }));
+                return Err(Failure::Inconclusive(reason));
             }
             let next = self.down.iter().map(|(at, _)| *at).min().unwrap_or(end).min(end);
             let wait = Duration::from_nanos(next.saturating_sub(sim.now_ns()).max(1));
