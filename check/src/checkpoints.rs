@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 
 use crate::dense::Dense;
 use crate::given::Given;
-use crate::history::{Checkpoint, Event, Fact, Offset, Tx};
+use crate::history::{Checkpoint, Event, Fact, Offset, Process, Tx};
 use crate::processes::Processes;
 use crate::verdict::{Finding, Judgement, Law, Sheet};
 
 /// Numbers increase.
 pub static ORDER: Law = Law {
     name: "checkpoints increase",
-    statement: "Each checkpoint that starts has a greater number than all before, in all lives; \
-                checkpoints become durable in the order of their numbers, each once, after they \
-                started.",
+    statement: "Each checkpoint that starts has a greater number than all that started before in \
+                the same life or are durable; checkpoints become durable in the order of their \
+                numbers, each once, after they started.",
 };
 /// Durable after all votes.
 pub static VOTES: Law = Law {
@@ -70,6 +70,9 @@ struct Judge<'a> {
     /// Ranges of transactions that have not joined a checkpoint yet.
     loose: BTreeMap<Tx, Vec<(Offset, Offset, usize)>>,
     started: Option<(Checkpoint, usize)>,
+    /// The sink's process, and the number that the next one has to be greater than.
+    sink: Option<Process>,
+    floor: Option<(Checkpoint, usize)>,
     durable: BTreeMap<Checkpoint, (Offset, usize)>,
     visible: Option<(Checkpoint, usize)>,
     acked: Option<(Offset, usize)>,
@@ -84,6 +87,8 @@ pub(crate) fn check(history: &[Event], _: &Given) -> Vec<Judgement> {
         open: BTreeMap::new(),
         loose: BTreeMap::new(),
         started: None,
+        sink: None,
+        floor: None,
         durable: BTreeMap::new(),
         visible: None,
         acked: None,
@@ -101,7 +106,11 @@ pub(crate) fn check(history: &[Event], _: &Given) -> Vec<Judgement> {
             }
             Fact::Decide { tx, commit: true } => judge.committed(at, tx),
             Fact::Decide { tx, commit: false } => judge.aborted(tx),
-            Fact::CheckpointStart { checkpoint } => judge.start(at, checkpoint),
+            Fact::CheckpointStart { checkpoint } => {
+                judge.sink = Some(event.process);
+                judge.start(at, checkpoint);
+            }
+            Fact::Crash if judge.sink == Some(event.process) => judge.sink_crashed(),
             Fact::Joins { tx, checkpoint } => judge.joins(tx, checkpoint),
             Fact::Covers { tx, from, to } => judge.covers(at, tx, from, to),
             Fact::CheckpointDurable { checkpoint, offset } => {
@@ -138,14 +147,26 @@ impl Judge<'_> {
     }
 
     fn start(&mut self, at: usize, checkpoint: Checkpoint) {
-        if let Some((last, since)) = self.started.filter(|(last, _)| *last >= checkpoint) {
+        if let Some((last, since)) = self.floor.filter(|(last, _)| *last >= checkpoint) {
             self.sheet.violation(&ORDER, || {
                 let expected = format!("a checkpoint after {}", last.0);
                 Finding::new(expected, format!("checkpoint {}", checkpoint.0), [since, at])
             });
         }
         self.started = self.started.max(Some((checkpoint, at)));
-        self.open.entry(checkpoint).or_default();
+        self.floor = self.floor.max(Some((checkpoint, at)));
+        // One that a crash cut short has no transactions any more.
+        let cut_short = self.open.insert(checkpoint, Open::default()).unwrap_or_default();
+        cut_short.txs.into_iter().for_each(|tx| self.txs.at(tx.0).checkpoint = None);
+    }
+
+    /// The next life knows of what is durable, and of nothing else.
+    fn sink_crashed(&mut self) {
+        self.floor = self.last_durable();
+    }
+
+    fn last_durable(&self) -> Option<(Checkpoint, usize)> {
+        self.durable.last_key_value().map(|(last, (_, at))| (*last, *at))
     }
 
     fn joins(&mut self, tx: Tx, checkpoint: Checkpoint) {
@@ -221,7 +242,7 @@ impl Judge<'_> {
     }
 
     fn is_durable(&mut self, at: usize, checkpoint: Checkpoint, offset: Offset) {
-        let last = self.durable.last_key_value().map(|(last, (_, at))| (*last, *at));
+        let last = self.last_durable();
         let out_of_order = last.filter(|(last, _)| *last >= checkpoint);
         let is_started = self.started.is_some_and(|(started, _)| started >= checkpoint);
         if let Some((last, since)) = out_of_order {
@@ -233,6 +254,7 @@ impl Judge<'_> {
             self.sheet.unknown(&ORDER, || format!("checkpoint {} never starts", checkpoint.0));
         }
         self.durable.insert(checkpoint, (offset, at));
+        self.floor = self.floor.max(self.last_durable());
     }
 
     fn restored(&mut self, at: usize, checkpoint: Checkpoint, offset: Offset) {

@@ -4,7 +4,7 @@
 //! The content of the target is looked at from outside and given (`Given::target`): what the system
 //! says about itself may not acquit it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dense::Dense;
 use crate::given::Given;
@@ -36,7 +36,7 @@ struct State {
     participants: Processes,
     committed: Processes,
     heuristic: Processes,
-    checkpoint: Option<Checkpoint>,
+    checkpoint: Option<(Checkpoint, u32)>,
     last: u32,
     is_begun: bool,
 }
@@ -46,6 +46,8 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
     let mut sheet = Sheet::new(&LAWS);
     let mut states = Dense::<State>::new(history.len());
     let mut durable = BTreeSet::new();
+    // How often each was started: one that a crash cut short has other transactions the next time.
+    let mut starts = BTreeMap::<Checkpoint, u32>::new();
     let mut committed = None;
     let mut is_quiescent = false;
     for (at, event) in history.iter().enumerate() {
@@ -55,9 +57,11 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
                 state.participants = participants;
                 state.is_begun = true;
             }
+            Fact::CheckpointStart { checkpoint } => *starts.entry(checkpoint).or_default() += 1,
             Fact::Joins { tx, checkpoint } => {
+                let start = starts.get(&checkpoint).copied().unwrap_or(0);
                 let state = states.at(tx.0);
-                state.checkpoint = Some(checkpoint);
+                state.checkpoint = Some((checkpoint, start));
                 state.last = at as u32;
             }
             Fact::Decide { tx, commit: true } => {
@@ -77,11 +81,12 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
                 }
             }
             Fact::CheckpointDurable { checkpoint, offset } => {
-                durable.insert(checkpoint);
+                let start = starts.get(&checkpoint).copied().unwrap_or(0);
+                durable.insert((checkpoint, start));
                 committed = Some((offset, at));
             }
             Fact::Restored { checkpoint, offset } => {
-                durable.retain(|durable| *durable <= checkpoint);
+                durable.retain(|(durable, _)| *durable <= checkpoint);
                 committed = Some((offset, at));
             }
             Fact::Quiescent => is_quiescent = true,
@@ -99,7 +104,7 @@ pub(crate) fn check(history: &[Event], given: &Given) -> Vec<Judgement> {
     sheet.done()
 }
 
-fn epoch(sheet: &mut Sheet, tx: Tx, state: &State, durable: &BTreeSet<Checkpoint>) {
+fn epoch(sheet: &mut Sheet, tx: Tx, state: &State, durable: &BTreeSet<(Checkpoint, u32)>) {
     let Some(checkpoint) = state.checkpoint else { return };
     if !state.is_begun {
         return sheet.unknown(&EPOCHS, || format!("transaction {} never begins", tx.0));
@@ -112,7 +117,7 @@ fn epoch(sheet: &mut Sheet, tx: Tx, state: &State, durable: &BTreeSet<Checkpoint
         _ => return,
     };
     sheet.violation(&EPOCHS, || {
-        let expected = format!("{} of checkpoint {} at {expected}", tx.0, checkpoint.0);
+        let expected = format!("{} of checkpoint {} at {expected}", tx.0, checkpoint.0.0);
         Finding::new(expected, format!("at {committed}"), [state.last as usize])
     });
 }

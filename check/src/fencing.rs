@@ -1,6 +1,7 @@
 //! Fencing: an old life of a process has no effect any more once a newer one had one.
 //!
-//! A process stands for one identity of a writer, whatever machine its lives run on.
+//! A process stands for one identity of a writer, whatever machine its lives run on. Where several
+//! participants fence a writer, each by itself, it is a process of its own for each of them.
 
 use crate::given::Given;
 use crate::history::Event;

@@ -30,7 +30,7 @@ pub struct Given {
     /// and the cost laws excuse what a fault touched, and know nothing without.
     pub faults_recorded: bool,
     /// Within how many ns after [`crate::Fact::Healed`] (or its begin, if later) a transaction must
-    /// be decided everywhere.
+    /// be decided everywhere in the core.
     pub decide_ns_max: Option<u64>,
     /// The most open connections of each pool.
     pub pool_connections_max: Option<u32>,

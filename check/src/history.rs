@@ -189,9 +189,12 @@ pub enum Fact {
         /// The scope of the same fault.
         scope: Processes,
     },
-    /// All faults are over and all processes that are needed are up: the liveness clock runs from
-    /// here, until the next fault or crash.
-    Healed,
+    /// A core of processes is up, and all faults that they may notice are over, but that others do
+    /// not answer: the liveness clock runs from here, until the next fault or a crash in the core.
+    Healed {
+        /// Which; [`Processes::ALL`] if everything is healed.
+        core: Processes,
+    },
     /// The run is over and everything should be resolved.
     Quiescent,
     /// Participant, after [`Fact::Quiescent`]: it still holds the transaction prepared.
@@ -199,6 +202,9 @@ pub enum Fact {
         /// Which.
         tx: Tx,
     },
+    /// Any: who fences has let something of this life of the process through. It is recorded for
+    /// the process that asks, or for one that stands for it as one participant knows it.
+    LetThrough,
     /// Sink: a checkpoint begins.
     CheckpointStart {
         /// Which.
@@ -301,6 +307,7 @@ impl Fact {
                 | Self::Forget { .. }
                 | Self::Heuristic { .. }
                 | Self::HeuristicReported { .. }
+                | Self::LetThrough
                 | Self::CheckpointStart { .. }
                 | Self::CheckpointDurable { .. }
                 | Self::Restored { .. }

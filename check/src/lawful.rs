@@ -16,6 +16,9 @@ use transaction::{Site, Transaction};
 /// The coordinator, which is the sink as well.
 pub const COORDINATOR: Process = Process(0);
 
+/// From here on, the coordinator as each participant knows it.
+const FENCED: u8 = 16;
+
 const DECIDE_NS_MAX: u64 = 1_000_000_000;
 
 /// What kind of history to make.
@@ -163,7 +166,10 @@ impl World {
         self.note(process, Fact::Crash);
         self.down = self.down.with(process);
         if process == COORDINATOR {
-            self.epoch = None;
+            // Of an epoch that is not durable the next life may know nothing.
+            if self.epoch.take().is_some() && self.random.one_in(2) {
+                self.checkpoints -= 1;
+            }
             self.surroundings = self.surroundings.after_crash();
             let variant = self.settings.variant;
             self.active.iter_mut().for_each(|tx| tx.coordinator_crashes(variant));
@@ -267,10 +273,11 @@ impl World {
         if let Some(scope) = self.fault.take() {
             self.note(COORDINATOR, Fact::FaultEnd { scope });
         }
+        self.heal_core();
         for process in self.down.iter() {
             self.recover(process);
         }
-        self.note(COORDINATOR, Fact::Healed);
+        self.note(COORDINATOR, Fact::Healed { core: Processes::ALL });
         while !self.active.is_empty() {
             let which = self.random.below(self.active.len() as u64) as usize;
             self.advance(which);
@@ -288,12 +295,35 @@ impl World {
             faults_recorded: true,
             decide_ns_max: Some(DECIDE_NS_MAX),
             pool_connections_max: Some(surroundings::CONNECTIONS_MAX),
-            wait_ns_max: Some(DECIDE_NS_MAX),
+            // Nobody waits through more than a core's time and the rest.
+            wait_ns_max: Some(2 * DECIDE_NS_MAX),
             buffer_bytes_max: Some(surroundings::BYTES_MAX),
             target: Some(offsets.map(|offset| (offset, 1)).collect()),
             rejected: self.rejected.clone(),
         };
         (self.history, given)
+    }
+
+    /// While some stay down, what is decided is carried out among the others.
+    fn heal_core(&mut self) {
+        let core = Processes::ALL - self.down;
+        if self.down.is_empty() || !core.contains(COORDINATOR) {
+            return;
+        }
+        self.note(COORDINATOR, Fact::Healed { core });
+        while self.active.iter().any(|tx| tx.owes(core)) {
+            let which = self.random.below(self.active.len() as u64) as usize;
+            self.advance(which);
+            self.decide_epoch();
+        }
+        self.at += DECIDE_NS_MAX;
+    }
+
+    /// A participant lets a request of the coordinator through.
+    pub(super) fn let_through(&mut self, by: Process) {
+        let (process, fact) = (Process(FENCED + by.0), Fact::LetThrough);
+        let incarnation = self.incarnations[usize::from(COORDINATOR.0)];
+        self.history.push(Event { at: self.at, process, incarnation, fact });
     }
 
     fn site(&mut self, which: usize) -> (Process, Site) {

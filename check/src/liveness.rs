@@ -1,6 +1,7 @@
 //! Termination: once everything is healed, every transaction is decided everywhere in bounded time,
-//! and nothing stays prepared. What does not end is named: which process, in which phase, waiting
-//! for what.
+//! and nothing stays prepared. While only a core is healed, and others stay away, what is decided is
+//! carried out in the core. What does not end is named: which process, in which phase, waiting for
+//! what.
 //!
 //! AC5 of Bernstein, Hadzilacos, Goodman 1987 (chapter 7), with a bound in place of "long enough".
 //! A process owes a decision if it is in doubt (prepared, or voted Yes), or if it coordinates a
@@ -17,9 +18,11 @@ use crate::verdict::{Finding, Judgement, Law, Sheet};
 /// Termination.
 pub static AC5: Law = Law {
     name: "AC5 termination",
-    statement: "If no fault begins and no process crashes after all is healed, then every process \
-                that owes a decision on a transaction decides it within the bound, counted from \
-                the healing or from the begin, whichever is later.",
+    statement: "If no fault begins and no process of the core crashes after a core is healed, then \
+                every process in it that owes a decision on a transaction decides it within the \
+                bound, counted from the healing or from the begin, whichever is later. Unless the \
+                core is everything, that goes for what the coordinator has decided, and counts \
+                from its decision if that is later.",
 };
 /// Nothing stays prepared.
 pub static ORPHANS: Law = Law {
@@ -36,6 +39,8 @@ struct State {
     in_doubt: Processes,
     decided: Processes,
     begin_at: u64,
+    /// When its coordinator decided it, where that is known.
+    decided_at: Option<u64>,
     begin: u32,
     coordinator: u8,
     is_begun: bool,
@@ -45,6 +50,8 @@ struct State {
 
 struct Clock {
     healed: Option<(usize, u64)>,
+    /// What is healed.
+    core: Processes,
     bound_ns: Option<u64>,
     crashed: [Option<usize>; Processes::COUNT_MAX],
 }
@@ -54,12 +61,27 @@ impl Clock {
     #[inline]
     fn due(&self, state: &State) -> Option<u64> {
         let (_, healed_at) = self.healed?;
-        Some(healed_at.max(state.begin_at).saturating_add(self.bound_ns?))
+        let since = match self.is_whole() {
+            true => state.begin_at,
+            // Two-phase commit blocks while its coordinator is away.
+            false => state.decided_at.filter(|_| self.core.contains(Process(state.coordinator)))?,
+        };
+        Some(healed_at.max(since).saturating_add(self.bound_ns?))
     }
 
-    /// Who owes a decision.
+    fn is_whole(&self) -> bool {
+        self.core == Processes::ALL
+    }
+
+    /// Who owes a decision, and is healed.
     #[inline]
     fn owing(&self, state: &State) -> Processes {
+        self.owed(state) & self.core
+    }
+
+    /// By whom a decision is owed.
+    #[inline]
+    fn owed(&self, state: &State) -> Processes {
         let coordinator = Process(state.coordinator);
         let crashed = self.crashed[usize::from(state.coordinator) % Processes::COUNT_MAX];
         let is_lost = !state.is_logged && crashed > Some(state.begin as usize);
@@ -84,7 +106,8 @@ pub(crate) struct Liveness<'a> {
 impl<'a> Pass<'a> for Liveness<'a> {
     fn new(history: &'a [Event], given: &'a Given) -> Self {
         let crashed = [None; Processes::COUNT_MAX];
-        let clock = Clock { healed: None, bound_ns: given.decide_ns_max, crashed };
+        let (core, bound_ns) = (Processes::ALL, given.decide_ns_max);
+        let clock = Clock { healed: None, core, bound_ns, crashed };
         let (sheet, states) = (Sheet::new(&LAWS), Dense::new(history.len()));
         Self { history, sheet, states, clock, quiescent: None }
     }
@@ -100,8 +123,11 @@ impl<'a> Pass<'a> for Liveness<'a> {
                 state.coordinator = event.process.0;
                 state.is_begun = true;
             }
-            Fact::Initiated { tx } | Fact::DecisionDurable { tx, .. } => {
-                states.at(tx.0).is_logged = true;
+            Fact::Initiated { tx } => states.at(tx.0).is_logged = true,
+            Fact::DecisionDurable { tx, .. } => {
+                let state = states.at(tx.0);
+                state.is_logged = true;
+                state.decided_at.get_or_insert(event.at);
             }
             Fact::Prepared { tx } | Fact::Vote { tx, yes: true } => {
                 let state = states.at(tx.0);
@@ -117,13 +143,23 @@ impl<'a> Pass<'a> for Liveness<'a> {
                     late(sheet, history, clock, state, at, tx);
                 }
                 state.decided = state.decided.with(event.process);
+                if event.process.0 == state.coordinator {
+                    state.decided_at.get_or_insert(event.at);
+                }
             }
             Fact::Crash => {
                 clock.crashed[usize::from(event.process.0) % Processes::COUNT_MAX] = Some(at);
-                clock.healed = None;
+                if clock.core.contains(event.process) {
+                    clock.healed = None;
+                }
             }
             Fact::FaultBegin { .. } => clock.healed = None,
-            Fact::Healed => clock.healed = Some((at, event.at)),
+            Fact::Healed { core } => {
+                if clock.healed.is_some() && !clock.is_whole() {
+                    overdue(sheet, &history[..=at], states, clock);
+                }
+                (clock.healed, clock.core) = (Some((at, event.at)), core);
+            }
             Fact::Quiescent => *quiescent = Some(at),
             Fact::PreparedAtEnd { tx } => match *quiescent {
                 Some(quiescent) => orphan(sheet, event.process, tx, [quiescent, at]),
@@ -163,6 +199,19 @@ fn late(sheet: &mut Sheet, history: &[Event], clock: &Clock, state: &State, at: 
     });
 }
 
+/// What is open too long when this history of a healed core ends.
+#[cold]
+fn overdue(sheet: &mut Sheet, history: &[Event], states: &Dense<State>, clock: &Clock) {
+    let (Some(last), Some((healed, _))) = (history.last(), clock.healed) else { return };
+    for (tx, state) in states.iter() {
+        let owing = clock.owing(state);
+        if !owing.is_empty() && clock.due(state).is_some_and(|due| last.at > due) {
+            let begun = state.is_begun.then_some(state.begin);
+            sheet.violation(&AC5, || why_stuck(history, Tx(tx), begun, owing, healed));
+        }
+    }
+}
+
 /// What is still open when the history ends.
 fn end(
     sheet: &mut Sheet,
@@ -175,12 +224,12 @@ fn end(
     let mut prepared_ever = false;
     for (tx, state) in states.iter() {
         prepared_ever |= !state.in_doubt.is_empty();
-        let owing = clock.owing(state);
-        if owing.is_empty() {
+        let owed = clock.owed(state);
+        if owed.is_empty() {
             continue;
         }
         let tx = Tx(tx);
-        let held = (owing & state.in_doubt).iter().next();
+        let held = (owed & state.in_doubt).iter().next();
         if let (Some(quiescent), Some(process)) = (quiescent, held) {
             let names_it = |event: &Event| {
                 event.process == process
@@ -192,6 +241,7 @@ fn end(
         }
         match (clock.due(state), clock.healed) {
             (Some(due), Some((healed, _))) if last.at > due => {
+                let owing = clock.owing(state);
                 sheet.violation(&AC5, || {
                     why_stuck(history, tx, state.is_begun.then_some(state.begin), owing, healed)
                 });

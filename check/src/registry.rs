@@ -40,7 +40,7 @@ pub static CHECKERS: [Checker; 9] = [
     Checker {
         name: "liveness",
         laws: &liveness::LAWS,
-        complexity: "O(n); 32 bytes a transaction",
+        complexity: "O(n), and O(transactions) for each healed core; 48 bytes a transaction",
         check: |history, given| run::<Liveness<'_>>(history, given),
     },
     Checker {
@@ -64,7 +64,7 @@ pub static CHECKERS: [Checker; 9] = [
     Checker {
         name: "exactly once",
         laws: &exactly_once::LAWS,
-        complexity: "O(n + records); 32 bytes a transaction, two bits a record",
+        complexity: "O(n + records); 40 bytes a transaction, two bits a record",
         check: exactly_once::check,
     },
     Checker {

@@ -115,6 +115,16 @@ impl Transaction {
         matches!(self.sites[usize::from(process.0)], Site::Decided | Site::Refused)
     }
 
+    /// Whether something is decided that somebody in the core has not done or told.
+    pub(super) fn owes(&self, core: Processes) -> bool {
+        let in_doubt = |process: Process| {
+            let site = self.sites[usize::from(process.0)];
+            matches!(site, Site::Prepared | Site::InDoubt | Site::Heuristic(_))
+        };
+        let owing = (self.participants & core).iter().any(in_doubt);
+        self.decision.is_some() && owing || self.is_logged && !self.is_visible
+    }
+
     fn refusals(&self) -> Processes {
         let refused = |process: &Process| self.sites[usize::from(process.0)] == Site::Refused;
         self.participants.iter().filter(refused).collect()
@@ -274,6 +284,7 @@ impl World {
             self.active[which].asked = own.asked.with(process);
             self.note(COORDINATOR, Fact::PrepareSent { tx, to: process });
             self.note(COORDINATOR, Fact::Message { tx });
+            self.let_through(process);
         } else if own.sent_no.contains(process) {
             self.note(COORDINATOR, Fact::VoteReceived { tx, from: process, yes: false });
             self.active[which].has_refusal = true;

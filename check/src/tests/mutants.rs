@@ -75,10 +75,14 @@ impl Patient {
     /// A transaction of a durable checkpoint.
     fn in_durable(&self) -> Option<Tx> {
         let at = self.any(|p, at| {
-            matches!(p.fact(at), Fact::Joins { checkpoint, .. } if p.has(|event| {
-                matches!(event.fact, Fact::CheckpointDurable { checkpoint: own, .. }
-                    if own == checkpoint)
-            }))
+            let Fact::Joins { checkpoint, .. } = p.fact(at) else { return false };
+            // One that a crash cut short starts again.
+            let again = Fact::CheckpointStart { checkpoint };
+            p.history[at..].iter().all(|event| event.fact != again)
+                && p.has(|event| {
+                    matches!(event.fact, Fact::CheckpointDurable { checkpoint: own, .. }
+                        if own == checkpoint)
+                })
         })?;
         self.tx_at(at)
     }
@@ -241,6 +245,37 @@ pub(super) const MUTANTS: &[(&str, &Law, Mutate)] = &[
         p.history[at].incarnation -= 1;
         Some(())
     }),
+    ("a participant lets an old life through", &FENCING, |p| {
+        let at = p.any(|p, at| {
+            let own = p.history[at];
+            let same = |earlier: &Event| {
+                earlier.process == own.process && earlier.incarnation == own.incarnation
+            };
+            own.incarnation > 0
+                && own.fact == Fact::LetThrough
+                && p.history[..at].iter().any(same)
+        })?;
+        p.history[at].incarnation -= 1;
+        Some(())
+    }),
+    ("while one stays away, another does not decide", &AC5, |p| {
+        let core = p.history.iter().position(
+            |e| matches!(e.fact, Fact::Healed { core } if core != crate::Processes::ALL),
+        )?;
+        let whole = p.last(|fact| matches!(fact, Fact::Healed { .. }))?;
+        let at = p.any(|p, at| {
+            let Event { process, fact, .. } = p.history[at];
+            matches!(fact, Fact::Decide { tx, .. } if (core..whole).contains(&at)
+                && p.has(|e| e.process == process && e.fact == Fact::Vote { tx, yes: true })
+                && p.has(|e| e.process.0 == 0 && matches!(e.fact,
+                    Fact::Decide { tx: of, .. } | Fact::Answer { tx: of, .. } if of == tx)))
+        })?;
+        let late = p.history.remove(at);
+        // When all are back it does.
+        let (at, incarnation) = (p.history[whole - 1].at, late.incarnation);
+        p.history.insert(whole, Event { at, incarnation, ..late });
+        Some(())
+    }),
     ("a participant never decides", &AC5, |p| {
         let at = p.applied(p.salt.is_multiple_of(2))?;
         let (of, by) = (p.tx_at(at)?, p.history[at].process);
@@ -250,7 +285,7 @@ pub(super) const MUTANTS: &[(&str, &Law, Mutate)] = &[
         Some(())
     }),
     ("a participant decides too late", &AC5, |p| {
-        let healed = p.last(|fact| *fact == Fact::Healed)?;
+        let healed = p.last(|fact| matches!(fact, Fact::Healed { .. }))?;
         let bound = p.given.decide_ns_max?;
         let in_doubt = |event: &Event| {
             matches!(event.fact, Fact::Decide { tx, .. }
@@ -314,11 +349,21 @@ pub(super) const MUTANTS: &[(&str, &Law, Mutate)] = &[
         Some(())
     }),
     ("a checkpoint has the number of the one before", &ORDER, |p| {
-        let at = p.any(
-            |p, at| matches!(p.fact(at), Fact::CheckpointStart { checkpoint } if checkpoint.0 > 0),
-        )?;
+        let at = p.any(|p, at| {
+            let Fact::CheckpointStart { checkpoint } = p.fact(at) else { return false };
+            let before = |fact: &Fact| match *fact {
+                Fact::CheckpointDurable { checkpoint: one, .. } => one.0 + 1 == checkpoint.0,
+                _ => false,
+            };
+            p.history[..at].iter().any(|event| before(&event.fact))
+        })?;
         let Fact::CheckpointStart { checkpoint } = &mut p.history[at].fact else { return None };
         checkpoint.0 -= 1;
+        Some(())
+    }),
+    ("a checkpoint starts twice in a life", &ORDER, |p| {
+        let at = p.any(|p, at| matches!(p.fact(at), Fact::CheckpointStart { .. }))?;
+        p.insert(at, p.fact(at));
         Some(())
     }),
     ("a checkpoint is durable twice", &ORDER, |p| {
@@ -487,7 +532,7 @@ pub(super) const BENIGN: &[(&str, Mutate)] = &[
     ("a decision is applied, or told, again", |p| {
         let at = p.any(|p, at| matches!(p.fact(at), Fact::Decide { .. }))?;
         let again = p.history[at];
-        let last = p.last(|fact| *fact == Fact::Healed)?;
+        let last = p.last(|fact| matches!(fact, Fact::Healed { .. }))?;
         let incarnation = p.history[..last].iter().rev().find(|e| e.process == again.process);
         let incarnation = incarnation?.incarnation;
         (last > at).then_some(())?;
@@ -513,7 +558,7 @@ pub(super) const BENIGN: &[(&str, Mutate)] = &[
         Some(())
     }),
     ("a fault that touches nothing that follows", |p| {
-        let at = p.last(|fact| *fact == Fact::Healed)?;
+        let at = p.last(|fact| matches!(fact, Fact::Healed { .. }))?;
         let scope = crate::Processes::ALL;
         p.insert(at.checked_sub(1)?, Fact::FaultBegin { scope });
         p.insert(at, Fact::FaultEnd { scope });

@@ -121,7 +121,7 @@ fn a_presumption_depends_on_the_variant() {
 
 /// What AC5 says about these facts and 100 ns of silence, healed at their end.
 fn stuck(facts: &[(u8, Fact)]) -> String {
-    let silence = [(0, Fact::Healed); 1];
+    let silence = [(0, Fact::Healed { core: Processes::ALL }); 1];
     let mut history = history(&with(&[facts, &silence]));
     let last = *history.last().expect("not empty");
     history.push(Event { at: last.at + 100, fact: Fact::Quiescent, ..last });
@@ -162,7 +162,7 @@ fn what_does_not_end_is_named_with_its_phase_and_what_it_waits_for() {
 fn liveness_is_unknown_without_a_bound_a_healing_or_time() {
     let open = with(&[&[begin()], &voted(1)]);
     assert!(said(&open, &given(), &AC5).ends_with("the history does not end healed"));
-    let healed = with(&[&open, &[(0, Fact::Healed)]]);
+    let healed = with(&[&open, &[(0, Fact::Healed { core: Processes::ALL })]]);
     assert!(said(&healed, &given(), &AC5).ends_with("the history ends before the bound"));
     let unbounded = Given { decide_ns_max: None, ..given() };
     assert!(said(&healed, &unbounded, &AC5).ends_with("no bound is given"));
