@@ -21,8 +21,8 @@ pub static AC5: Law = Law {
     statement: "If no fault begins and no process of the core crashes after a core is healed, then \
                 every process in it that owes a decision on a transaction decides it within the \
                 bound, counted from the healing or from the begin, whichever is later. Unless the \
-                core is everything, that goes for what the coordinator has decided, and counts \
-                from its decision if that is later.",
+                core is everything, that goes for its participants in what the coordinator has \
+                decided, and counts from its decision if that is later.",
 };
 /// Nothing stays prepared.
 pub static ORPHANS: Law = Law {
@@ -76,7 +76,11 @@ impl Clock {
     /// Who owes a decision, and is healed.
     #[inline]
     fn owing(&self, state: &State) -> Processes {
-        self.owed(state) & self.core
+        match self.is_whole() {
+            true => self.owed(state),
+            // Those whom its coordinator would tell may all be away.
+            false => (self.owed(state) & self.core) - Processes::one(Process(state.coordinator)),
+        }
     }
 
     /// By whom a decision is owed.

@@ -105,8 +105,15 @@ impl Sub for Processes {
 }
 
 impl fmt::Display for Processes {
-    /// `{0, 2}`.
+    /// `{0, 2}`; `all`; `all but {2}`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.len() > Self::COUNT_MAX / 2 {
+            let rest = Self::ALL - *self;
+            return match rest.is_empty() {
+                true => f.write_str("all"),
+                false => write!(f, "all but {rest}"),
+            };
+        }
         f.debug_set().entries(self.iter().map(|process| process.0)).finish()
     }
 }
@@ -125,6 +132,8 @@ mod tests {
     fn a_set_holds_what_was_put_in() {
         let set: Processes = [Process(0), Process(63)].into_iter().collect();
         assert_eq!((set.len(), set.to_string()), (2, "{0, 63}".to_owned()));
+        assert_eq!(Processes::ALL.to_string(), "all");
+        assert_eq!((Processes::ALL - set).to_string(), "all but {0, 63}");
         assert!(set.contains(Process(63)) && !set.contains(Process(1)));
         assert!(Processes::first(64).contains_all(set) && !Processes::first(63).contains_all(set));
         assert_eq!(set - Processes::one(Process(0)), Processes::one(Process(63)));

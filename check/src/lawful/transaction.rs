@@ -115,14 +115,13 @@ impl Transaction {
         matches!(self.sites[usize::from(process.0)], Site::Decided | Site::Refused)
     }
 
-    /// Whether something is decided that somebody in the core has not done or told.
+    /// Whether something is decided that a participant in the core has not done.
     pub(super) fn owes(&self, core: Processes) -> bool {
         let in_doubt = |process: Process| {
             let site = self.sites[usize::from(process.0)];
             matches!(site, Site::Prepared | Site::InDoubt | Site::Heuristic(_))
         };
-        let owing = (self.participants & core).iter().any(in_doubt);
-        self.decision.is_some() && owing || self.is_logged && !self.is_visible
+        self.decision.is_some() && (self.participants & core).iter().any(in_doubt)
     }
 
     fn refusals(&self) -> Processes {

@@ -251,9 +251,7 @@ pub(super) const MUTANTS: &[(&str, &Law, Mutate)] = &[
             let same = |earlier: &Event| {
                 earlier.process == own.process && earlier.incarnation == own.incarnation
             };
-            own.incarnation > 0
-                && own.fact == Fact::LetThrough
-                && p.history[..at].iter().any(same)
+            own.incarnation > 0 && own.fact == Fact::LetThrough && p.history[..at].iter().any(same)
         })?;
         p.history[at].incarnation -= 1;
         Some(())

@@ -30,6 +30,15 @@ use crate::classes;
 /// The most transactions that one request to commit or abort names.
 const REQUEST_GIDS_MAX: usize = 256;
 
+/// A planted bug: each begins when the one before it has ended.
+async fn one_by_one(all: impl Iterator<Item = impl Future<Output = bool>>) -> bool {
+    let mut done = true;
+    for one in all {
+        done &= one.await;
+    }
+    done
+}
+
 /// What all tasks of a sink share.
 pub(super) struct Coordinator<E: Env, P: Participant> {
     pub(super) env: E,
@@ -227,11 +236,15 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             let state = self.state();
             carried_out.iter().flat_map(|number| state.gids_of(*number)).collect()
         };
+        let Checkpoint { number, offset } = *checkpoint;
+        self.tell(Event::CheckpointBegun { checkpoint: number });
+        for Decided { gid, .. } in decided {
+            self.tell(Event::Joined { gid: *gid, checkpoint: number });
+        }
         self.decisions.checkpoint(*checkpoint, decided, carried_out).await?;
         for one in decided {
             self.tell(Event::Decided { gid: one.gid, decision: Decision::Commit });
         }
-        let Checkpoint { number, offset } = *checkpoint;
         self.tell(Event::Checkpointed { checkpoint: number, offset });
         forgotten.iter().for_each(|gid| self.tell(Event::Forgotten { gid: *gid }));
         if number == 3 && self.planted(Plant::StopsByItself) {
@@ -267,8 +280,11 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             let gids: Vec<Gid> = decided.iter().filter(here).map(|one| one.gid).collect();
             self.commit_at(pool, gids)
         });
-        let done: bool = join_all(all).await.into_iter().all(|done| done);
-        if !done {
+        let done: bool = match self.planted(Plant::ToldInTurn) {
+            true => one_by_one(all).await,
+            false => join_all(all).await.into_iter().all(|done| done),
+        };
+        if !done || self.planted(Plant::OneIsNotTold) {
             return;
         }
         self.state().carried_out(number);
@@ -304,6 +320,9 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
 
     /// Tells one participant to commit until it has answered; `false` if the sink stops before.
     async fn commit_at(&self, pool: &Pool<E, P>, gids: Vec<Gid>) -> bool {
+        if self.planted(Plant::OneIsNotTold) && usize::from(pool.nth()) + 1 == self.pools.len() {
+            return true;
+        }
         let size = pool.decisions_per_request(gids.len(), REQUEST_GIDS_MAX);
         let all = gids.chunks(size).map(|some| self.commit_some(pool, some));
         join_all(all).await.into_iter().all(|done| done)

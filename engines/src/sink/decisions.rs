@@ -101,6 +101,12 @@ impl<E: Env> Decisions<E> {
         });
         let found = found.filter(|found| found.identity.is_some());
         let mut found = found.ok_or_else(|| foreign("entries of another version".to_owned()))?;
+        if options.planted(Plant::NumberedFromOne) {
+            found.checkpoint.number = 0;
+        }
+        if options.planted(Plant::RestoresTooEarly) {
+            found.checkpoint.offset /= 2;
+        }
         let (observer, logs_first_only) =
             (options.observer.clone(), options.planted(Plant::ParticipantsNotLogged));
         let decisions = Self { env, store, observer, logs_first_only };

@@ -191,7 +191,11 @@ impl<E: Env, P: Participant> Sink<E, P> {
                     break;
                 };
                 let after = state.buffer.bytes() + Rows::len_of(values);
-                if after > coordinator.options.buffer_bytes_max && state.buffer.bytes() > 0 {
+                let limit = match coordinator.planted(Plant::BufferHasNoLimit) {
+                    true => usize::MAX,
+                    false => coordinator.options.buffer_bytes_max,
+                };
+                if after > limit && state.buffer.bytes() > 0 {
                     break;
                 }
                 match state.buffer.push(&coordinator.schema, offset, values, now) {

@@ -103,6 +103,19 @@ pub enum Event {
         /// Whether an earlier start had reported it.
         earlier: bool,
     },
+    /// A checkpoint begins to be made durable.
+    CheckpointBegun {
+        /// Its number: of the last durable one, and one more. One that a crash cuts short is
+        /// begun again by the next start, with other transactions.
+        checkpoint: u64,
+    },
+    /// A transaction is decided by the checkpoint that has begun.
+    Joined {
+        /// The transaction.
+        gid: Gid,
+        /// Its number.
+        checkpoint: u64,
+    },
     /// A checkpoint is durable, and with it the decision to commit its transactions.
     Checkpointed {
         /// Its number.
@@ -170,6 +183,16 @@ pub enum Event {
         /// Its state then.
         state: ConnectionState,
     },
+    /// At a participant: a start of the writer is let in, durably, and no earlier one from here on.
+    Admitted {
+        /// Which start.
+        incarnation: u64,
+    },
+    /// At a participant: a request of this start passes that only the latest may make.
+    LetThrough {
+        /// Which start.
+        incarnation: u64,
+    },
     /// At a participant: the transaction is prepared, durably. A start tells again what it finds:
     /// of the one before, nobody may have heard.
     Prepared {
@@ -202,6 +225,8 @@ pub enum Event {
 /// What became of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionChange {
+    /// It is being made, and has its place. What was not made is closed.
+    Opening,
     /// It was made.
     Opened,
     /// Somebody has it.

@@ -65,6 +65,30 @@ plants! {
         "A decision is removed from the log by a forced write of its own, not with the next one.";
     bug AbortsEverywhere, "aborts_everywhere",
         "After a no, those who have voted no are told to abort as well.";
+    bug AbortsWithoutReason, "aborts_without_reason",
+        "Now and then a transaction is aborted that all participants have voted yes on.";
+    bug OneIsNotAsked, "one_is_not_asked",
+        "A transaction counts as prepared although its last participant was not asked.";
+    bug OneIsNotTold, "one_is_not_told",
+        "Of each checkpoint the last participant is not told to commit.";
+    bug ToldInTurn, "told_in_turn",
+        "A participant is told to commit when those before it have answered.";
+    bug NumberedFromOne, "numbered_from_one",
+        "After a restart checkpoints are numbered from 1 again.";
+    bug RestoresTooEarly, "restores_too_early",
+        "After a restart the source is asked for rows that are in the checkpoint.";
+    bug NotFenced, "not_fenced",
+        "A participant carries out requests of earlier starts of the sink.";
+    bug PoolGrows, "pool_grows",
+        "A pool makes one connection more than it may.";
+    bug BrokenIsKept, "broken_is_kept",
+        "A connection that broke is closed, and goes back into the pool.";
+    bug BufferHasNoLimit, "buffer_has_no_limit",
+        "Rows are taken although the buffer is full.";
+    bug SyncErrorIgnored, "sync_error_ignored",
+        "The stores of the sink and its participants take a sync that failed for done.";
+    bug SyncRetriedUntilOk, "sync_retried_until_ok",
+        "The stores of the sink and its participants try a sync that failed again until it succeeds.";
     benign CommitsTwice, "commits_twice",
         "Every decision to commit is sent twice.";
     benign SmallBatches, "small_batches",

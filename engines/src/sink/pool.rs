@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -50,11 +50,13 @@ pub(super) struct Pool<C: Clock, P: Participant> {
     places: Semaphore,
     kept: Mutex<Kept<P::Connection>>,
     next_id: AtomicU32,
+    opened: AtomicU64,
     next_wait: AtomicU32,
     observer: Observer,
     hands_out_open: bool,
     connections_kept: bool,
     leaks: bool,
+    keeps_broken: bool,
 }
 
 /// What one lock guards, which is taken once to lease a connection and once to give it back.
@@ -94,6 +96,35 @@ impl<C: Clock, P: Participant> Drop for Wait<'_, C, P> {
     }
 }
 
+/// A connection that is being made; dropping this says that it was not.
+struct Opening<'a, C: Clock, P: Participant> {
+    pool: &'a Pool<C, P>,
+    id: u32,
+    is_made: bool,
+}
+
+impl<'a, C: Clock, P: Participant> Opening<'a, C, P> {
+    fn begin(pool: &'a Pool<C, P>) -> Self {
+        let id = pool.next_id.fetch_add(1, Ordering::Relaxed);
+        pool.tell(id, ConnectionChange::Opening, ConnectionState::Idle);
+        Self { pool, id, is_made: false }
+    }
+
+    /// It was made: its number.
+    fn end(mut self) -> u32 {
+        self.is_made = true;
+        self.id
+    }
+}
+
+impl<C: Clock, P: Participant> Drop for Opening<'_, C, P> {
+    fn drop(&mut self) {
+        if !self.is_made {
+            self.pool.tell(self.id, ConnectionChange::Closed, ConnectionState::Broken);
+        }
+    }
+}
+
 /// A connection in somebody's hands; dropping it gives it back, or closes it if it is not idle.
 pub(super) struct Lease<'a, C: Clock, P: Participant> {
     pool: &'a Pool<C, P>,
@@ -122,14 +153,19 @@ impl<C: Clock, P: Participant> Pool<C, P> {
             idle_max: options.idle_max,
             ping_after: options.ping_after,
             max: options.connections_max,
-            places: Semaphore::new(options.connections_max),
+            places: Semaphore::new(match options.planted(Plant::PoolGrows) {
+                true => options.connections_max + 1,
+                false => options.connections_max,
+            }),
             kept: Mutex::new(kept),
             next_id: AtomicU32::new(0),
+            opened: AtomicU64::new(0),
             next_wait: AtomicU32::new(0),
             observer: options.observer.clone(),
             hands_out_open: options.planted(Plant::OpenTransactionHandedOut),
             connections_kept: !options.planted(Plant::ConnectionsNotKept),
             leaks: options.planted(Plant::ConnectionLeaked),
+            keeps_broken: options.planted(Plant::BrokenIsKept),
         }
     }
 
@@ -171,6 +207,7 @@ impl<C: Clock, P: Participant> Pool<C, P> {
             lease.tell(ConnectionChange::Leased);
             // It may have broken while it was idle.
             let lives = match quiet < self.ping_after {
+                _ if self.keeps_broken => true,
                 true => lease.is_usable(),
                 false => lease.is_usable() && lease.answers().await && lease.is_usable(),
             };
@@ -189,7 +226,7 @@ impl<C: Clock, P: Participant> Pool<C, P> {
         let kept = self.kept();
         PoolMetrics {
             connections_max: self.max,
-            opened: u64::from(self.next_id.load(Ordering::Relaxed)),
+            opened: self.opened.load(Ordering::Relaxed),
             leases: kept.leases,
             reused: kept.reused,
             busy: kept.busy,
@@ -231,12 +268,14 @@ impl<C: Clock, P: Participant> Pool<C, P> {
         place: SemaphorePermit<'a>,
         now: Instant,
     ) -> Result<Lease<'a, C, P>, ParticipantError> {
+        let opening = Opening::begin(self);
         let connecting = self.participant.connect(&self.session);
         let limit = self.connect_timeout;
         let connected = timeout(&self.clock, limit, connecting).await;
         let late = || ParticipantError::Lost(format!("no connection within {limit:?}"));
         let connection = Box::new(connected.ok_or_else(late)??);
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = opening.end();
+        self.opened.fetch_add(1, Ordering::Relaxed);
         let lease = Lease {
             pool: self,
             connection: Some(connection),
@@ -304,14 +343,13 @@ impl<C: Clock, P: Participant> Drop for Lease<'_, C, P> {
             pool.tell(self.id, ConnectionChange::Returned, state);
             Some(Idle { connection, id: self.id, since: now })
         } else {
-            pool.tell(self.id, ConnectionChange::Closed, state);
-            drop(connection);
-            if pool.leaks
-                && let Some(place) = self.place.take()
-            {
+            if !pool.leaks {
+                pool.tell(self.id, ConnectionChange::Closed, state);
+            } else if let Some(place) = self.place.take() {
                 place.forget();
             }
-            None
+            let keeps = pool.keeps_broken && !self.reused;
+            keeps.then_some(Idle { connection, id: self.id, since: now })
         };
         let mut kept = pool.kept();
         kept.busy += now - self.since;

@@ -56,6 +56,10 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             self.tell(Event::Begun { gid, from: batch.from, to: batch.to, participants });
             let asked = AtomicU64::new(0);
             let failed = match self.attempt(gid, &batch, &asked).await {
+                Ok(()) if self.planted(Plant::AbortsWithoutReason) && gid.number % 4 == 0 => {
+                    self.abort(gid, participants).await;
+                    continue;
+                }
                 Ok(()) => {
                     let transaction = self.two_phases().then_some(Decided { gid, participants });
                     if transaction.is_none() {
@@ -156,7 +160,14 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
     /// Asks all participants of a batch at once; the first failure ends it for all. `asked` notes,
     /// by a bit for each, who was asked to prepare: nobody else has anything to abort.
     async fn attempt(&self, gid: Gid, batch: &Batch, asked: &AtomicU64) -> Result<(), Failed> {
-        let with = |pool: &&Pool<E, P>| !batch.parts[usize::from(pool.nth())].rows.is_empty();
+        let participants = batch.participants();
+        let left_out = |nth: u8| {
+            self.planted(Plant::OneIsNotAsked)
+                && participants.count_ones() > 1
+                && participants.ilog2() == u32::from(nth)
+        };
+        let with =
+            |pool: &&Pool<E, P>| participants & 1 << pool.nth() != 0 && !left_out(pool.nth());
         let all = self.pools.iter().filter(with);
         try_join_all(all.map(|pool| self.ask_one(gid, batch, pool, asked))).await.map(drop)
     }

@@ -8,7 +8,7 @@ use seedbed::check::{self, CHECKERS, Fact, Given, Offset, Process, Processes};
 use seedbed::seam::sync::{Notify, race};
 use seedbed::seam::{Clock, Spawn};
 use seedbed::{
-    Failure, NetRule, NodeId, Packet, PacketKind, Sim, SimEnv, Stop, Verdict, Violation,
+    Failure, FaultKind, NetRule, NodeId, Packet, PacketKind, Sim, SimEnv, Stop, Verdict, Violation,
 };
 use seedbed_engines::atomic_commit;
 use seedbed_engines::sink::embedded::{self, Remote, Server};
@@ -21,7 +21,7 @@ use super::model::{self, Table};
 use super::probes::Probe;
 use super::recorder::{Recorder, SINK, participant};
 use super::workload::{Op, Source, Step};
-use super::{OPENS, RESOLVED, WORKS};
+use super::{OPENS, RESOLVED, WORKS, plants};
 
 /// How many participants there are.
 const PARTICIPANTS: u8 = 3;
@@ -40,8 +40,34 @@ const TOO_LATE: Duration = Duration::from_millis(3010);
 const AT_THE_SAME_TIME: Duration = Duration::from_micros(3_020_100);
 /// Where they listen.
 const PORT: u16 = 7000;
-/// For so long things go wrong at most.
-const FAULTY: Duration = Duration::from_secs(300);
+/// One of so many answers leaves a participant as it is when the others are healed: it is down, or
+/// cut off.
+const AWAY_OF: u64 = 12;
+/// What may make a store fail, and with it a process end. A node that stands still may find that a
+/// call has taken too long.
+const FAULTS_OF_DISKS: [FaultKind; 13] = [
+    FaultKind::ReadError,
+    FaultKind::WriteError,
+    FaultKind::SyncError,
+    FaultKind::MetadataError,
+    FaultKind::NoSpace,
+    FaultKind::WritebackError,
+    FaultKind::Evicted,
+    FaultKind::Shutdown,
+    FaultKind::Stall,
+    FaultKind::SlowSync,
+    FaultKind::Hang,
+    FaultKind::LatentError,
+    FaultKind::Pause,
+];
+/// For so long things go wrong at most: until there is no row left to write, as a rule, or until
+/// somewhere in the middle of it.
+const FAULTY: [Duration; 4] = [
+    Duration::from_secs(300),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+];
 /// Within this time of the healing everything is resolved: a call of the disk that hangs, a request
 /// that was sent before, another attempt, and a look at what is left over.
 const BOUND: Duration = Duration::from_secs(60);
@@ -104,8 +130,10 @@ impl Shared {
 
 pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(), Failure> {
     let mut cluster = Cluster::new(sim, ops, plant);
-    cluster.run_until(sim, FAULTY, |bench| bench.finished)?;
+    let faulty = FAULTY[sim.choose("cluster.heals", FAULTY.len() as u64) as usize];
+    cluster.run_until(sim, faulty, |bench| bench.finished)?;
     cluster.heal(sim);
+    cluster.go_on_without_one(sim)?;
     let bound = cluster.setup.bound();
     cluster.run_until(sim, bound, |bench| bench.finished && bench.nothing_is_prepared())?;
     cluster.shared.change(|bench| bench.closing = true);
@@ -113,6 +141,13 @@ pub(super) fn drive(sim: &mut Sim, ops: &[Op], plant: Option<Plant>) -> Result<(
     // Who looks for abandoned transactions may be in the middle of it.
     cluster.run_until(sim, Duration::from_secs(20), |_| false)?;
     cluster.judge(sim)
+}
+
+/// How a participant stays away while the others are healed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Away {
+    Down,
+    CutOff,
 }
 
 struct Cluster {
@@ -126,6 +161,8 @@ struct Cluster {
     down: Vec<(u64, Process)>,
     starts: u32,
     healed: bool,
+    /// A participant that is not back when the others are healed.
+    away: Option<(Process, Away)>,
     /// Asks what becomes of messages, as long as it lives.
     _fates: Option<NetRule>,
 }
@@ -152,16 +189,15 @@ impl Cluster {
         nodes.extend(names.map(|name| sim.add_node(name)));
         let driver = sim.boot(driver);
         let fates = explored.then(|| sim.net_rule(move |packet| fate(driver, packet)));
-        let mut bench = Bench {
+        let bench = Bench {
             source: Source::new(ops, setup.sink.mode),
             servers: (0..participants).map(|_| None).collect(),
             ..Bench::default()
         };
-        bench.recorder.add(SINK, Fact::FaultBegin { scope: Processes::ALL });
         let bench = Arc::new(Mutex::new(bench));
         let shared = Shared { bench, changed: Arc::new(Notify::new()) };
-        let (starts, healed, down, _fates) = (0, false, Vec::new(), fates);
-        let mut cluster = Self { setup, shared, driver, nodes, down, starts, healed, _fates };
+        let (starts, healed, away, down, _fates) = (0, false, None, Vec::new(), fates);
+        let mut cluster = Self { setup, shared, driver, nodes, down, starts, healed, away, _fates };
         for process in (1..=participants).map(Process).chain([SINK]) {
             cluster.start(sim, process);
         }
@@ -176,16 +212,16 @@ impl Cluster {
     fn start(&mut self, sim: &mut Sim, process: Process) {
         self.starts += 1;
         let env = sim.boot(self.node(process));
-        self.shared.lock().recorder.booted(process, env);
+        let boot = self.shared.lock().recorder.booted(process, env);
         match process.0.checked_sub(1) {
             None => {
                 let addresses = self.nodes[1..].iter().map(|node| node.ip().into()).collect();
                 let (setup, shared) = (self.setup.clone(), self.shared.clone());
-                drop(sim.start(env, run_sink(env, setup, shared, addresses)));
+                drop(sim.start(env, run_sink((env, boot), setup, shared, addresses)));
             }
             Some(nth) => {
                 let (setup, shared) = (self.setup.clone(), self.shared.clone());
-                drop(sim.start(env, run_participant(env, setup, shared, nth)));
+                drop(sim.start(env, run_participant((env, boot), setup, shared, nth)));
             }
         }
     }
@@ -254,11 +290,19 @@ impl Cluster {
         let due = self.down.extract_if(.., |(at, _)| *at <= now).collect::<Vec<_>>();
         for (_, process) in due {
             self.start(sim, process);
-            if self.healed && self.down.is_empty() {
-                self.shared.lock().recorder.add(SINK, Fact::Healed);
-            }
+            self.tell_healed();
         }
         Ok(())
+    }
+
+    /// Notes that all are healed that are to be, once all of them are up.
+    fn tell_healed(&self) {
+        if !self.healed || !self.down.is_empty() {
+            return;
+        }
+        let away = self.away.map_or(Processes::NONE, |(process, _)| Processes::one(process));
+        let core = Processes::ALL - away;
+        self.shared.lock().recorder.add(SINK, Fact::Healed { core });
     }
 
     /// Whether a process had a reason to end.
@@ -272,21 +316,29 @@ impl Cluster {
         if !is_failure_of_the_disk(error) {
             return Err(Violation::new(OPENS.name, OPENS.statement, got).into());
         }
-        let stats = sim.stats();
-        let quiet = stats.faults.iter().all(|count| *count == 0);
-        if quiet && stats.crashes + stats.power_losses == 0 {
+        if sim.stats().faults_of(&FAULTS_OF_DISKS) == 0 {
             return Err(Violation::new(WORKS.name, WORKS.statement, got).into());
         }
         Ok(())
     }
 
-    /// From here on nothing goes wrong.
+    /// From here on nothing goes wrong; but one participant may be left as it is.
     fn heal(&mut self, sim: &mut Sim) {
-        let stats = sim.stats();
-        let quiet = stats.faults.iter().all(|count| *count == 0);
-        let untouched = quiet && stats.crashes + stats.power_losses == 0;
         sim.heal();
         self.healed = true;
+        for (at, _) in &mut self.down {
+            *at = sim.now_ns();
+        }
+        self.shared.lock().recorder.faults_end();
+        self.away = match sim.choose("cluster.away", AWAY_OF) as u8 {
+            nth @ 1..=PARTICIPANTS => Some((Process(nth), Away::Down)),
+            nth @ 4..=6 => Some((Process(nth - PARTICIPANTS), Away::CutOff)),
+            _ => None,
+        }
+        .filter(|(Process(nth), _)| usize::from(*nth) < self.nodes.len());
+        if let Some((process, how)) = self.away {
+            self.take_away(sim, process, how);
+        }
         // What was told to be done may be looked at by a new start. If not, the sink that lives has
         // to get on by itself.
         let is_up = !self.down.iter().any(|(_, process)| *process == SINK);
@@ -294,21 +346,48 @@ impl Cluster {
             self.shared.lock().finished = false;
             sim.restart(self.node(SINK));
             self.is_down(sim, SINK);
-        } else if is_up && self.down.is_empty() {
-            self.shared.lock().recorder.add(SINK, Fact::Healed);
+        } else {
+            self.tell_healed();
         }
-        {
-            let mut bench = self.shared.lock();
-            if untouched {
-                // What the checkers excuse because of faults they should not excuse here.
-                bench.recorder.history.remove(0);
-            } else {
-                bench.recorder.add(SINK, Fact::FaultEnd { scope: Processes::ALL });
+    }
+
+    fn take_away(&mut self, sim: &mut Sim, process: Process, how: Away) {
+        let scope = Processes::one(process);
+        self.shared.lock().recorder.add(SINK, Fact::FaultBegin { scope });
+        let was_down = self.down.extract_if(.., |(_, down)| *down == process).count() > 0;
+        match how {
+            Away::Down if was_down => {}
+            Away::Down => {
+                sim.restart(self.node(process));
+                self.is_down(sim, process);
+                self.down.retain(|(_, down)| *down != process);
+            }
+            Away::CutOff => {
+                let one = self.node(process);
+                let is_other = |node: &NodeId| *node != one;
+                let others: Vec<_> = self.nodes.iter().copied().filter(is_other).collect();
+                sim.partition(&[one], &others);
+                if was_down {
+                    self.down.push((sim.now_ns(), process));
+                }
             }
         }
-        for (at, _) in &mut self.down {
-            *at = sim.now_ns();
+    }
+
+    /// While one participant is away, the others have to carry out what is decided within the
+    /// bound. Then it comes back.
+    fn go_on_without_one(&mut self, sim: &mut Sim) -> Result<(), Failure> {
+        let Some((process, how)) = self.away else { return Ok(()) };
+        self.run_until(sim, BOUND + BOUND / 10, |_| false)?;
+        self.away = None;
+        let scope = Processes::one(process);
+        self.shared.lock().recorder.add(SINK, Fact::FaultEnd { scope });
+        match how {
+            Away::Down => self.down.push((sim.now_ns(), process)),
+            Away::CutOff => sim.heal_network(),
         }
+        self.tell_healed();
+        Ok(())
     }
 
     /// Judges tables and history.
@@ -328,6 +407,8 @@ impl Cluster {
         let given = self.given(&bench, &tables);
         let history = std::mem::take(&mut bench.recorder.history);
         let mut unknown = Ok(());
+        // The one that shows first, by the last event that it takes to see it.
+        let mut broken: Option<(Option<usize>, check::Violation)> = None;
         for checker in &CHECKERS {
             let judged =
                 sim.time_checker(checker.name, history.len(), || (checker.check)(&history, &given));
@@ -335,7 +416,10 @@ impl Cluster {
                 match judgement.verdict {
                     check::Verdict::Ok => {}
                     check::Verdict::Violation(found) => {
-                        return Err(violation(&found, &history).into());
+                        let shows = found.witness.last().copied();
+                        if broken.as_ref().is_none_or(|(first, _)| shows < *first) {
+                            broken = Some((shows, found));
+                        }
                     }
                     check::Verdict::Unknown(reason) => {
                         let name = judgement.law.name;
@@ -345,6 +429,9 @@ impl Cluster {
                     }
                 }
             }
+        }
+        if let Some((_, found)) = broken {
+            return Err(violation(&found, &history).into());
         }
         if let Some(open) = unresolved {
             return Err(Violation::new(RESOLVED.name, RESOLVED.statement, open).into());
@@ -475,11 +562,11 @@ async fn wait_for_change(env: SimEnv, shared: Shared, limit: Duration, done: fn(
     race(changed, env.sleep(limit)).await;
 }
 
-async fn run_participant(env: SimEnv, setup: Setup, shared: Shared, nth: u8) {
+async fn run_participant((env, boot): (SimEnv, u32), setup: Setup, shared: Shared, nth: u8) {
     let mut options = setup.participant;
     let observer = shared.clone();
     options.observer =
-        Observer::new(move |event| observer.lock().recorder.participant_told(nth, event));
+        Observer::new(move |event| observer.lock().recorder.participant_told(nth, boot, event));
     let addr = (env.node().ip(), PORT).into();
     shared.lock().servers[usize::from(nth)] = None;
     let error = match Server::open(env, "rows", addr, setup.schema, options).await {
@@ -496,8 +583,13 @@ async fn run_participant(env: SimEnv, setup: Setup, shared: Shared, nth: u8) {
     shared.change(|bench| bench.ended.push((participant(nth), error)));
 }
 
-async fn run_sink(env: SimEnv, setup: Setup, shared: Shared, addresses: Vec<std::net::IpAddr>) {
-    if let Err(error) = try_sink(env, setup, &shared, addresses).await {
+async fn run_sink(
+    life: (SimEnv, u32),
+    setup: Setup,
+    shared: Shared,
+    addresses: Vec<std::net::IpAddr>,
+) {
+    if let Err(error) = try_sink(life, setup, &shared, addresses).await {
         shared.change(|bench| bench.ended.push((SINK, error)));
     }
 }
@@ -507,14 +599,15 @@ type Running = Sink<SimEnv, Remote<SimEnv>>;
 /// The sink's process: opens it, pushes the source from where it has to go on, and closes it when
 /// it is told to.
 async fn try_sink(
-    env: SimEnv,
+    (env, boot): (SimEnv, u32),
     setup: Setup,
     shared: &Shared,
     addresses: Vec<std::net::IpAddr>,
 ) -> Result<(), Error> {
     let mut options = setup.sink;
     let observer = shared.clone();
-    options.observer = Observer::new(move |event: Event| observer.lock().recorder.sink_told(event));
+    options.observer =
+        Observer::new(move |event: Event| observer.lock().recorder.sink_told(boot, event));
     let remote = |(nth, ip): (usize, std::net::IpAddr)| {
         Remote::new(env, format!("p{nth}"), (ip, PORT).into())
     };
@@ -640,9 +733,11 @@ impl Setup {
         sink.request_timeout = Duration::from_secs(10);
         sink.store.stall_limit = STALL_LIMIT;
         sink.plant = plant;
+        sink.store.plant = plant.and_then(plants::of_the_stores);
         let mut participant = embedded::Options::default();
         participant.store.stall_limit = STALL_LIMIT;
         participant.plant = plant;
+        participant.store.plant = sink.store.plant;
         participant.prepared_max = one_of("participant.prepared", &[10_000, 1, 3]) as usize;
         let wal = one_of("sink.wal", &[64 << 20, 2000]);
         sink.store.checkpoint_every_bytes = wal;
@@ -663,7 +758,7 @@ mod tests {
         let mut sim = Sim::new(1);
         let mut cluster = Cluster::new(&mut sim, &[], None);
         let has_servers = |bench: &Bench| bench.servers.iter().all(Option::is_some);
-        assert!(cluster.run_until(&mut sim, FAULTY, has_servers).is_ok());
+        assert!(cluster.run_until(&mut sim, FAULTY[0], has_servers).is_ok());
         assert!(has_servers(&cluster.shared.lock()), "participants are open");
         let bench = Arc::downgrade(&cluster.shared.bench);
         drop((cluster, sim));

@@ -8,6 +8,7 @@ use seedbed::check::laws::{
     TWO_PHASE, UNIQUE, UPSTREAM, WINDOW,
 };
 use seedbed::faults::Profile;
+use seedbed_engines::atomic_commit;
 use seedbed_engines::sink::Plant;
 
 use super::{CONTENT, OPENS, RESOLVED, WORKS};
@@ -27,6 +28,15 @@ fn info(plant: Plant) -> PlantInfo {
         // What faults excuse shows best without any.
         Plant::ForgetsAtOnce | Plant::AbortsEverywhere | Plant::StopsByItself => bug.under("none"),
         _ => bug,
+    }
+}
+
+/// What it is in the stores of the sink and its participants, if it is there.
+pub(super) fn of_the_stores(plant: Plant) -> Option<atomic_commit::Plant> {
+    match plant {
+        Plant::SyncErrorIgnored => Some(atomic_commit::Plant::SyncErrorIgnored),
+        Plant::SyncRetriedUntilOk => Some(atomic_commit::Plant::SyncRetriedUntilOk),
+        _ => None,
     }
 }
 

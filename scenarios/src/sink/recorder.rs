@@ -20,6 +20,11 @@ pub(super) fn participant(nth: u8) -> Process {
     Process(nth + 1)
 }
 
+/// The sink as a participant knows it, which fences earlier starts off by itself.
+fn writer_at(nth: u8) -> Process {
+    Process(32 + nth)
+}
+
 /// What is known of a transaction, besides the history.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
@@ -42,14 +47,16 @@ pub(super) struct Recorder {
     names: Interner<Gid>,
     connections: Interner<(u32, u8, u32)>,
     waits: Interner<(u32, u8, u32)>,
+    /// A fault has happened, or none will any more.
+    disturbed: bool,
+    /// Who is telling, and in which boot, which need not be the last one.
+    telling: Option<(Process, u32)>,
     /// The boot of each process.
     boots: Vec<u32>,
     /// And its world.
     envs: Vec<SimEnv>,
     /// The last one.
     checkpoint: u64,
-    /// Transactions that are decided and not in a checkpoint yet.
-    undivided: Vec<Tx>,
     /// Stretches of offsets that no transaction carries, not in a checkpoint yet.
     emptied: Vec<(u64, u64)>,
     /// How many there were.
@@ -66,16 +73,39 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Adds a fact of a process, to the trace as well.
     pub(super) fn add(&mut self, process: Process, fact: Fact) {
+        if !self.disturbed && self.faults() > 0 {
+            self.disturbed = true;
+            self.put(process, Fact::FaultBegin { scope: Processes::ALL });
+        }
+        self.put(process, fact);
+    }
+
+    /// Faults are over. What they may have done to whom is not known, so all of them are one that
+    /// everybody may notice.
+    pub(super) fn faults_end(&mut self) {
+        if self.disturbed {
+            self.put(SINK, Fact::FaultEnd { scope: Processes::ALL });
+        }
+        self.disturbed = true;
+    }
+
+    fn faults(&self) -> u64 {
+        self.envs.first().map_or(0, |env| env.stats().faults_of(FaultKind::ALL))
+    }
+
+    fn put(&mut self, process: Process, fact: Fact) {
         let at = seedbed::simulated_ns().unwrap_or(0);
         if let Some(env) = self.envs.get(usize::from(process.0)) {
             env.note("fact", u64::from(process.0), || format!("{fact:?}"));
         }
-        let incarnation = self.boots.get(usize::from(process.0)).copied().unwrap_or(0);
+        let last = self.boots.get(usize::from(process.0)).copied().unwrap_or(0);
+        let own = self.telling.filter(|(telling, _)| *telling == process);
+        let incarnation = own.map_or(last, |(_, boot)| boot);
         self.history.push(Entry { at, process, incarnation, fact });
     }
 
-    /// A process is up.
-    pub(super) fn booted(&mut self, process: Process, env: SimEnv) {
+    /// A process is up; gives the number of its boot.
+    pub(super) fn booted(&mut self, process: Process, env: SimEnv) -> u32 {
         let nth = usize::from(process.0);
         if self.boots.len() <= nth {
             self.boots.resize(nth + 1, 0);
@@ -87,16 +117,13 @@ impl Recorder {
             self.add(process, Fact::Recovered);
         }
         self.traffic.booted(process);
+        self.boots[nth]
     }
 
     /// A process is down.
     pub(super) fn crashed(&mut self, process: Process) {
         self.add(process, Fact::Crash);
         self.traffic.crashed(process);
-        if process == SINK {
-            // What was not in a checkpoint is decided anew, unless the next start finds it.
-            self.undivided.clear();
-        }
     }
 
     /// How often the network has lost, held up or cut off something.
@@ -142,10 +169,20 @@ impl Recorder {
         }
     }
 
-    /// What a participant tells.
-    pub(super) fn participant_told(&mut self, nth: u8, event: Event) {
+    /// What a participant tells in this boot.
+    pub(super) fn participant_told(&mut self, nth: u8, boot: u32, event: Event) {
+        self.telling = Some((participant(nth), boot));
+        self.participant_tells(nth, event);
+        self.telling = None;
+    }
+
+    fn participant_tells(&mut self, nth: u8, event: Event) {
         let process = participant(nth);
         match event {
+            Event::Admitted { incarnation } | Event::LetThrough { incarnation } => {
+                self.telling = Some((writer_at(nth), incarnation as u32));
+                self.add(writer_at(nth), Fact::LetThrough);
+            }
             Event::Forced { gid } => {
                 let tx = self.tx(gid);
                 self.add(process, Fact::Forced { tx });
@@ -182,8 +219,14 @@ impl Recorder {
         }
     }
 
-    /// What the sink tells.
-    pub(super) fn sink_told(&mut self, event: Event) {
+    /// What the sink tells in this boot.
+    pub(super) fn sink_told(&mut self, boot: u32, event: Event) {
+        self.telling = Some((SINK, boot));
+        self.sink_tells(event);
+        self.telling = None;
+    }
+
+    fn sink_tells(&mut self, event: Event) {
         match event {
             Event::Recovered { gid } if !self.transactions.entry(gid).or_default().committed => {
                 // It was made durable by a start that did not live to tell.
@@ -193,13 +236,20 @@ impl Recorder {
                 if checkpoint > self.checkpoint {
                     self.checkpointed(checkpoint, offset);
                 }
-                self.undivided.clear();
                 self.emptied.clear();
                 if checkpoint > 0 {
                     let checkpoint = Checkpoint(checkpoint as u32);
                     self.add(SINK, Fact::Restored { checkpoint, offset: Offset(offset as u32) });
                 }
                 self.traffic.opened();
+            }
+            Event::CheckpointBegun { checkpoint } => {
+                let checkpoint = Checkpoint(checkpoint as u32);
+                self.add(SINK, Fact::CheckpointStart { checkpoint });
+            }
+            Event::Joined { gid, checkpoint } => {
+                let (tx, checkpoint) = (self.tx(gid), Checkpoint(checkpoint as u32));
+                self.add(SINK, Fact::Joins { tx, checkpoint });
             }
             Event::Checkpointed { checkpoint, offset } => self.checkpointed(checkpoint, offset),
             Event::Emptied { from, to } => self.emptied.push((from, to)),
@@ -296,12 +346,13 @@ impl Recorder {
     }
 
     /// A transaction without participants stands for offsets whose rows were all left out.
-    fn stand_in(&mut self, from: u64, to: u64) {
+    fn stand_in(&mut self, checkpoint: Checkpoint, from: u64, to: u64) {
         self.stand_ins += 1;
         let gid = Gid { incarnation: u64::MAX, number: self.stand_ins };
         self.begun(gid, from, to, 0);
-        self.decided(gid, Decision::Commit);
         let tx = self.tx(gid);
+        self.add(SINK, Fact::Joins { tx, checkpoint });
+        self.decided(gid, Decision::Commit);
         self.add(SINK, Fact::Decide { tx, commit: true });
         self.traffic.forgotten(gid);
     }
@@ -314,7 +365,6 @@ impl Recorder {
             Decision::Abort => self.add(SINK, Fact::Decide { tx, commit: false }),
             Decision::Commit => {
                 self.add(SINK, Fact::DecisionDurable { tx, commit: true });
-                self.undivided.push(tx);
                 self.transactions.entry(gid).or_default().committed = true;
             }
         }
@@ -336,13 +386,11 @@ impl Recorder {
     fn checkpointed(&mut self, checkpoint: u64, offset: u64) {
         self.checkpoint = checkpoint;
         let checkpoint = Checkpoint(checkpoint as u32);
-        self.add(SINK, Fact::CheckpointStart { checkpoint });
         let all = std::mem::take(&mut self.emptied);
         let (inside, beyond) = all.into_iter().partition(|(_, to)| *to <= offset);
         self.emptied = beyond;
-        inside.into_iter().for_each(|(from, to): (u64, u64)| self.stand_in(from, to));
-        for tx in std::mem::take(&mut self.undivided) {
-            self.add(SINK, Fact::Joins { tx, checkpoint });
+        for (from, to) in inside {
+            self.stand_in(checkpoint, from, to);
         }
         self.add(SINK, Fact::CheckpointDurable { checkpoint, offset: Offset(offset as u32) });
     }
@@ -362,7 +410,9 @@ impl Recorder {
             sink::ConnectionState::Broken => ConnectionState::Failed,
         };
         let fact = match change {
-            ConnectionChange::Opened => Fact::Connect { connection, pool: Pool(nth) },
+            // It takes its place while it is being made.
+            ConnectionChange::Opening => Fact::Connect { connection, pool: Pool(nth) },
+            ConnectionChange::Opened => return,
             ConnectionChange::Leased => Fact::Lease { connection, state },
             ConnectionChange::Returned => Fact::Return { connection },
             ConnectionChange::Closed => Fact::Close { connection },

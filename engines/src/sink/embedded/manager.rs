@@ -141,6 +141,11 @@ impl<E: Env> Manager<E> {
             match submitted {
                 Ok(mut ticket) => {
                     ticket.acknowledged().await?;
+                    // A later one may have come meanwhile.
+                    if let Some(by) = self.fenced(writer, incarnation) {
+                        return Ok(Err(Barred::Later(by)));
+                    }
+                    self.observer().tell(Event::Admitted { incarnation });
                     return Ok(Ok(()));
                 }
                 Err(atomic_commit::Error::Busy { .. }) => {
@@ -385,7 +390,7 @@ impl<E: Env> Manager<E> {
         Ok(self.store.close().await?)
     }
 
-    fn planted(&self, plant: Plant) -> bool {
+    pub(super) fn planted(&self, plant: Plant) -> bool {
         self.inner.options.planted(plant)
     }
 

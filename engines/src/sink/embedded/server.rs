@@ -15,6 +15,7 @@ use seedbed_env::{Env, Listener, Net, Stream, StreamWrite};
 use super::super::error::{Error, net};
 use super::super::event::Event;
 use super::super::participant::{Decision, Gid, No, Outcome, Vote, WriteMode, Writer};
+use super::super::plant::Plant;
 use super::super::probe::Probe;
 use super::super::row::{Row, Rows, Schema};
 use super::Options;
@@ -296,10 +297,13 @@ impl<E: Env + Net> Session<E> {
         hello: &Hello,
     ) -> Result<Answer, Error> {
         let manager = self.server.manager.clone();
-        if let Some(by) = manager.fenced(&hello.writer, hello.incarnation) {
+        if let Some(by) = manager.fenced(&hello.writer, hello.incarnation)
+            && !manager.planted(Plant::NotFenced)
+        {
             Probe::Fenced.reached();
             return Ok(Answer::Fenced { by });
         }
+        manager.observer().tell(Event::LetThrough { incarnation: hello.incarnation });
         Ok(match request {
             Request::Prepare { gid, finished } => Answer::Vote(match self.take_open() {
                 Err(no) => self.voted(gid, Vote::No(no)),
