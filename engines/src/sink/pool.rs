@@ -343,10 +343,9 @@ impl<C: Clock, P: Participant> Drop for Lease<'_, C, P> {
             pool.tell(self.id, ConnectionChange::Returned, state);
             Some(Idle { connection, id: self.id, since: now })
         } else {
-            if !pool.leaks {
-                pool.tell(self.id, ConnectionChange::Closed, state);
-            } else if let Some(place) = self.place.take() {
-                place.forget();
+            match self.place.take() {
+                Some(place) if pool.leaks => place.forget(),
+                _ => pool.tell(self.id, ConnectionChange::Closed, state),
             }
             let keeps = pool.keeps_broken && !self.reused;
             keeps.then_some(Idle { connection, id: self.id, since: now })

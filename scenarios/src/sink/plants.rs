@@ -3,9 +3,10 @@
 
 use seedbed::PlantInfo;
 use seedbed::check::laws::{
-    AC1, AC2, AC3, AC5, BUFFER_DRAINED, CLEAN, CONTIGUOUS, DURABLE_DECISION, DURABLE_VOTE,
-    EXACTLY_ONCE, FORCED_WRITES, HEURISTICS, LEAK, MESSAGES, ORPHANS, PRESUMPTION, STARVATION,
-    TWO_PHASE, UNIQUE, UPSTREAM, WINDOW,
+    AC1, AC2, AC3, AC4, AC5, BUFFER_DRAINED, BUFFER_MAX, CLEAN, CONTIGUOUS, DURABLE_DECISION,
+    DURABLE_VOTE, EPOCHS, EXACTLY_ONCE, FENCING, FORCED_WRITES, HEURISTICS, LEAK, MESSAGES,
+    ONE_HOLDER, ORDER, ORPHANS, POOL_MAX, PRESUMPTION, RESTORE, STARVATION, TWO_PHASE, UNIQUE,
+    UPSTREAM, VOTES, WINDOW,
 };
 use seedbed::faults::Profile;
 use seedbed_engines::atomic_commit;
@@ -50,30 +51,47 @@ macro_rules! names {
 fn breaks(bug: Plant) -> &'static [&'static str] {
     match bug {
         Plant::VoteBeforeDurable => names![DURABLE_VOTE],
-        Plant::CommitBeforeDurable => names![AC1, DURABLE_DECISION],
+        Plant::CommitBeforeDurable => names![DURABLE_DECISION],
         Plant::AnsweredBeforeDurable => names![UPSTREAM],
-        Plant::ParticipantsNotLogged => names![AC1, PRESUMPTION, AC5],
-        Plant::UnilateralAbort => names![AC1, TWO_PHASE, WINDOW],
+        Plant::ParticipantsNotLogged => names![AC1, AC5, EPOCHS, EXACTLY_ONCE, PRESUMPTION],
+        Plant::UnilateralAbort => names![AC1, AC4, TWO_PHASE, WINDOW],
         Plant::CompletedAborted => names![AC1, AC2],
-        Plant::FailedCommitted => names![AC1, AC3, DURABLE_DECISION],
-        Plant::SupersededNotAborted => names![AC5, ORPHANS, HEURISTICS, RESOLVED],
-        Plant::OffsetDespiteNo => names![CONTIGUOUS, CONTENT, EXACTLY_ONCE],
-        Plant::OffsetBeforeFlush => names![CONTIGUOUS, ORPHANS],
-        Plant::OpenTransactionHandedOut => names![CLEAN],
-        Plant::ConnectionLeaked => names![AC5, HEURISTICS, LEAK, RESOLVED, STARVATION],
-        Plant::BufferClearedEarly | Plant::PartialBatchAccepted => {
-            names![CONTENT, EXACTLY_ONCE]
+        Plant::FailedCommitted => names![AC1, AC2, AC3, PRESUMPTION],
+        Plant::SupersededNotAborted => {
+            names![AC5, BUFFER_DRAINED, EXACTLY_ONCE, HEURISTICS, LEAK, ORPHANS, RESOLVED]
         }
+        Plant::OffsetDespiteNo => names![CONTIGUOUS, CONTENT, EXACTLY_ONCE],
+        Plant::OffsetBeforeFlush => names![CONTIGUOUS],
+        Plant::OpenTransactionHandedOut => names![CLEAN],
+        Plant::ConnectionLeaked => {
+            names![AC5, EPOCHS, EXACTLY_ONCE, HEURISTICS, LEAK, RESOLVED, STARVATION]
+        }
+        Plant::BufferClearedEarly | Plant::PartialBatchAccepted => names![CONTENT, EXACTLY_ONCE],
         Plant::ForgottenTooEarly => names![AC1, AC2, PRESUMPTION],
-        Plant::IdentifierReused => names![AC1, UNIQUE],
-        Plant::ActiveResolved | Plant::StaleListing => names![AC1],
-        Plant::NotTriedAgain => names![AC5, BUFFER_DRAINED, EXACTLY_ONCE],
+        Plant::IdentifierReused => names![UNIQUE],
+        Plant::ActiveResolved => names![AC1, AC2, AC4, EXACTLY_ONCE],
+        Plant::StaleListing => names![AC1],
+        Plant::NotTriedAgain => names![BUFFER_DRAINED, EXACTLY_ONCE],
         Plant::CloseHangs => names![RESOLVED],
-        Plant::KeepsItsPlace => names![AC5, BUFFER_DRAINED, RESOLVED],
+        Plant::KeepsItsPlace => names![BUFFER_DRAINED, EXACTLY_ONCE, RESOLVED],
         Plant::StopsWhenLost => names![OPENS],
         Plant::StopsByItself => names![WORKS],
         Plant::ForgetsAtOnce => names![FORCED_WRITES],
         Plant::AbortsEverywhere => names![MESSAGES],
+        Plant::AbortsWithoutReason => names![AC4],
+        Plant::OneIsNotAsked => names![VOTES],
+        Plant::OneIsNotTold => names![AC5, EPOCHS, EXACTLY_ONCE, HEURISTICS],
+        Plant::ToldInTurn => names![AC5],
+        Plant::NumberedFromOne => names![EXACTLY_ONCE, ORDER, UPSTREAM],
+        Plant::RestoresTooEarly => names![CONTIGUOUS, RESTORE],
+        Plant::NotFenced => names![FENCING],
+        Plant::PoolGrows => names![POOL_MAX],
+        Plant::BrokenIsKept => names![ONE_HOLDER],
+        Plant::BufferHasNoLimit => names![BUFFER_MAX],
+        // What a store has forgotten may be anything.
+        Plant::SyncErrorIgnored | Plant::SyncRetriedUntilOk => {
+            names![AC1, AC2, AC5, EPOCHS, HEURISTICS, OPENS, ORPHANS, RESOLVED, UNIQUE]
+        }
         // The others are benign.
         _ => &[],
     }
