@@ -176,6 +176,29 @@ async fn a_later_start_fences_the_earlier_one_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_participant_closes_connections_beyond_its_limit_and_takes_more_when_some_are_gone() {
+    let dir = TempDir::new().unwrap();
+    let env = OsEnv::new(dir.path());
+    let mut options = embedded::Options::default();
+    options.connections_max = 2;
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let server = Server::open(env.clone(), "p0", any, schema(), options).await.unwrap();
+    drop(env.spawn(server.clone().serve()));
+    let mut idle = Vec::new();
+    for _ in 0..2 {
+        idle.push(tokio::net::TcpStream::connect(server.local_addr()).await.unwrap());
+    }
+    let mut third = tokio::net::TcpStream::connect(server.local_addr()).await.unwrap();
+    let read = tokio::io::AsyncReadExt::read(&mut third, &mut [0; 1]).await;
+    assert_eq!(read.unwrap(), 0, "it is closed");
+    drop(idle);
+    let sink = sink(&env, std::slice::from_ref(&server), Options::default()).await.unwrap();
+    sink.push(0, &[Value::Int(0), Value::Null]).await.unwrap();
+    sink.close().await.unwrap();
+    assert_eq!(rows(&[server]), [(0, "Null".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_participant_that_comes_late_gets_its_rows_and_one_that_is_wrong_is_named() {
     let dir = TempDir::new().unwrap();
     let env = OsEnv::new(dir.path());

@@ -517,10 +517,12 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
 
     /// Stops for good, with everything durable.
     pub(super) async fn close(&self) -> Result<(), Error> {
-        if !self.is_stopped() {
+        let was_stopped = self.is_stopped();
+        self.stop(Error::Closed);
+        if !was_stopped {
+            // Not before: who prepares tells participants what is forgotten for good.
             self.forget(false).await;
         }
-        self.stop(Error::Closed);
         self.pools.iter().for_each(Pool::close_idle);
         self.decisions.close().await
     }

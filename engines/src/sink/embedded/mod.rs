@@ -35,6 +35,9 @@ pub struct Options {
     pub store: atomic_commit::Options,
     /// A connection that says nothing for so long is closed. Default: 60 s.
     pub idle_max: Duration,
+    /// At most so many connections at once; one more is closed as soon as it is accepted.
+    /// Default: 1 000.
+    pub connections_max: usize,
     /// At most so many transactions are prepared at once, of all writers; more are told that there
     /// is no room. Their rows are in memory. Default: 10 000.
     pub prepared_max: usize,
@@ -50,6 +53,7 @@ impl Default for Options {
         Self {
             store: atomic_commit::Options::default(),
             idle_max: Duration::from_secs(60),
+            connections_max: 1000,
             prepared_max: 10_000,
             observer: Observer::default(),
             #[cfg(feature = "plants")]

@@ -33,6 +33,7 @@ pub struct Server<E: Env + Net> {
     /// Why it ended, for all its connections and for [`Server::serve`].
     end: Arc<End>,
     idle_max: Duration,
+    connections_max: usize,
 }
 
 impl<E: Env + Net> Clone for Server<E> {
@@ -44,6 +45,7 @@ impl<E: Env + Net> Clone for Server<E> {
             addr: self.addr,
             end: Arc::clone(&self.end),
             idle_max: self.idle_max,
+            connections_max: self.connections_max,
         }
     }
 }
@@ -66,12 +68,12 @@ impl<E: Env + Net> Server<E> {
             let reason = "a participant's store must be durable: Immediate or Group".to_owned();
             return Err(Error::Invalid { reason });
         }
-        let idle_max = options.idle_max;
+        let (idle_max, connections_max) = (options.idle_max, options.connections_max);
         let manager = Manager::open(env.clone(), dir.as_ref(), schema, options).await?;
         let listener = env.bind(addr).await.map_err(net("listen"))?;
         let addr = listener.local_addr().map_err(net("listen"))?;
         let (listener, end) = (Arc::new(listener), Arc::new(End::default()));
-        Ok(Self { env, manager, listener, addr, end, idle_max })
+        Ok(Self { env, manager, listener, addr, end, idle_max, connections_max })
     }
 
     /// Where it listens.
@@ -82,15 +84,25 @@ impl<E: Env + Net> Server<E> {
     /// Serves until the store fails or [`Server::close`] is called, and says why it ended. Then it
     /// can be opened again.
     pub async fn serve(self) -> Error {
+        // Each connection has one more of it.
+        let count = Arc::new(());
         loop {
             let accepted = match race(self.end.wait(), self.listener.accept()).await {
                 Either::Left(reason) => return reason,
                 Either::Right(accepted) => accepted,
             };
             match accepted {
+                Ok((_, peer)) if Arc::strong_count(&count) > self.connections_max => {
+                    let max = self.connections_max;
+                    tracing::warn!(%peer, max, "closed: there are as many connections as may be");
+                }
                 Ok((stream, _)) => {
-                    let session = Session::new(self.clone());
-                    drop(self.env.spawn(crate::classes::participant(session.run(stream))));
+                    let (session, counted) = (Session::new(self.clone()), Arc::clone(&count));
+                    let served = async move {
+                        session.run(stream).await;
+                        drop(counted);
+                    };
+                    drop(self.env.spawn(crate::classes::participant(served)));
                 }
                 // Too many open files, or a caller that gave up: neither ends a server.
                 Err(error) => {

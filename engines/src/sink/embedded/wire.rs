@@ -300,6 +300,9 @@ impl Answer {
     }
 }
 
+/// The least that is read at once.
+const ROOM_MIN: usize = 64 << 10;
+
 /// Takes frames from a stream, with few reads.
 #[derive(Debug, Default)]
 pub(super) struct FrameReader {
@@ -347,12 +350,12 @@ impl FrameReader {
             self.buffer.copy_within(self.taken..self.filled, 0);
             self.filled -= self.taken;
             self.taken = 0;
-            let room = want.max(64 << 10);
-            if room > self.buffer.len() {
-                self.buffer.resize(room, 0);
-            }
         }
         while self.filled - self.taken < want {
+            if self.filled == self.buffer.len() {
+                // Room comes with bytes: what a frame claims to have is nothing yet.
+                self.buffer.resize((self.filled * 2).max(ROOM_MIN), 0);
+            }
             match stream.read(&mut self.buffer[self.filled..]).await? {
                 0 if self.filled == self.taken => return Ok(false),
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
