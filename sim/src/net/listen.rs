@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::task::Waker;
 
 use super::pipe::Pipe;
-use super::stream::{Conn, End};
+use super::stream::{Conn, End, State};
 use super::{Moment, Network, Protocol, Step, StreamId, Verdict, errno};
 use crate::stats::FaultKind;
 
@@ -24,9 +24,19 @@ const FIRST_TRY_NS: u64 = 1_000_000_000;
 pub(super) struct Listening {
     pub node: u16,
     pub addr: SocketAddr,
-    /// Not accepted, with the time from which on they can be.
-    backlog: VecDeque<(u64, StreamId)>,
+    backlog: VecDeque<Waiting>,
     acceptors: Vec<Waker>,
+}
+
+/// A connection that was not accepted.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    id: StreamId,
+    /// When who asked for it knows of it, and says so by the last segment of the handshake.
+    answered: u64,
+    /// When that segment arrives: from then on it can be accepted. [`u64::MAX`]: it cannot arrive
+    /// as things are.
+    ready: u64,
 }
 
 /// What becomes of an attempt to connect, when its request arrives.
@@ -70,7 +80,7 @@ impl Network {
         waker: &Waker,
     ) -> Step<(StreamId, SocketAddr, SocketAddr)> {
         let listening = &mut self.listeners[listener as usize];
-        let next = listening.backlog.iter().map(|(ready, _)| *ready).min().unwrap_or(u64::MAX);
+        let next = listening.backlog.iter().map(|waiting| waiting.ready).min().unwrap_or(u64::MAX);
         if next > moment.now {
             if !listening.acceptors.iter().any(|acceptor| acceptor.will_wake(waker)) {
                 listening.acceptors.push(waker.clone());
@@ -78,9 +88,9 @@ impl Network {
             return Step::Wait(next);
         }
         listening.acceptors.retain(|acceptor| !acceptor.will_wake(waker));
-        let first = listening.backlog.iter().position(|(ready, _)| *ready == next);
+        let first = listening.backlog.iter().position(|waiting| waiting.ready == next);
         let taken = first.and_then(|first| listening.backlog.remove(first));
-        let (_, id) = taken.expect("one of them is the first");
+        let Waiting { id, .. } = taken.expect("one of them is the first");
         let ends = &self.conns[id.conn as usize].ends;
         let (local, peer) = (ends[id.side as usize].addr, ends[1 - id.side as usize].addr);
         Step::Ready(Ok((id, local, peer)))
@@ -90,7 +100,7 @@ impl Network {
     pub(crate) fn unlisten(&mut self, moment: &mut Moment<'_>, listener: u32, power_lost: bool) {
         let listening = self.listeners.remove(listener as usize);
         self.ports.remove(&(listening.node, Protocol::Stream, listening.addr.port()));
-        for (_, id) in listening.backlog {
+        for Waiting { id, .. } in listening.backlog {
             if !power_lost {
                 self.abort(moment, id, errno::ECONNRESET);
             }
@@ -170,14 +180,59 @@ impl Network {
         let conn = Conn { ends: [End::new(from, here), End::new(to, addr)], pipes };
         let conn = self.conns.insert(conn) as u32;
         // The third segment of the handshake makes it complete for the other side.
-        let (complete, _) = self.transit(moment, (from, to), false);
-        let complete = complete.max(back);
-        let listening = &mut self.listeners[listener as usize];
-        listening.backlog.push_back((complete, StreamId { conn, side: 1 }));
-        for acceptor in listening.acceptors.clone() {
-            self.wake(complete, acceptor);
-        }
+        let (ready, _) = self.transit(moment, (from, to), false);
+        let ready = ready.max(back);
+        let waiting = Waiting { id: StreamId { conn, side: 1 }, answered: back, ready };
+        self.listeners[listener as usize].backlog.push_back(waiting);
+        self.wake_acceptors(ready, listener);
         Answer::Taken(back, StreamId { conn, side: 0 }, here)
+    }
+
+    fn wake_acceptors(&mut self, at: u64, listener: u32) {
+        for acceptor in self.listeners[listener as usize].acceptors.clone() {
+            self.wake(at, acceptor);
+        }
+    }
+
+    /// The last segments of handshakes over some links are sent again now, as bytes are in
+    /// [`Network::send_streams_again`]. Who waits to accept looks again.
+    pub(super) fn complete_again(
+        &mut self,
+        moment: &mut Moment<'_>,
+        covers: impl Fn(u16, u16) -> bool,
+        all: bool,
+    ) {
+        let slow = moment.now.saturating_add(self.faults.latency.max_ns);
+        let after = if all { moment.now } else { slow };
+        let listeners: Vec<u32> = self.listeners.iter().map(|(id, _)| id as u32).collect();
+        for listener in listeners {
+            let backlog = std::mem::take(&mut self.listeners[listener as usize].backlog);
+            for mut waiting in backlog {
+                let (from, to) = self.conns[waiting.id.conn as usize].link(0);
+                if waiting.ready > after && covers(from, to) {
+                    if self.conns[waiting.id.conn as usize].ends[0].state == State::Gone {
+                        // Nobody is left who would send it.
+                        self.forget(waiting.id);
+                        continue;
+                    }
+                    let lost = waiting.ready == u64::MAX;
+                    let (arrives, _) = self.transit(moment, (from, to), lost);
+                    waiting.ready = arrives.max(waiting.answered);
+                    self.wake_acceptors(waiting.ready, listener);
+                }
+                self.listeners[listener as usize].backlog.push_back(waiting);
+            }
+        }
+    }
+
+    /// The end that was to be accepted is no more, and nobody is told.
+    fn forget(&mut self, id: StreamId) {
+        let ends = &mut self.conns[id.conn as usize].ends;
+        let end = &mut ends[id.side as usize];
+        (end.halves, end.state) = (0, State::Gone);
+        if ends[1 - id.side as usize].halves == 0 {
+            self.conns.remove(id.conn as usize);
+        }
     }
 
     /// Who listens at an address of a node.

@@ -1,0 +1,126 @@
+//! What becomes of a connection when a link is blocked while it comes to be.
+
+use super::*;
+use crate::net::{Block, Blocked, Side};
+use crate::sockets::SimListener;
+use crate::world::with;
+use seedbed_env::sync::timeout;
+use seedbed_faults::DurationRange;
+
+/// What each segment takes; a handshake has three.
+const LATENCY: Duration = MS;
+
+/// Two nodes; the second one listens at port 80.
+fn listening(seed: u64) -> (Sim, [SimEnv; 2], SocketAddr, SimListener) {
+    let (mut sim, envs) = world(seed, 2);
+    let (a, b) = (envs[0], envs[1]);
+    set_net(&mut sim, |net| net.latency = DurationRange::just(LATENCY.as_nanos() as u64));
+    let there = addr(b.node(), 80);
+    let listener = run(&mut sim, b, async move { b.bind(there).await.expect("bind") });
+    (sim, [a, b], there, listener)
+}
+
+/// Blocks a link for a while.
+fn block(from: SimEnv, to: SimEnv, how: Blocked, lasts: Duration) {
+    with(|world| {
+        let (begins, ends) = (world.now, world.now + lasts.as_nanos() as u64);
+        let (from, to) = (Side::one(from.node().0), Side::one(to.node().0));
+        let block = Block { from, to, how, begins, ends };
+        world.change_network(|net, moment| net.block(moment, block));
+    });
+}
+
+/// Cuts a link for good or for a while.
+fn cut(sim: &mut Sim, from: SimEnv, to: SimEnv, lasts: Option<Duration>) {
+    match lasts {
+        None => sim.partition_one_way(&[from.node()], &[to.node()]),
+        Some(lasts) => block(from, to, Blocked::Parted, lasts),
+    }
+}
+
+/// Whether a connection can be accepted within so long; and the listener again.
+fn accepts(
+    sim: &mut Sim,
+    env: SimEnv,
+    listener: SimListener,
+    within: Duration,
+) -> (bool, SimListener) {
+    run(sim, env, async move {
+        let accepted = timeout(&env, within, listener.accept()).await;
+        (accepted.is_some_and(|accepted| accepted.is_ok()), listener)
+    })
+}
+
+#[test]
+fn a_connection_whose_link_is_cut_while_it_comes_to_be_is_accepted_after_the_heal() {
+    // Half a latency after each segment of the handshake was sent.
+    for (lasts, sent) in
+        [None, Some(300 * SECOND)].into_iter().flat_map(|lasts| [0, 1].map(|sent| (lasts, sent)))
+    {
+        let (mut sim, [a, b], there, listener) = listening(1);
+        let client = sim.start(a, async move { a.connect(there).await });
+        wait(&mut sim, b, sent * LATENCY + LATENCY / 2);
+        cut(&mut sim, a, b, lasts);
+        let (early, listener) = accepts(&mut sim, b, listener, 20 * SECOND);
+        assert!(!early, "the last segment cannot have arrived: {lasts:?}, {sent}");
+        let healed = sim.now_ns();
+        sim.heal_network();
+        let (accepted, listener) = accepts(&mut sim, b, listener, 20 * SECOND);
+        assert!(accepted, "{lasts:?}, {sent}");
+        let took = sim.now_ns() - healed;
+        assert!(took < 12_000_000_000, "it waited for the partition's own end: {took}");
+        assert!(sim.go_on(&client).expect("no stop").is_ok());
+        drop(listener);
+    }
+}
+
+#[test]
+fn who_waits_to_accept_is_woken_when_a_link_is_healed() {
+    for lasts in [None, Some(300 * SECOND)] {
+        let (mut sim, [a, b], there, listener) = listening(2);
+        let server = sim.start(b, async move { listener.accept().await.map(|_| b.world_ns()) });
+        let client = sim.start(a, async move { a.connect(there).await });
+        wait(&mut sim, b, LATENCY + LATENCY / 2);
+        cut(&mut sim, a, b, lasts);
+        assert!(sim.go_on(&client).expect("no stop").is_ok(), "that way is open");
+        wait(&mut sim, a, 10 * SECOND);
+        let healed = sim.now_ns();
+        sim.heal_network();
+        let accepted = sim.go_on(&server).expect("no stop").expect("accept");
+        assert!((healed..healed + 5_000_000_000).contains(&accepted), "{accepted}");
+    }
+}
+
+#[test]
+fn a_clog_holds_up_the_last_segment_of_a_handshake_until_it_ends_or_is_healed() {
+    for heals in [false, true] {
+        let (mut sim, [a, b], there, listener) = listening(3);
+        let client = sim.start(a, async move { a.connect(there).await });
+        wait(&mut sim, b, LATENCY + LATENCY / 2);
+        let began = sim.now_ns();
+        block(a, b, Blocked::Clogged, 10 * SECOND);
+        let (early, listener) = accepts(&mut sim, b, listener, 5 * SECOND);
+        assert!(!early, "it is held up");
+        if heals {
+            sim.heal_network();
+        }
+        assert!(accepts(&mut sim, b, listener, 10 * SECOND).0);
+        let expected = if heals { 5_001_000_000 } else { 10_001_000_000 };
+        assert_eq!(sim.now_ns() - began, expected);
+        assert!(sim.go_on(&client).expect("no stop").is_ok());
+    }
+}
+
+#[test]
+fn a_connection_whose_client_has_lost_its_power_leaves_the_backlog() {
+    let (mut sim, [a, b], there, listener) = listening(4);
+    let client = sim.start(a, async move { a.connect(there).await });
+    wait(&mut sim, b, LATENCY + LATENCY / 2);
+    sim.partition_one_way(&[a.node()], &[b.node()]);
+    let stream = sim.go_on(&client).expect("no stop").expect("that way is open");
+    sim.crash(a.node(), crate::CrashKind::PowerLoss);
+    sim.heal_network();
+    sim.boot(a.node());
+    assert!(!accepts(&mut sim, b, listener, 1000 * SECOND).0, "nobody has completed it");
+    drop(stream);
+}
