@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use seedbed_engines::sink::embedded::{self, Remote, Server};
 use seedbed_engines::sink::{
-    Column, ColumnType, Error, Guarantee, OnRejected, Options, Schema, Sink, Value, WriteMode,
-    Writer,
+    Column, ColumnType, Connection, ConnectionState, Error, Gid, Guarantee, No, OnRejected,
+    Options, Outcome, Participant, ParticipantError, Rows, Schema, Session, Sink, Value, Vote,
+    WriteMode, Writer,
 };
 use seedbed_env::cpu::{CpuAccounts, CpuOptions};
 use seedbed_env::{OsEnv, Spawn};
@@ -271,4 +272,115 @@ fn what_it_burns_is_accounted_to_classes() {
         assert!(total.class(class).is_some_and(|usage| usage.operations > 0), "{class}: {total}");
     }
     assert_eq!(total.cpu, total.classes.iter().map(|usage| usage.cpu).sum());
+}
+
+/// A participant that is never asked to commit: each time, the connection is lost instead.
+struct NeverCommits<P>(P);
+
+struct NoCommit<C> {
+    connection: C,
+    lost: bool,
+}
+
+impl<P: Participant> Participant for NeverCommits<P> {
+    type Connection = NoCommit<P::Connection>;
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    async fn connect(&self, session: &Session) -> Result<Self::Connection, ParticipantError> {
+        Ok(NoCommit { connection: self.0.connect(session).await?, lost: false })
+    }
+}
+
+impl<C: Connection> Connection for NoCommit<C> {
+    fn state(&self) -> ConnectionState {
+        if self.lost { ConnectionState::Broken } else { self.connection.state() }
+    }
+
+    async fn write(&mut self, rows: &Rows) -> Result<Option<No>, ParticipantError> {
+        self.connection.write(rows).await
+    }
+
+    async fn prepare(&mut self, gid: Gid, finished: Gid) -> Result<Vote, ParticipantError> {
+        self.connection.prepare(gid, finished).await
+    }
+
+    async fn commit_open(&mut self) -> Result<Vote, ParticipantError> {
+        unreachable!("it commits in two phases")
+    }
+
+    async fn commit(&mut self, _gids: &[Gid]) -> Result<Vec<Outcome>, ParticipantError> {
+        self.lost = true;
+        Err(ParticipantError::Lost("before it was asked to commit".to_owned()))
+    }
+
+    async fn abort(&mut self, gids: &[Gid]) -> Result<Vec<Outcome>, ParticipantError> {
+        self.connection.abort(gids).await
+    }
+
+    async fn prepared(&mut self) -> Result<Vec<Gid>, ParticipantError> {
+        self.connection.prepared().await
+    }
+
+    async fn ping(&mut self) -> Result<(), ParticipantError> {
+        self.connection.ping().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_thousand_prepared_transactions_a_start_commits_the_decided_and_aborts_the_others() {
+    const HALF: u64 = 500;
+    let dir = TempDir::new().unwrap();
+    let env = OsEnv::new(dir.path());
+    let server = participant(&env, "p0").await;
+    let writer = Writer::new("test").unwrap();
+    let remote = || Remote::new(env.clone(), "p0", server.local_addr());
+    let mut options = Options::default();
+    options.batch_rows = 1;
+    (options.transactions_max, options.checkpoint_transactions) = (10_000, 10_000);
+    options.checkpoint_delay = Duration::from_secs(3600);
+    let never = vec![NeverCommits(remote())];
+    let first = Sink::open(env.clone(), "sink", writer.clone(), schema(), never, options.clone());
+    let first = first.await.unwrap();
+    let push = |offset: u64| {
+        let sink = first.clone();
+        async move { sink.push(offset, &[Value::Int(offset.cast_signed()), Value::Null]).await }
+    };
+    for offset in 0..HALF {
+        push(offset).await.unwrap();
+    }
+    // The decision about all of these is durable, and is not carried out.
+    assert_eq!(first.checkpoint().await.unwrap().offset, HALF);
+    for offset in HALF..2 * HALF {
+        push(offset).await.unwrap();
+    }
+    while server.prepared(&writer).len() < 2 * HALF as usize {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(first);
+    // What it has running in the background is to be over.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(server.prepared(&writer).len(), 1000, "half of them decided");
+    assert_eq!(rows(std::slice::from_ref(&server)), [], "none of them committed");
+
+    let servers = [server];
+    let second = sink(&env, &servers, options).await.unwrap();
+    assert_eq!(second.checkpointed().offset, HALF);
+    let none_is_prepared = async {
+        while !servers[0].prepared(&writer).is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), none_is_prepared).await.unwrap();
+    let ids: Vec<i64> = rows(&servers).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, (0..500).collect::<Vec<_>>(), "the decided ones, and nothing else");
+    assert_eq!(second.damage(), []);
+    // What was aborted can come again.
+    for offset in HALF..2 * HALF {
+        second.push(offset, &[Value::Int(offset.cast_signed()), Value::Null]).await.unwrap();
+    }
+    assert_eq!(second.close().await.unwrap().offset, 2 * HALF);
+    assert_eq!(rows(&servers).len(), 1000);
 }

@@ -12,4 +12,5 @@ mod real_folder;
 mod stalls;
 mod tidy;
 mod unread;
+mod variations;
 mod zoo;

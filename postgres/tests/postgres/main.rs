@@ -11,5 +11,6 @@ mod modes;
 mod outcome;
 mod reject;
 mod setup;
+mod start;
 mod types;
 mod whole;

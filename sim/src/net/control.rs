@@ -24,8 +24,8 @@ fn side(nodes: &[NodeId]) -> Side {
 
 impl Sim {
     /// Cuts the links between two groups of nodes, in both directions, until
-    /// [`Sim::heal_network`]. What is sent is lost: datagrams for good, bytes of streams arrive
-    /// later. What is under way is lost as well.
+    /// [`Sim::heal_network`]. What is sent is lost, and what is under way as well: datagrams for
+    /// good, bytes of streams arrive later, requests to connect and their answers are repeated.
     pub fn partition(&mut self, left: &[NodeId], right: &[NodeId]) {
         self.partition_one_way(left, right);
         self.partition_one_way(right, left);

@@ -197,6 +197,34 @@ impl Network {
         inbox.lose_what_arrived(now);
     }
 
+    /// What is under way over some links meets what blocks them now: it is lost, or it waits.
+    pub(super) fn block_datagrams(
+        &mut self,
+        moment: &mut Moment<'_>,
+        covers: impl Fn(u16, u16) -> bool,
+    ) {
+        let inboxes: Vec<usize> = self.inboxes.iter().map(|(id, _)| id).collect();
+        for id in inboxes {
+            let inbox = &mut self.inboxes[id];
+            let to = inbox.node;
+            let arrived = inbox.packets.partition_point(|packet| packet.arrives <= moment.now);
+            for mut packet in inbox.packets.split_off(arrived) {
+                let from = self.resolve(to, packet.from.ip()).expect("a node has sent it");
+                if covers(from, to) {
+                    let len = packet.bytes.len();
+                    if self.weather.departs(from, to, moment.now).lost {
+                        self.inboxes[id].held -= len;
+                        let told = || format!("{len} B, no link any more");
+                        self.happened(FaultKind::NetDrop, (from, to), told);
+                        continue;
+                    }
+                    (packet.arrives, _) = self.transit(moment, (from, to), false);
+                }
+                self.inboxes[id].put(packet);
+            }
+        }
+    }
+
     /// What is held up comes now.
     pub(super) fn hurry_datagrams(&mut self, moment: &mut Moment<'_>) {
         let slow = moment.now.saturating_add(self.faults.latency.max_ns);

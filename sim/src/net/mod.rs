@@ -44,7 +44,7 @@ use crate::choices::Choices;
 use crate::stats::FaultKind;
 
 use datagram::Inbox;
-use listen::Listening;
+use listen::{ConnectPacket, Listening};
 use stream::Conn;
 use weather::Weather;
 
@@ -109,6 +109,8 @@ pub(crate) struct Network {
     cut_off_most: u64,
     conns: Slab<Conn>,
     listeners: Slab<Listening>,
+    /// Requests and answers of attempts to connect.
+    connecting: Slab<ConnectPacket>,
     inboxes: Slab<Inbox>,
     /// Who has a port: a listener or an inbox.
     ports: FxHashMap<(u16, Protocol, u16), u32>,
@@ -131,6 +133,7 @@ impl Default for Network {
             cut_off_most: 0,
             conns: Slab::new(),
             listeners: Slab::new(),
+            connecting: Slab::new(),
             inboxes: Slab::new(),
             ports: FxHashMap::default(),
             wakes: VecDeque::new(),
@@ -151,6 +154,7 @@ impl Network {
         self.hosts.clear();
         self.conns.clear();
         self.listeners.clear();
+        self.connecting.clear();
         self.inboxes.clear();
         self.ports.clear();
         self.weather.clear();
@@ -196,6 +200,7 @@ impl Network {
     pub(crate) fn crash(&mut self, moment: &mut Moment<'_>, node: u16, power_lost: bool) {
         let host = &mut self.hosts[node as usize];
         host.is_on &= !power_lost;
+        self.drop_connect_packets_of(node);
         let listeners: Vec<u32> = self
             .listeners
             .iter()

@@ -411,7 +411,8 @@ impl Network {
     }
 
     /// What is under way over some links is sent again now; `all` of it, or only what would take
-    /// longer than over a link without blocks. Who waits at their ends looks again.
+    /// longer than over a link without blocks. Who waits at their ends looks again, and who waits
+    /// to connect or to accept.
     pub(super) fn send_streams_again(
         &mut self,
         moment: &mut Moment<'_>,
@@ -435,6 +436,7 @@ impl Network {
                 self.wake_end(moment.now, id);
             }
         }
+        self.send_handshakes_again(moment, covers, all);
     }
 
     fn send_stream_again(&mut self, moment: &mut Moment<'_>, id: StreamId, all: bool) {

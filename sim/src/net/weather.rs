@@ -184,6 +184,7 @@ impl Network {
         self.weather.add(moment.now, block.clone());
         if block.begins <= moment.now {
             self.send_streams_again(moment, |from, to| block.covers(from, to), true);
+            self.block_datagrams(moment, |from, to| block.covers(from, to));
         }
     }
 

@@ -258,28 +258,31 @@ impl SimEnv {
     ) -> io::Result<SimStream> {
         loop {
             let verdict = verdict_of(call, link, PacketKind::Connect, &[]);
-            let (arrives, next) = with(|world| match link {
-                Some(link) => {
+            let (request, next) = with(|world| match link {
+                Some(link) if self.is_alive(world) => {
                     world.change_network(|net, at| net.request(at, link, attempt, verdict))
                 }
-                None => (None, attempt.deadline),
+                _ => (None, attempt.deadline),
             });
-            if let (Some(at), Some(link)) = (arrives.filter(|at| *at <= next), link) {
-                SleepUntil::new(at).await;
+            if let (Some(request), Some(link)) = (request, link)
+                && self.arrives(request, next).await
+            {
                 let answer = with(|world| match world.is_in_force(self) {
                     true => world.change_network(|net, at| net.answer(at, link, addr)),
                     false => Answer::Silence,
                 });
                 match answer {
-                    Answer::Taken(at, id, local) => {
+                    Answer::Taken(answer, id, local) => {
                         // The handle exists from here on, so that a cancelled connect closes it.
                         let stream = SimStream::new(self, id, local, addr);
-                        SleepUntil::new(at).await;
-                        return Ok(stream);
+                        if self.arrives(answer, u64::MAX).await {
+                            return Ok(stream);
+                        }
                     }
-                    Answer::Refused(at) => {
-                        SleepUntil::new(at).await;
-                        return Err(net::errno::error(net::errno::ECONNREFUSED));
+                    Answer::Refused(answer) => {
+                        if self.arrives(answer, u64::MAX).await {
+                            return Err(net::errno::error(net::errno::ECONNREFUSED));
+                        }
                     }
                     Answer::Silence => {}
                 }
@@ -289,6 +292,48 @@ impl SimEnv {
                 return Err(net::errno::error(net::errno::ETIMEDOUT));
             }
         }
+    }
+}
+
+/// A request to connect or its answer, as long as somebody waits for it.
+struct UnderWay {
+    env: SimEnv,
+    packet: u32,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let _ = try_with(|world| {
+            // With the boot, its packets are gone.
+            if world.is_in_force(self.env) {
+                world.net.drop_connect_packet(self.packet);
+            }
+        });
+    }
+}
+
+impl SimEnv {
+    /// Waits for a request or an answer: whether it has arrived by then.
+    async fn arrives(self, packet: u32, until: u64) -> bool {
+        let under_way = UnderWay { env: self, packet };
+        let mut alarm = Alarm::default();
+        poll_fn(move |cx| {
+            with(|world| {
+                if !self.is_alive(world) {
+                    return Poll::Ready(false);
+                }
+                let at = world.net.connect_packet(under_way.packet, cx.waker());
+                if at <= world.now {
+                    return Poll::Ready(true);
+                }
+                if at == u64::MAX || until <= world.now {
+                    return Poll::Ready(false);
+                }
+                alarm.set(world, at.min(until), cx);
+                Poll::Pending
+            })
+        })
+        .await
     }
 }
 

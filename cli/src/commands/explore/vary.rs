@@ -28,6 +28,7 @@ struct VariedJson<'a> {
     done: u64,
     runs: u64,
     exhaustive: bool,
+    beyond: u64,
     violations: Vec<FoundJson<'a>>,
     inconclusive: Vec<(&'a str, u64)>,
     interrupted: bool,
@@ -115,7 +116,7 @@ fn refuse_other_bounds(scenario: &dyn Scenario, args: &ExploreArgs) -> Result<()
 fn exit_of(varied: &Varied) -> Exit {
     match varied {
         varied if !varied.found.is_empty() => Exit::Violation,
-        varied if varied.interrupted || !varied.inconclusive.is_empty() => Exit::Inconclusive,
+        varied if !varied.is_exhaustive() => Exit::Inconclusive,
         _ => Exit::Fine,
     }
 }
@@ -166,11 +167,20 @@ fn conclude(
     for (reason, count) in &varied.inconclusive {
         out.line(format_args!("{} runs without a verdict: {reason}", grouped(*count)));
     }
+    if varied.beyond > 0 {
+        out.line(format_args!(
+            "{} runs crashed at an operation that none was to come to: there are more crashes than \
+             these",
+            grouped(varied.beyond)
+        ));
+    }
     let found = varied.found.len();
     match (found, varied.interrupted) {
-        (0, false) if varied.inconclusive.is_empty() => {
-            out.line(format_args!("exhaustive: all laws held in every run"));
-        }
+        (0, false) if varied.is_exhaustive() => out.line(format_args!(
+            "exhaustive over the runs described above: all laws held in each of them"
+        )),
+        (0, false) if varied.inconclusive.is_empty() => out
+            .line(format_args!("not exhaustive: all laws held in these runs, but there are more")),
         (0, false) => out.line(format_args!("no law was broken, but not every run has a verdict")),
         (0, true) => out.line(format_args!("stopped: all laws held in the runs that were made")),
         (many, _) => out.line(format_args!("{many} violations")),
@@ -193,7 +203,8 @@ fn json<'a>(
         crashes: varied.crashes,
         done: varied.done,
         runs: varied.runs,
-        exhaustive: !varied.interrupted && varied.inconclusive.is_empty(),
+        exhaustive: varied.is_exhaustive(),
+        beyond: varied.beyond,
         violations: found
             .map(|((_, violation), trace)| FoundJson {
                 law: &violation.law,

@@ -195,3 +195,43 @@ fn the_sender_is_named_by_its_address_also_when_it_is_bound_to_all() {
     });
     assert_eq!((from, answer), (addr(a.node(), 54), *b"y"));
 }
+
+#[test]
+fn what_is_under_way_when_a_link_is_cut_is_lost_and_when_it_is_clogged_is_late() {
+    let latency = seedbed_faults::DurationRange::just(1_000_000);
+    let (mut sim, envs) = world(20, 2);
+    let (a, b) = (envs[0], envs[1]);
+    let there = addr(b.node(), 53);
+    let (one, two) = (bound(&mut sim, a, 53), bound(&mut sim, b, 53));
+    set_net(&mut sim, |net| net.latency = latency);
+    let say = |sim: &mut Sim, socket: SimDatagram, number: u8| {
+        run(sim, a, async move {
+            socket.send_to(&[number], there).await.expect("send");
+            socket
+        })
+    };
+    let one = say(&mut sim, one, 1);
+    sim.partition_one_way(&[a.node()], &[b.node()]);
+    sim.heal_network();
+    let (two, numbers) = received(&mut sim, b, two);
+    assert_eq!(numbers, []);
+    assert_eq!(sim.stats().fault(crate::FaultKind::NetDrop), 1);
+    // The other way is not cut, and what has arrived is not under way.
+    let one = say(&mut sim, one, 2);
+    sim.partition_one_way(&[b.node()], &[a.node()]);
+    wait(&mut sim, a, 2 * MS);
+    sim.partition_one_way(&[a.node()], &[b.node()]);
+    sim.heal_network();
+    let (two, numbers) = received(&mut sim, b, two);
+    assert_eq!(numbers, [2]);
+    let one = say(&mut sim, one, 3);
+    let began = sim.now_ns();
+    sim.clog(a.node(), b.node(), SECOND / 2);
+    let (two, numbers) = received(&mut sim, b, two);
+    assert_eq!(
+        (numbers, sim.now_ns() - began),
+        (vec![3], 1_501_000_000),
+        "and a second of silence"
+    );
+    drop((one, two));
+}

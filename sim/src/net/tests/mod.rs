@@ -4,6 +4,7 @@
 mod crashes;
 mod datagrams;
 mod faults;
+mod handshakes;
 mod links;
 mod rules;
 mod runs;
