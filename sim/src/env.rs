@@ -78,6 +78,12 @@ impl SimEnv {
         with(|world| world.stats)
     }
 
+    /// How often something between this node and another one was lost, held up or reset, for
+    /// checkers: no node can see it.
+    pub fn harm_to(&self, other: SimEnv) -> u64 {
+        with(|world| world.net.harm_between(self.node, other.node))
+    }
+
     /// World time in nanoseconds, for checkers: no node can read it.
     pub fn world_ns(&self) -> u64 {
         with(|world| world.now)

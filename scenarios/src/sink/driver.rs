@@ -402,7 +402,7 @@ impl Cluster {
             bench.recorder.add(participant(*nth), Fact::PreparedAtEnd { tx });
         }
         let wrongs = bench.recorder.wrongs();
-        bench.recorder.traffic.mark(wrongs);
+        bench.recorder.traffic.mark(&wrongs);
         sim.count_check();
         let given = self.given(&bench, &tables);
         let history = std::mem::take(&mut bench.recorder.history);

@@ -101,10 +101,15 @@ struct Life {
     lost: u8,
 }
 
+fn wrongs_of(nth: u8, wrongs: &[u64]) -> u64 {
+    wrongs.get(usize::from(nth)).copied().unwrap_or(0)
+}
+
 impl Life {
-    /// What has not arrived is lost, if the network has done wrong since it was sent.
-    fn lose(&mut self, (message, before): (Message, u64), wrongs: u64) {
-        if wrongs > before {
+    /// What has not arrived from or at a participant is lost, if the network has done wrong between
+    /// the two since it was sent.
+    fn lose(&mut self, nth: u8, (message, before): (Message, u64), wrongs: &[u64]) {
+        if wrongs_of(nth, wrongs) > before {
             self.lost |= 1 << message as u8;
         }
     }
@@ -131,10 +136,10 @@ impl Traffic {
         self.life(gid).at.insert(nth, phase);
     }
 
-    /// A message leaves, when the network has done wrong so often.
-    pub(super) fn sent(&mut self, gid: Gid, nth: u8, message: Message, wrongs: u64) {
+    /// A message leaves, when the network has done wrong so often, by participant.
+    pub(super) fn sent(&mut self, gid: Gid, nth: u8, message: Message, wrongs: &[u64]) {
         let life = self.life(gid);
-        life.under_way.insert(nth, (message, wrongs));
+        life.under_way.insert(nth, (message, wrongs_of(nth, wrongs)));
         if message == Message::Prepare {
             life.at.insert(nth, Phase::Asked);
         }
@@ -151,18 +156,18 @@ impl Traffic {
     }
 
     /// The coordinator does not wait any longer.
-    pub(super) fn gave_up(&mut self, gid: Gid, wrongs: u64) {
+    pub(super) fn gave_up(&mut self, gid: Gid, wrongs: &[u64]) {
         let life = self.life(gid);
-        for sent in std::mem::take(&mut life.under_way).into_values() {
-            life.lose(sent, wrongs);
+        for (nth, sent) in std::mem::take(&mut life.under_way) {
+            life.lose(nth, sent, wrongs);
         }
     }
 
     /// The coordinator says it once more.
-    pub(super) fn sent_again(&mut self, gid: Gid, nth: u8, wrongs: u64) {
+    pub(super) fn sent_again(&mut self, gid: Gid, nth: u8, wrongs: &[u64]) {
         let life = self.life(gid);
         if let Some(sent) = life.under_way.remove(&nth) {
-            life.lose(sent, wrongs);
+            life.lose(nth, sent, wrongs);
         }
     }
 
@@ -184,6 +189,11 @@ impl Traffic {
         let recovering = self.recovering & 1 << process.0 != 0;
         let mut idle = true;
         for life in self.transactions.values_mut().filter(|life| !life.over) {
+            // What dies with its sender or receiver is not lost by the network.
+            match process.0.checked_sub(1) {
+                None => life.under_way.clear(),
+                Some(nth) => drop(life.under_way.remove(&nth)),
+            }
             let phase = match process.0.checked_sub(1) {
                 None if life.decided => Some(Phase::Decided),
                 None => Some(Phase::Voting),
@@ -205,10 +215,10 @@ impl Traffic {
     }
 
     /// The run is over: marks what it came to.
-    pub(super) fn mark(&mut self, wrongs: u64) {
+    pub(super) fn mark(&mut self, wrongs: &[u64]) {
         for life in self.transactions.values_mut() {
-            for sent in std::mem::take(&mut life.under_way).into_values() {
-                life.lose(sent, wrongs);
+            for (nth, sent) in std::mem::take(&mut life.under_way) {
+                life.lose(nth, sent, wrongs);
             }
             let lost = (0..4).filter(|message| life.lost & 1 << message != 0);
             lost.clone().for_each(|message| probe::reached(LOST[message]));

@@ -126,16 +126,11 @@ impl Recorder {
         self.traffic.crashed(process);
     }
 
-    /// How often the network has lost, held up or cut off something.
-    pub(super) fn wrongs(&self) -> u64 {
-        const KINDS: [FaultKind; 5] = [
-            FaultKind::NetDrop,
-            FaultKind::NetClog,
-            FaultKind::NetPartition,
-            FaultKind::NetSwizzle,
-            FaultKind::NetReset,
-        ];
-        self.envs.first().map_or(0, |env| env.stats().faults_of(&KINDS))
+    /// How often the network has lost, held up or reset something between the sink and each
+    /// participant.
+    pub(super) fn wrongs(&self) -> Vec<u64> {
+        let Some((sink, participants)) = self.envs.split_first() else { return Vec::new() };
+        participants.iter().map(|env| sink.harm_to(*env)).collect()
     }
 
     /// The number of a transaction.
@@ -198,7 +193,7 @@ impl Recorder {
                 self.add(process, Fact::Message { tx });
                 self.traffic.arrived(gid, nth, Message::Prepare);
                 let wrongs = self.wrongs();
-                self.traffic.sent(gid, nth, Message::Vote, wrongs);
+                self.traffic.sent(gid, nth, Message::Vote, &wrongs);
             }
             Event::Applied { gid, decision } => {
                 let tx = self.tx(gid);
@@ -211,7 +206,7 @@ impl Recorder {
                 self.add(process, Fact::Decide { tx, commit: decision == Decision::Commit });
                 self.traffic.arrived(gid, nth, Message::Decision);
                 let wrongs = self.wrongs();
-                self.traffic.sent(gid, nth, Message::Answer, wrongs);
+                self.traffic.sent(gid, nth, Message::Answer, &wrongs);
                 self.traffic.at_participant(gid, nth, Phase::Applied);
             }
             Event::DecidedByHand { gid, decision } => self.decided_by_hand(gid, nth, decision),
@@ -283,7 +278,7 @@ impl Recorder {
                 self.add(SINK, Fact::PrepareSent { tx, to });
                 self.add(SINK, Fact::Message { tx });
                 let wrongs = self.wrongs();
-                self.traffic.sent(gid, nth, Message::Prepare, wrongs);
+                self.traffic.sent(gid, nth, Message::Prepare, &wrongs);
             }
             Event::Voted { gid, participant: nth, yes } => {
                 let (tx, from) = (self.tx(gid), participant(nth));
@@ -294,7 +289,7 @@ impl Recorder {
                 let tx = self.tx(gid);
                 self.add(SINK, Fact::Timeout { tx });
                 let wrongs = self.wrongs();
-                self.traffic.gave_up(gid, wrongs);
+                self.traffic.gave_up(gid, &wrongs);
             }
             Event::Decided { gid, decision } => self.decided(gid, decision),
             Event::DecisionSent { gid, participant: nth, decision } => {
@@ -377,10 +372,10 @@ impl Recorder {
             self.add(SINK, Fact::Message { tx });
         } else {
             let wrongs = self.wrongs();
-            self.traffic.sent_again(gid, nth, wrongs);
+            self.traffic.sent_again(gid, nth, &wrongs);
         }
         let wrongs = self.wrongs();
-        self.traffic.sent(gid, nth, Message::Decision, wrongs);
+        self.traffic.sent(gid, nth, Message::Decision, &wrongs);
     }
 
     fn checkpointed(&mut self, checkpoint: u64, offset: u64) {

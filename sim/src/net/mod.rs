@@ -114,6 +114,8 @@ pub(crate) struct Network {
     inboxes: Slab<Inbox>,
     /// Who has a port: a listener or an inbox.
     ports: FxHashMap<(u16, Protocol, u16), u32>,
+    /// How often something on a link was lost, held up or reset.
+    harmed: FxHashMap<(u16, u16), u64>,
     /// Whom to wake when, for the world to do.
     pub wakes: VecDeque<(u64, Waker)>,
     /// What happened by itself, for the world to tell.
@@ -136,6 +138,7 @@ impl Default for Network {
             connecting: Slab::new(),
             inboxes: Slab::new(),
             ports: FxHashMap::default(),
+            harmed: FxHashMap::default(),
             wakes: VecDeque::new(),
             happenings: Vec::new(),
             counted: Vec::new(),
@@ -157,6 +160,7 @@ impl Network {
         self.connecting.clear();
         self.inboxes.clear();
         self.ports.clear();
+        self.harmed.clear();
         self.weather.clear();
         self.wakes.clear();
         self.happenings.clear();
@@ -187,6 +191,16 @@ impl Network {
     #[cold]
     fn happened(&mut self, kind: FaultKind, link: (u16, u16), detail: impl FnOnce() -> String) {
         self.happenings.push(Happening { kind, link, detail: detail() });
+    }
+
+    #[cold]
+    fn harm(&mut self, link: (u16, u16)) {
+        *self.harmed.entry(link).or_default() += 1;
+    }
+
+    /// How often something between two nodes was lost, held up or reset.
+    pub(crate) fn harm_between(&self, one: u16, other: u16) -> u64 {
+        [(one, other), (other, one)].iter().filter_map(|link| self.harmed.get(link)).sum()
     }
 
     /// A node's kernel begins: it answers what is sent to connections that it does not know.

@@ -161,6 +161,7 @@ impl Network {
             if moment.choices.chance("fault.net_reset", self.faults.reset_probability) {
                 let link = self.conns[id.conn as usize].link(side);
                 self.happened(FaultKind::NetReset, link, || "in a write".to_owned());
+                self.harm(link);
                 self.abort(moment, id, errno::ECONNRESET);
                 self.conns[id.conn as usize].ends[side].failed = Some((errno::ECONNRESET, true));
                 return Step::Ready(Err(errno::error(errno::ECONNRESET)));

@@ -172,6 +172,9 @@ impl Network {
         let latency = moment.draw("net.latency", self.faults.latency);
         let mut departure = self.weather.departs(from, to, moment.now);
         let again = lost || departure.lost;
+        if again || departure.at > moment.now {
+            self.harm((from, to));
+        }
         if again && departure.at < u64::MAX {
             let later = moment.draw("net.retransmit", self.faults.retransmit);
             departure = self.weather.departs(from, to, departure.at.saturating_add(later));
@@ -183,6 +186,9 @@ impl Network {
     pub(crate) fn block(&mut self, moment: &mut Moment<'_>, block: Block) {
         self.weather.add(moment.now, block.clone());
         if block.begins <= moment.now {
+            let hosts = 0..self.hosts.len() as u16;
+            let links = hosts.clone().flat_map(|from| hosts.clone().map(move |to| (from, to)));
+            links.filter(|(from, to)| block.covers(*from, *to)).for_each(|link| self.harm(link));
             self.send_streams_again(moment, |from, to| block.covers(from, to), true);
             self.block_datagrams(moment, |from, to| block.covers(from, to));
         }
