@@ -4,7 +4,10 @@
 use proptest::strategy::{BoxedStrategy, Just, Strategy};
 use seedbed::faults::Plan;
 use seedbed::seam::Spawn;
-use seedbed::{Failure, Job, LAW_LIVE, LAW_NO_PANIC, Law, Outcome, Scenario, Sim, SimEnv, Testbed};
+use seedbed::{
+    Failure, Job, LAW_LIVE, LAW_NO_PANIC, Law, Outcome, Progress, Scenario, Sim, SimEnv, Sweep,
+    Testbed, sweep,
+};
 
 #[derive(Clone, Copy, Debug)]
 enum Conduct {
@@ -89,4 +92,17 @@ fn running_in_circles_ends_without_a_verdict() {
 #[test]
 fn an_engine_that_works_passes() {
     assert_eq!(outcome(Conduct::Works), Outcome::Passed);
+}
+
+/// The sink has one copy of everything. Where a medium is damaged it may lose rows, which breaks no
+/// law then, and is no pass either.
+#[test]
+fn a_damaged_medium_is_more_than_the_sink_must_survive() {
+    let sink = seedbed_scenarios::sink::Sink;
+    let media = Plan::preset("media").expect("a preset");
+    let swept = sweep(&sink, &Sweep { jobs: 2, ..Sweep::new(0..200, media) }, &Progress::default());
+    assert!(swept.found.is_empty(), "{:?}", swept.found);
+    let excused = |(_, reason): &&(u64, String)| reason.contains("beyond what it must survive");
+    let count = swept.inconclusive.iter().filter(excused).count();
+    assert!(count > 0 && count == swept.inconclusive.len(), "{:?}", swept.inconclusive);
 }

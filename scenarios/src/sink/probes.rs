@@ -185,14 +185,17 @@ impl Traffic {
         self.recovering &= !(1 << process.0);
     }
 
-    pub(super) fn crashed(&mut self, process: Process) {
+    /// A process is down, when the network has done wrong so often.
+    pub(super) fn crashed(&mut self, process: Process, wrongs: &[u64]) {
         let recovering = self.recovering & 1 << process.0 != 0;
         let mut idle = true;
         for life in self.transactions.values_mut().filter(|life| !life.over) {
-            // What dies with its sender or receiver is not lost by the network.
-            match process.0.checked_sub(1) {
-                None => life.under_way.clear(),
-                Some(nth) => drop(life.under_way.remove(&nth)),
+            // What dies with its sender or receiver is not lost by the network, unless it was before.
+            for (nth, sent) in std::mem::take(&mut life.under_way) {
+                match process == SINK || process.0 == nth + 1 {
+                    true => life.lose(nth, sent, wrongs),
+                    false => drop(life.under_way.insert(nth, sent)),
+                }
             }
             let phase = match process.0.checked_sub(1) {
                 None if life.decided => Some(Phase::Decided),

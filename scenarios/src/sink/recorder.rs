@@ -123,7 +123,8 @@ impl Recorder {
     /// A process is down.
     pub(super) fn crashed(&mut self, process: Process) {
         self.add(process, Fact::Crash);
-        self.traffic.crashed(process);
+        let wrongs = self.wrongs();
+        self.traffic.crashed(process, &wrongs);
     }
 
     /// How often the network has lost, held up or reset something between the sink and each
