@@ -52,7 +52,7 @@ fn replays_and_shrinks(scenario: &dyn Scenario, trace: &Trace, what: &str) -> (u
     let replayed = seedbed::replay(scenario, trace).expect("a plan of ours");
     assert!(replayed.is_same(), "{what} does not replay: {:?}", replayed.diff);
     let stop = AtomicBool::new(false);
-    let limits = ShrinkLimits { runs_max: 500, stop: &stop };
+    let limits = ShrinkLimits { runs_max: 1000, stop: &stop };
     let small = shrink(scenario, trace, &limits).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(law_of(&small.trace), law_of(trace), "{what}: shrinking keeps the law");
     let again = seedbed::replay(scenario, &small.trace).expect("a plan of ours");
