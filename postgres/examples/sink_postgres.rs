@@ -1,6 +1,7 @@
 //! What the whole sink does on PostgreSQL, beside a raw client with as many connections: rows a
-//! second by the size of transactions, in one phase and in two; recovery of prepared transactions;
-//! and what it costs to take a connection out of the pool.
+//! second by the size of transactions, in one phase and in two, and how much of the time the
+//! connections of the sink's pool were in use; what checkpoints cost, by how often they are made;
+//! recovery of prepared transactions; and what it costs to take a connection out of the pool.
 //!
 //! A server of its own, with durable commits. Contenders take turns; printed are medians of the
 //! rounds, and medians of the rounds' ratios.
@@ -31,24 +32,43 @@ const CONNECTIONS: usize = 4;
 /// From here on the raw client copies, as that is its faster way.
 const COPY_ROWS: usize = 2_000;
 const CONTENDERS: [&str; 4] = ["raw, one phase", "sink, one", "raw, two phases", "sink, two"];
+/// What is compared where checkpoints are measured: how long the first that is prepared waits for
+/// one; the first contender makes one at the end.
+const CHECKPOINTS: [(&str, Duration); 4] = [
+    ("one_checkpoint", Duration::from_secs(3600)),
+    ("50 ms (default)", Duration::from_millis(50)),
+    ("200 ms", Duration::from_millis(200)),
+    ("1 s", Duration::from_secs(1)),
+];
+/// Rows of a transaction there.
+const CHECKPOINT_BATCH: usize = 1_000;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<(), Error> {
     let rounds = std::env::args().nth(1).map_or(Ok(5), |text| text.parse())?;
-    let settings = [("max_wal_size", "8GB"), ("checkpoint_timeout", "1h")];
+    // Where there is one checkpoint, all transactions are prepared at once.
+    let settings = [
+        ("max_wal_size", "8GB"),
+        ("checkpoint_timeout", "1h"),
+        ("max_prepared_transactions", "2400"),
+    ];
     let cluster = Cluster::start_with(&Cluster::find()?, &settings)?;
     let bench = Bench::new(&cluster.create_database("bench").await?).await?;
     println!("rows/s, {CONNECTIONS} connections, medians of {rounds} rounds");
     print!("{:>6}", "rows");
     CONTENDERS.iter().for_each(|name| print!(" {name:>16}"));
-    println!(" {:>9} {:>9} {:>9}", "sink/raw 1", "sink/raw 2", "two/one");
+    print!(" {:>10} {:>10} {:>9}", "sink/raw 1", "sink/raw 2", "two/one");
+    println!(" {:>8} {:>8}", "pool 1 %", "pool 2 %");
     let chosen: Vec<usize> = std::env::args().skip(2).map_while(|word| word.parse().ok()).collect();
     for batch in if chosen.is_empty() { BATCHES.to_vec() } else { chosen } {
-        let rows = (batch * 4_000).clamp(8_000, 1_000_000);
+        let rows = rows_of(batch);
         let mut rates = vec![Vec::new(); CONTENDERS.len()];
+        let mut used = vec![Vec::new(); CONTENDERS.len()];
         for _ in 0..rounds {
-            for (which, rates) in rates.iter_mut().enumerate() {
-                rates.push(bench.rate(which, batch, rows).await?);
+            for which in 0..CONTENDERS.len() {
+                let measured = bench.rate(which, batch, rows).await?;
+                rates[which].push(measured.rate(rows));
+                used[which].push(measured.used);
             }
         }
         print!("{batch:>6}");
@@ -56,8 +76,10 @@ async fn main() -> Result<(), Error> {
         let ratio = |of: usize, to: usize| {
             median(rates[of].iter().zip(&rates[to]).map(|(of, to)| of / to).collect())
         };
-        println!(" {:>9.2} {:>9.2} {:>9.2}", ratio(1, 0), ratio(3, 2), ratio(3, 1));
+        print!(" {:>10.2} {:>10.2} {:>9.2}", ratio(1, 0), ratio(3, 2), ratio(3, 1));
+        println!(" {:>8.1} {:>8.1}", median(used[1].clone()), median(used[3].clone()));
     }
+    bench.checkpoints(rounds).await?;
     bench.recovery().await?;
     bench.pool().await
 }
@@ -65,6 +87,26 @@ async fn main() -> Result<(), Error> {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// How many rows are measured in transactions of this size.
+fn rows_of(batch: usize) -> usize {
+    (batch * 4_000).clamp(8_000, 1_000_000)
+}
+
+/// What one contender came to.
+#[derive(Clone, Copy)]
+struct Measured {
+    took: Duration,
+    /// Per cent of the time of all connections in which they were in use. The raw client has no
+    /// pool.
+    used: f64,
+}
+
+impl Measured {
+    fn rate(self, rows: usize) -> f64 {
+        rows as f64 / self.took.as_secs_f64()
+    }
 }
 
 struct Item {
@@ -135,17 +177,59 @@ impl Bench {
         Ok(Self { url: url.to_owned(), client, raw, schema })
     }
 
-    /// Rows a second of one contender, with an empty table.
-    async fn rate(&self, which: usize, batch: usize, rows: usize) -> Result<f64, Error> {
-        self.client.batch_execute("TRUNCATE bench; CHECKPOINT").await?;
-        let two = which > 1;
-        let took = match which % 2 {
-            0 => self.raw(batch, rows, two).await?,
-            _ => self.sink(batch, rows, two).await?,
-        };
+    async fn empty(&self) -> Result<(), Error> {
+        Ok(self.client.batch_execute("TRUNCATE bench; CHECKPOINT").await?)
+    }
+
+    async fn expect_rows(&self, rows: usize) -> Result<(), Error> {
         let count: i64 = self.client.query_one("SELECT count(*) FROM bench", &[]).await?.get(0);
         assert_eq!(count, rows as i64, "each row is there once");
-        Ok(rows as f64 / took.as_secs_f64())
+        Ok(())
+    }
+
+    /// One contender, with an empty table.
+    async fn rate(&self, which: usize, batch: usize, rows: usize) -> Result<Measured, Error> {
+        self.empty().await?;
+        let two = which > 1;
+        let measured = match which % 2 {
+            0 => Measured { took: self.raw(batch, rows, two).await?, used: f64::NAN },
+            _ => {
+                let mut options = Options::default();
+                options.batch_rows = batch;
+                if !two {
+                    options.guarantee = Guarantee::AtLeastOnce;
+                }
+                self.sink(options, rows).await?
+            }
+        };
+        self.expect_rows(rows).await?;
+        Ok(measured)
+    }
+
+    /// What checkpoints cost in two phases: rows a second by how often there is one.
+    async fn checkpoints(&self, rounds: usize) -> Result<(), Error> {
+        let rows = rows_of(CHECKPOINT_BATCH);
+        let mut measured = vec![Vec::new(); CHECKPOINTS.len()];
+        for _ in 0..rounds {
+            for ((_, delay), measured) in CHECKPOINTS.iter().zip(&mut measured) {
+                let mut options = Options::default();
+                options.batch_rows = CHECKPOINT_BATCH;
+                options.checkpoint_delay = *delay;
+                (options.checkpoint_transactions, options.transactions_max) = (10_000, 100_000);
+                self.empty().await?;
+                measured.push(self.sink(options, rows).await?);
+                self.expect_rows(rows).await?;
+            }
+        }
+        println!("checkpoints, two phases, {CHECKPOINT_BATCH} rows a transaction, {rows} rows");
+        println!("{:>16} {:>10} {:>9} {:>8}", "", "rows/s", "ratio", "pool %");
+        for ((name, _), of) in CHECKPOINTS.iter().zip(&measured) {
+            let rate = median(of.iter().map(|one| one.rate(rows)).collect());
+            let ratios = of.iter().zip(&measured[0]).map(|(of, to)| of.rate(rows) / to.rate(rows));
+            let used = median(of.iter().map(|one| one.used).collect());
+            println!("{name:>16} {rate:>10.0} {:>9.3} {used:>8.1}", median(ratios.collect()));
+        }
+        Ok(())
     }
 
     /// The raw client: transactions one after the other on each connection.
@@ -187,20 +271,16 @@ impl Bench {
     }
 
     /// The whole sink: from the first push until all is settled.
-    async fn sink(&self, batch: usize, rows: usize, two: bool) -> Result<Duration, Error> {
+    async fn sink(&self, mut options: Options, rows: usize) -> Result<Measured, Error> {
         self.forget().await?;
         let folder = tempfile::tempdir()?;
-        let mut options = Options::default();
-        options.batch_rows = batch;
         options.batch_bytes = 8 << 20;
         options.connections_max = CONNECTIONS;
-        if !two {
-            options.guarantee = Guarantee::AtLeastOnce;
-        }
         let sink = self.open(folder.path(), options).await?;
         // The first connection is there already, as those of the raw client are.
         drop(sink.borrow_connection(0).await?);
-        let began = Instant::now();
+        let busy = || -> Duration { sink.metrics().pools.iter().map(|pool| pool.busy).sum() };
+        let (began, busy_before) = (Instant::now(), busy());
         for first in (0..rows).step_by(250) {
             let items: Vec<Item> = (first..(first + 250).min(rows)).map(Item::new).collect();
             let values: Vec<_> = items.iter().map(Item::values).collect();
@@ -209,8 +289,9 @@ impl Bench {
         sink.checkpoint().await?;
         sink.settled().await?;
         let took = began.elapsed();
+        let busy = (busy() - busy_before).as_secs_f64();
         sink.close().await?;
-        Ok(took)
+        Ok(Measured { took, used: busy / (CONNECTIONS as f64 * took.as_secs_f64()) * 100.0 })
     }
 
     /// How long a start takes that finds transactions prepared and not decided, and from its
