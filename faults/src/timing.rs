@@ -45,6 +45,10 @@ pub struct Timing {
     pub write: Vec<TimingPoint>,
     /// Syncs of files.
     pub sync: Vec<TimingPoint>,
+    /// Syncs of files in which nothing was written but over what was there: no length and no place
+    /// on the disk has to become durable. Where this is empty they take as long as others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sync_in_place: Vec<TimingPoint>,
     /// Syncs of directories.
     pub sync_dir: Vec<TimingPoint>,
     /// Opens, renames, removals and what else changes names.
@@ -115,11 +119,23 @@ impl Timing {
         for (kind, points) in kinds {
             check_points(points).map_err(|why| format!("{kind}: {why}"))?;
         }
+        if !self.sync_in_place.is_empty() {
+            let checked = check_points(&self.sync_in_place);
+            checked.map_err(|why| format!("sync_in_place: {why}"))?;
+        }
         let fits = (1..=64).contains(&self.beside.len())
             && self.beside.iter().all(|part| (1..=1_000_000).contains(part));
         match fits {
             true => Ok(()),
             false => Err("beside: 1 to 64 numbers of 1 to 1000000 per mille".to_owned()),
+        }
+    }
+
+    /// The times of syncs: of files that have grown, or not.
+    pub fn syncs(&self, grows: bool) -> &[TimingPoint] {
+        match grows || self.sync_in_place.is_empty() {
+            true => &self.sync,
+            false => &self.sync_in_place,
         }
     }
 
@@ -230,12 +246,23 @@ mod tests {
         assert!(why.contains("at ") && why.contains("0 steps"), "{why}");
         let why = refused(|timing| timing.sync.push(point(0, &[1])));
         assert!(why.contains("sizes must rise"), "{why}");
+        let why = refused(|timing| timing.sync_in_place = vec![point(9, &[1]), point(1, &[1])]);
+        assert!(why.contains("sync_in_place: at 1 bytes: sizes must rise"), "{why}");
         let why = refused(|timing| timing.beside = vec![0]);
         assert!(why.contains("beside"), "{why}");
         let why = refused(|timing| timing.sync[0].ns = vec![u64::MAX >> 1]);
         assert!(why.contains("times must rise, up to"), "{why}");
         assert!(Timing::parse("name = 7").is_err());
         assert!(Timing::parse(&" ".repeat(2 << 20)).unwrap_err().contains("up to"));
+    }
+
+    #[test]
+    fn syncs_in_place_take_as_long_as_others_unless_they_were_measured() {
+        let mut timing = Timing::preset("nvme").unwrap();
+        assert_eq!(timing.syncs(false), timing.sync);
+        timing.sync_in_place = vec![point(0, &[7])];
+        assert_eq!((timing.syncs(true), timing.syncs(false)[0].ns[0]), (&timing.sync[..], 7));
+        assert_eq!(Timing::parse(&timing.to_text()), Ok(timing));
     }
 
     #[test]

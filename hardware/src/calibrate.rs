@@ -122,17 +122,19 @@ pub fn disk(
     let runtime = runtime.map_err(|error| machine(format!("no runtime: {error}")))?;
     let probe = Probe { env: OsEnv::new(folder.path()), stop };
     // In turn, so that a busy moment of the machine falls on all sizes alike.
-    let mut appends: [[Vec<u64>; 3]; SIZES.len()] = Default::default();
+    let mut appends: [[Vec<u64>; 4]; SIZES.len()] = Default::default();
     for turn in 1..=TURNS {
         told(&format!("appends of {} sizes, turn {turn} of {TURNS}", SIZES.len()));
         for (size, all) in SIZES.into_iter().zip(&mut appends) {
             runtime.block_on(probe.appends(size, all))?;
         }
     }
-    let (mut sync, mut write, mut read) = (Vec::new(), Vec::new(), Vec::new());
-    for (size, [writes, syncs, reads]) in SIZES.into_iter().zip(appends) {
+    let (mut sync, mut sync_in_place) = (Vec::new(), Vec::new());
+    let (mut write, mut read) = (Vec::new(), Vec::new());
+    for (size, [writes, syncs, reads, in_place]) in SIZES.into_iter().zip(appends) {
         write.push(point(size, writes));
         sync.push(point(size, syncs));
+        sync_in_place.push(point(size, in_place));
         read.push(point(size, reads));
     }
     told("names");
@@ -148,6 +150,7 @@ pub fn disk(
         read,
         write,
         sync,
+        sync_in_place,
         sync_dir: vec![point(0, sync_dir)],
         metadata: vec![point(0, metadata)],
         beside: per_mille(&beside),
@@ -257,8 +260,9 @@ impl Probe<'_> {
         Ok(begun.elapsed() < LONGEST)
     }
 
-    /// Adds times of appends of one size, of the syncs after them, and of reading back.
-    async fn appends(&self, size: usize, all: &mut [Vec<u64>; 3]) -> Result<(), Failed> {
+    /// Adds times of appends of one size, of the syncs after them, of reading back, and of syncs
+    /// after writing to the same places once more.
+    async fn appends(&self, size: usize, all: &mut [Vec<u64>; 4]) -> Result<(), Failed> {
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(true);
         let file = self.env.open("appends", options).await.map_err(io)?;
         let begun = Instant::now();
@@ -272,6 +276,8 @@ impl Probe<'_> {
             all[0].push(timed(file.write_all_at(&bytes, at)).await?);
             all[1].push(timed(file.sync_data()).await?);
             all[2].push(timed(file.read_exact_at(&mut back, at)).await?);
+            file.write_all_at(&bytes, at).await.map_err(io)?;
+            all[3].push(timed(file.sync_data()).await?);
         }
         drop(file);
         self.env.remove_file("appends").await.map_err(io)

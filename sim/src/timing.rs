@@ -12,15 +12,35 @@ use crate::world::World;
 #[derive(Debug)]
 pub(crate) struct Timed {
     timing: Timing,
-    /// Bytes of a node's file that were written and not synced.
-    dirty: FxHashMap<(u16, Ino), u64>,
+    /// What was written to files of nodes.
+    written: FxHashMap<(u16, Ino), Written>,
     /// Until when syncs are under way, on all nodes: they share the disk.
     syncs: Vec<u64>,
 }
 
 impl Timed {
     pub(crate) fn new(timing: Timing) -> Self {
-        Self { timing, dirty: FxHashMap::default(), syncs: Vec::new() }
+        Self { timing, written: FxHashMap::default(), syncs: Vec::new() }
+    }
+}
+
+/// What was written to a file.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    /// Where the last byte ends that was ever written.
+    end: u64,
+    /// Bytes that were not synced.
+    dirty: u64,
+    /// Whether some of these are beyond what was there, or the length was changed.
+    grows: bool,
+}
+
+impl Written {
+    fn write(&mut self, at: u64, len: u64) {
+        let end = at.saturating_add(len);
+        self.grows |= end > self.end;
+        self.end = self.end.max(end);
+        self.dirty += len;
     }
 }
 
@@ -40,17 +60,29 @@ impl World {
                 OpKind::Read => timing::sample(&timing.read, len, drawn),
                 OpKind::Write => {
                     if let Some(file) = file {
-                        *timed.dirty.entry(file).or_default() += len;
+                        timed.written.entry(file).or_default().write(call.at, len);
                     }
                     timing::sample(&timing.write, len, drawn)
+                }
+                OpKind::SetLen => {
+                    if let Some(file) = file {
+                        let written = timed.written.entry(file).or_default();
+                        (written.end, written.grows) = (call.at, true);
+                    }
+                    timing::sample(&timing.metadata, 0, drawn)
                 }
                 _ => timing::sample(&timing.metadata, 0, drawn),
             });
         }
-        let dirty = file.and_then(|file| timed.dirty.remove(&file)).unwrap_or(0);
+        let written = file.map(|file| timed.written.entry(file).or_default());
+        let synced = written.map_or_else(Written::default, |written| {
+            written.write(call.at, len);
+            let clean = Written { end: written.end, ..Written::default() };
+            std::mem::replace(written, clean)
+        });
         let alone = match call.op {
             OpKind::SyncDir => timing::sample(&timing.sync_dir, 0, drawn),
-            _ => timing::sample(&timing.sync, dirty + len, drawn),
+            _ => timing::sample(timing.syncs(synced.grows), synced.dirty, drawn),
         };
         let now = self.now;
         timed.syncs.retain(|until| *until > now);

@@ -56,7 +56,9 @@ impl<E: Env, P: Participant> Coordinator<E, P> {
             self.tell(Event::Begun { gid, from: batch.from, to: batch.to, participants });
             let asked = AtomicU64::new(0);
             let failed = match self.attempt(gid, &batch, &asked).await {
-                Ok(()) if self.planted(Plant::AbortsWithoutReason) && gid.number % 4 == 0 => {
+                Ok(())
+                    if self.planted(Plant::AbortsWithoutReason) && gid.number.is_multiple_of(4) =>
+                {
                     self.abort(gid, participants).await;
                     continue;
                 }
