@@ -1,6 +1,7 @@
 //! Every mutation is caught by the law that it breaks, and no benign one by any.
 //!
-//! `cargo test -p seedbed-check score -- --nocapture --test-threads 1` prints the table of `docs/checkers.md`.
+//! `cargo test -p seedbed-check score -- --nocapture --test-threads 1` prints the table of
+//! `docs/checkers.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -88,7 +88,7 @@ plants! {
     bug SyncErrorIgnored, "sync_error_ignored",
         "The stores of the sink and its participants take a sync that failed for done.";
     bug SyncRetriedUntilOk, "sync_retried_until_ok",
-        "The stores of the sink and its participants try a sync that failed again until it succeeds.";
+        "The stores of the sink and its participants repeat a sync that failed until it succeeds.";
     benign CommitsTwice, "commits_twice",
         "Every decision to commit is sent twice.";
     benign SmallBatches, "small_batches",

@@ -190,7 +190,7 @@ impl Traffic {
         let recovering = self.recovering & 1 << process.0 != 0;
         let mut idle = true;
         for life in self.transactions.values_mut().filter(|life| !life.over) {
-            // What dies with its sender or receiver is not lost by the network, unless it was before.
+            // What dies with its sender or receiver is not lost by the network, unless before.
             for (nth, sent) in std::mem::take(&mut life.under_way) {
                 match process == SINK || process.0 == nth + 1 {
                     true => life.lose(nth, sent, wrongs),
