@@ -21,12 +21,16 @@ use crate::{Failed, Worker};
 const SIZES: [usize; 7] = [512, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20];
 /// How many syncs are under way at once.
 const DEPTHS: [usize; 4] = [1, 2, 4, 8];
-/// Steps of a distribution.
-const STEPS: usize = 50;
+/// Steps of a distribution: about as many as there are calls, so that the slowest of them count as
+/// often as they happened.
+const STEPS: usize = 250;
 /// Calls of each kind and size; fewer where they take long.
 const CALLS: usize = 300;
 /// Trials when a cost is fitted: to a hundredth, from five orders of magnitude.
 const FITS: usize = 10;
+/// Rounds of a workload that a cost is fitted to, as many as `seedbed bench` has: an engine slows
+/// down as it is filled.
+const ROUNDS: usize = 12;
 /// In so many turns.
 const TURNS: usize = 6;
 /// The longest that one kind and size may take in a turn.
@@ -77,8 +81,9 @@ impl Profile {
         Timing::parse(&profile.timing.to_text())?;
         let sane = |cost: f64| (0.0..1e12).contains(&cost);
         for (engine, costs) in &profile.costs {
-            let Costs { call_ns, operation_ns, byte_ns, message_ns } = *costs;
-            if ![call_ns, operation_ns, byte_ns, message_ns].into_iter().all(sane) {
+            let Costs { call_ns, operation_ns, byte_ns, wake_ns, sync_ns, message_ns } = *costs;
+            let all = [call_ns, operation_ns, byte_ns, wake_ns, sync_ns, message_ns];
+            if !all.into_iter().all(sane) {
                 return Err(format!("costs.{}: 0 to 1e12 nanoseconds", engine.name()));
             }
         }
@@ -99,8 +104,14 @@ impl Profile {
 
 /// What engines cost on two virtual cores of an AMD EPYC, where nothing else is known.
 fn usual_costs() -> BTreeMap<Engine, Costs> {
-    let store =
-        Costs { call_ns: 5_000.0, operation_ns: 3_000.0, byte_ns: 3.0, message_ns: 20_000.0 };
+    let store = Costs {
+        call_ns: 5_000.0,
+        operation_ns: 3_000.0,
+        byte_ns: 3.0,
+        wake_ns: 2_000.0,
+        sync_ns: 20_000.0,
+        message_ns: 20_000.0,
+    };
     let sink = Costs { operation_ns: 7_000.0, byte_ns: 5.0, ..store };
     BTreeMap::from([(Engine::AtomicCommit, store), (Engine::Sink, sink)])
 }
@@ -157,19 +168,76 @@ pub fn disk(
     })
 }
 
-/// Measures what an engine's own code costs: where syncs do not, or beyond them.
+/// Measures what engines' own code costs: where syncs do not, or beyond them. `told` hears what is
+/// being measured.
 ///
 /// # Errors
 /// What the machine or the engine says.
 pub fn costs(
     worker: (&Path, &str),
     dir: &Path,
+    timing: &Timing,
+    mut told: impl FnMut(&str),
+) -> Result<BTreeMap<Engine, Costs>, Failed> {
+    told("what atomic_commit costs");
+    let usual = usual_costs();
+    let store = Costs { wake_ns: 0.0, sync_ns: 0.0, ..usual[&Engine::AtomicCommit] };
+    let store = costs_of_code(worker, dir, Engine::AtomicCommit, timing, store)?;
+    let store = costs_of_waiting(worker, dir, timing, store)?;
+    told("what sink costs");
+    let sink = Costs { sync_ns: store.sync_ns, ..usual[&Engine::Sink] };
+    let sink = costs_of_code(worker, dir, Engine::Sink, timing, sink)?;
+    Ok(BTreeMap::from([(Engine::AtomicCommit, store), (Engine::Sink, sink)]))
+}
+
+/// What a sync costs beyond the disk's, and waking a client: what one client, and 64, take longer
+/// than predicted without.
+fn costs_of_waiting(
+    worker: (&Path, &str),
+    dir: &Path,
+    timing: &Timing,
+    known: Costs,
+) -> Result<Costs, Failed> {
+    let one = Workload { operations: 1_000, ..Workload::default() };
+    let takes_ns = time_of_one(worker, dir, &one)?;
+    let with = |sync_ns| Costs { sync_ns, ..known };
+    let known = with(found(takes_ns, |ns| takes(&one, timing, with(ns)))?);
+    let many = Workload { clients: 64, operations: 15_000, ..one };
+    let takes_ns = time_of_one(worker, dir, &many)?;
+    let with = |wake_ns| Costs { wake_ns, ..known };
+    Ok(with(found(takes_ns, |ns| takes(&many, timing, with(ns)))?))
+}
+
+/// The cost with which an operation takes so long.
+fn found(takes_ns: f64, takes: impl Fn(f64) -> Result<f64, Failed>) -> Result<f64, Failed> {
+    // Below the least it is taken for nothing.
+    let (mut low, mut high) = (10.0_f64, 1e6_f64);
+    for _ in 0..FITS {
+        let middle = (low * high).sqrt();
+        match takes(middle)? < takes_ns {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+/// What an operation takes in simulation, in nanoseconds.
+fn takes(workload: &Workload, timing: &Timing, costs: Costs) -> Result<f64, Failed> {
+    let simulated = simulate(workload, timing, costs, 0)?;
+    Ok(simulated.elapsed_ns as f64 / simulated.operations.max(1) as f64)
+}
+
+/// What an engine's own code costs for each write, operation and byte.
+fn costs_of_code(
+    worker: (&Path, &str),
+    dir: &Path,
     engine: Engine,
     timing: &Timing,
+    usual: Costs,
 ) -> Result<Costs, Failed> {
     let base =
         Workload { engine, durability: "none".parse().expect("a mode"), ..Workload::default() };
-    let usual = usual_costs()[&engine];
     // Two sizes: what does not grow with the size is the operation's.
     let [small, large] = match engine {
         Engine::AtomicCommit => [128, 4096].map(|value_bytes| Workload {
@@ -185,8 +253,8 @@ pub fn costs(
             ..base.clone()
         }),
     };
-    let small = fit(&small, timing, time_of_one(worker, dir, &small)?)?;
-    let large = fit(&large, timing, time_of_one(worker, dir, &large)?)?;
+    let small = fit(&small, timing, usual, time_of_one(worker, dir, &small)?)?;
+    let large = fit(&large, timing, usual, time_of_one(worker, dir, &large)?)?;
     let per_operation = (small.byte_ns - large.byte_ns) / (1.0 / small.bytes - 1.0 / large.bytes);
     let operation_ns = per_operation.clamp(0.0, small.byte_ns * small.bytes);
     let byte_ns = (small.byte_ns - operation_ns / small.bytes).max(0.0);
@@ -196,9 +264,9 @@ pub fn costs(
     }
     // One at a time: what is beyond is that of the hops.
     let alone = Workload { operations: 10_000, ..base };
-    let takes = time_of_one(worker, dir, &alone)?;
+    let one_ns = time_of_one(worker, dir, &alone)?;
     let bytes = bytes_per_operation(&alone, timing, 0)?;
-    Ok(Costs { call_ns: (takes - operation_ns - byte_ns * bytes).max(100.0), ..costs })
+    Ok(Costs { call_ns: (one_ns - operation_ns - byte_ns * bytes).max(100.0), ..costs })
 }
 
 /// What a byte costs if all is put on bytes, and how many bytes an operation writes.
@@ -210,23 +278,17 @@ struct Fitted {
 /// Participants share the machine's cores, the simulated ones do not, and syncs fall between: so
 /// what a byte costs is found by trying. With it the simulated engine takes as long for an
 /// operation as the real one did; other workloads are then predicted.
-fn fit(workload: &Workload, timing: &Timing, takes_ns: f64) -> Result<Fitted, Failed> {
-    let usual = usual_costs()[&workload.engine];
-    let takes = |byte_ns: f64| -> Result<f64, Failed> {
-        let costs = Costs { byte_ns, operation_ns: 0.0, ..usual };
-        let simulated = simulate(workload, timing, costs, 0)?;
-        Ok(simulated.elapsed_ns as f64 / simulated.operations.max(1) as f64)
-    };
-    let (mut low, mut high) = (0.01_f64, 1000.0_f64);
-    for _ in 0..FITS {
-        let byte_ns = (low * high).sqrt();
-        match takes(byte_ns)? < takes_ns {
-            true => low = byte_ns,
-            false => high = byte_ns,
-        }
-    }
+fn fit(
+    workload: &Workload,
+    timing: &Timing,
+    usual: Costs,
+    takes_ns: f64,
+) -> Result<Fitted, Failed> {
+    // A thousand times what a byte costs.
+    let with = |milli: f64| Costs { byte_ns: milli / 1e3, operation_ns: 0.0, ..usual };
+    let milli = found(takes_ns, |milli| takes(workload, timing, with(milli)))?;
     let bytes = bytes_per_operation(workload, timing, 0)?;
-    Ok(Fitted { byte_ns: (low * high).sqrt(), bytes })
+    Ok(Fitted { byte_ns: milli / 1e3, bytes })
 }
 
 /// Nanoseconds of an operation, the median of rounds.
@@ -238,7 +300,7 @@ fn time_of_one(
     let mut worker = Worker::start(program, command, dir, workload)?;
     worker.round(workload.operations)?;
     let mut times = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..ROUNDS {
         let round = worker.round(workload.operations)?;
         times.push(round.elapsed_ns as f64 / round.operations.max(1) as f64);
     }

@@ -6,7 +6,9 @@
 //! byte, which stands for encoding, hashing and the operation's share of everything else. A log's
 //! write carries the bytes of all operations that share it, so the cost grows with them, and it
 //! falls between two syncs, as it does on the machine. How many bytes an operation comes to is
-//! found by a first run in which nothing costs anything.
+//! found by a first run in which nothing costs anything. A client that sleeps until its operation
+//! is done has to be woken, which costs as much for one operation as for a window of them; and a
+//! thread that waits for a sync sleeps as well, which makes every sync longer.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,6 +38,12 @@ pub struct Costs {
     pub operation_ns: f64,
     /// Nanoseconds of each byte written.
     pub byte_ns: f64,
+    /// Nanoseconds of waking a client of the store.
+    #[serde(default)]
+    pub wake_ns: f64,
+    /// Nanoseconds of each sync beyond the disk's.
+    #[serde(default)]
+    pub sync_ns: f64,
     /// Nanoseconds of a message from node to node.
     pub message_ns: f64,
 }
@@ -64,10 +72,15 @@ pub fn simulate(
     seed: u64,
 ) -> Result<Simulated, Failed> {
     workload.check().map_err(Failed::Machine)?;
-    if costs.operation_ns > 0.0 {
+    let operation_ns = match workload.engine {
+        Engine::AtomicCommit => costs.operation_ns + costs.wake_ns / f64::from(workload.window),
+        Engine::Sink => costs.operation_ns,
+    };
+    if operation_ns > 0.0 {
         let bytes = bytes_per_operation(workload, timing, seed)?;
-        let byte_ns = costs.byte_ns + costs.operation_ns / bytes;
-        return simulate(workload, timing, Costs { byte_ns, operation_ns: 0.0, ..costs }, seed);
+        let byte_ns = costs.byte_ns + operation_ns / bytes;
+        let all = Costs { byte_ns, operation_ns: 0.0, wake_ns: 0.0, ..costs };
+        return simulate(workload, timing, all, seed);
     }
     let mut sim = Sim::new(seed);
     let mut plan = Plan::preset("none").expect("a preset");
@@ -202,5 +215,19 @@ fn with_costs(timing: &Timing, costs: Costs) -> Timing {
         let ns = bytes as f64 * costs.byte_ns + costs.call_ns;
         TimingPoint { bytes, ns: vec![ns.max(1.0) as u64] }
     };
-    Timing { write: vec![point(0), point(1 << 20)], ..timing.clone() }
+    let longer = |points: &[TimingPoint]| {
+        let longer = |ns: &u64| ns.saturating_add(costs.sync_ns as u64);
+        let point = |TimingPoint { bytes, ns }: &TimingPoint| TimingPoint {
+            bytes: *bytes,
+            ns: ns.iter().map(longer).collect(),
+        };
+        points.iter().map(point).collect()
+    };
+    Timing {
+        write: vec![point(0), point(1 << 20)],
+        sync: longer(&timing.sync),
+        sync_in_place: longer(&timing.sync_in_place),
+        sync_dir: longer(&timing.sync_dir),
+        ..timing.clone()
+    }
 }

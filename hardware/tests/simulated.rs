@@ -31,7 +31,8 @@ fn the_same_workload_has_the_same_figures_to_the_last_unit() {
     for engine in Engine::ALL {
         let workload = Workload { engine, window: 100, operations: 2000, ..Workload::default() };
         let timing = Timing::preset("nvme").expect("a preset");
-        let costs = Costs { call_ns: 1e3, operation_ns: 500.0, byte_ns: 0.5, message_ns: 1e4 };
+        let (call_ns, operation_ns, byte_ns, message_ns) = (1e3, 500.0, 0.5, 1e4);
+        let costs = Costs { call_ns, operation_ns, byte_ns, message_ns, ..Costs::default() };
         let run = |seed| simulate(&workload, &timing, costs, seed).expect("it works");
         assert_eq!(run(1), run(1), "{}", engine.name());
         assert_ne!(run(1).elapsed_ns, run(2).elapsed_ns, "{}", engine.name());
@@ -73,6 +74,21 @@ fn costs_are_found_again() {
         let takes = takes(window, operations);
         assert!((4_700.0..5_700.0).contains(&takes), "{window}: {takes}");
     }
+    let wakes = Costs { wake_ns: 5_000.0, ..Costs::default() };
+    let woken = [1, 100].map(|window| takes(window, wakes));
+    assert!((4_700.0..5_700.0).contains(&woken[0]), "each is woken for: {woken:?}");
+    assert!(woken[1] < 200.0, "a window shares the waking: {woken:?}");
+}
+
+#[test]
+fn a_sync_takes_what_is_beyond_the_disk_as_well() {
+    let timing = Timing::preset("nvme").expect("a preset");
+    let takes = |sync_ns| {
+        let costs = Costs { sync_ns, ..Costs::default() };
+        simulate(&immediate(200), &timing, costs, 0).expect("it works").latency.p50_ns
+    };
+    let longer = takes(70_000.0) - takes(0.0);
+    assert!((69_000..71_000).contains(&longer), "{longer}");
 }
 
 #[test]

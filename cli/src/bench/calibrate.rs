@@ -1,9 +1,7 @@
 //! `seedbed calibrate`: measures this machine's disk and writes a profile of it.
 
-use std::collections::BTreeMap;
-
 use seedbed_hardware::calibrate::{self, Profile};
-use seedbed_hardware::{Engine, Failed, Machine};
+use seedbed_hardware::{Failed, Machine};
 
 use super::args::CalibrateArgs;
 use super::{COMMAND, own_program};
@@ -55,10 +53,6 @@ fn measure(cx: &mut Context<'_>, args: &CalibrateArgs) -> Result<Profile, Failed
     };
     let timing = calibrate::disk(dir, &args.name, stop, &mut told)?;
     let own = own_program()?;
-    let mut costs = BTreeMap::new();
-    for engine in Engine::ALL {
-        told(&format!("what {} costs", engine.name()));
-        costs.insert(engine, calibrate::costs((&own, COMMAND), dir, engine, &timing)?);
-    }
+    let costs = calibrate::costs((&own, COMMAND), dir, &timing, told)?;
     Ok(Profile { machine: Machine::here(dir).to_string(), timing, costs })
 }
