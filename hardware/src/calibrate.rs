@@ -28,6 +28,8 @@ const STEPS: usize = 250;
 const CALLS: usize = 300;
 /// Trials when a cost is fitted: to a hundredth, from five orders of magnitude.
 const FITS: usize = 10;
+/// Processes of a workload to which what waiting costs is fitted.
+const PROCESSES: usize = 5;
 /// Rounds of a workload that a cost is fitted to, as many as `seedbed bench` has: an engine slows
 /// down as it is filled.
 const ROUNDS: usize = 12;
@@ -190,20 +192,21 @@ pub fn costs(
     Ok(BTreeMap::from([(Engine::AtomicCommit, store), (Engine::Sink, sink)]))
 }
 
-/// What a sync costs beyond the disk's, and waking a client: what one client, and 64, take longer
-/// than predicted without.
+/// What a sync costs beyond the disk's, and waking a client: what 8 clients, and 64, take longer
+/// than predicted without. (One client alone is fast or slow by a quarter, depending on the cores
+/// on which a process happens to have its threads.)
 fn costs_of_waiting(
     worker: (&Path, &str),
     dir: &Path,
     timing: &Timing,
     known: Costs,
 ) -> Result<Costs, Failed> {
-    let one = Workload { operations: 1_000, ..Workload::default() };
-    let takes_ns = time_of_one(worker, dir, &one)?;
+    let some = Workload { clients: 8, operations: 7_000, ..Workload::default() };
+    let takes_ns = usual_time_of_one(worker, dir, &some)?;
     let with = |sync_ns| Costs { sync_ns, ..known };
-    let known = with(found(takes_ns, |ns| takes(&one, timing, with(ns)))?);
-    let many = Workload { clients: 64, operations: 15_000, ..one };
-    let takes_ns = time_of_one(worker, dir, &many)?;
+    let known = with(found(takes_ns, |ns| takes(&some, timing, with(ns)))?);
+    let many = Workload { clients: 64, operations: 25_000, ..some };
+    let takes_ns = usual_time_of_one(worker, dir, &many)?;
     let with = |wake_ns| Costs { wake_ns, ..known };
     Ok(with(found(takes_ns, |ns| takes(&many, timing, with(ns)))?))
 }
@@ -289,6 +292,17 @@ fn fit(
     let milli = found(takes_ns, |milli| takes(workload, timing, with(milli)))?;
     let bytes = bytes_per_operation(workload, timing, 0)?;
     Ok(Fitted { byte_ns: milli / 1e3, bytes })
+}
+
+/// Nanoseconds of an operation, the median of several processes.
+fn usual_time_of_one(
+    worker: (&Path, &str),
+    dir: &Path,
+    workload: &Workload,
+) -> Result<f64, Failed> {
+    let one = |_| time_of_one(worker, dir, workload);
+    let times: Vec<f64> = (0..PROCESSES).map(one).collect::<Result<_, _>>()?;
+    Ok(seedbed_measure::sample::median(&times).unwrap_or(0.0))
 }
 
 /// Nanoseconds of an operation, the median of rounds.
