@@ -343,9 +343,13 @@ impl<C: Clock, P: Participant> Drop for Lease<'_, C, P> {
             pool.tell(self.id, ConnectionChange::Returned, state);
             Some(Idle { connection, id: self.id, since: now })
         } else {
-            match self.place.take() {
-                Some(place) if pool.leaks => place.forget(),
-                _ => pool.tell(self.id, ConnectionChange::Closed, state),
+            // Its place is free when it is gone, and not before.
+            if pool.leaks
+                && let Some(place) = self.place.take()
+            {
+                place.forget();
+            } else {
+                pool.tell(self.id, ConnectionChange::Closed, state);
             }
             let keeps = pool.keeps_broken && !self.reused;
             keeps.then_some(Idle { connection, id: self.id, since: now })
