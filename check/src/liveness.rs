@@ -1,7 +1,6 @@
 //! Termination: once everything is healed, every transaction is decided everywhere in bounded time,
-//! and nothing stays prepared. While only a core is healed, and others stay away, what is decided is
-//! carried out in the core. What does not end is named: which process, in which phase, waiting for
-//! what.
+//! and nothing stays prepared. While only a core is healed, what is decided is carried out in it.
+//! What does not end is named: which process, in which phase, waiting for what.
 //!
 //! AC5 of Bernstein, Hadzilacos, Goodman 1987 (chapter 7), with a bound in place of "long enough".
 //! A process owes a decision if it is in doubt (prepared, or voted Yes), or if it coordinates a
