@@ -245,6 +245,10 @@ fn end(
         match (clock.due(state), clock.healed) {
             (Some(due), Some((healed, _))) if last.at > due => {
                 let owing = clock.owing(state);
+                if owing.is_empty() {
+                    sheet.unknown(&AC5, || unbounded(tx, clock));
+                    continue;
+                }
                 sheet.violation(&AC5, || {
                     why_stuck(history, tx, state.is_begun.then_some(state.begin), owing, healed)
                 });
@@ -261,6 +265,7 @@ fn unbounded(tx: Tx, clock: &Clock) -> String {
     let why = match (clock.bound_ns, clock.healed) {
         (None, _) => "no bound is given",
         (_, None) => "the history does not end healed",
+        _ if !clock.is_whole() => "who owes a decision was not healed",
         _ => "the history ends before the bound",
     };
     format!("transaction {} is open, and {why}", tx.0)

@@ -211,9 +211,8 @@ fn costs_of_waiting(
     Ok(with(found(takes_ns, |ns| takes(&many, timing, with(ns)))?))
 }
 
-/// The cost with which an operation takes so long.
+/// The cost with which an operation takes so long, from 10 ns to a millisecond.
 fn found(takes_ns: f64, takes: impl Fn(f64) -> Result<f64, Failed>) -> Result<f64, Failed> {
-    // Below the least it is taken for nothing.
     let (mut low, mut high) = (10.0_f64, 1e6_f64);
     for _ in 0..FITS {
         let middle = (low * high).sqrt();
@@ -222,7 +221,7 @@ fn found(takes_ns: f64, takes: impl Fn(f64) -> Result<f64, Failed>) -> Result<f6
             false => high = middle,
         }
     }
-    Ok(low)
+    Ok((low * high).sqrt())
 }
 
 /// What an operation takes in simulation, in nanoseconds.

@@ -49,10 +49,18 @@ impl World {
     /// the plan's.
     #[inline(never)]
     pub(crate) fn timed_ns(&mut self, call: Call<'_>) -> Option<u64> {
+        // A file that is shorter than what was ever written to it was cut, or is a new one.
+        let length = call.ino.map(|ino| self.nodes[call.env.node as usize].disk.len(ino));
         let timed = self.timed.as_mut()?;
         let drawn = self.choices.choose("latency", timing::DRAWS);
         let file = call.ino.map(|ino| (call.env.node, ino));
         let len = call.len as u64;
+        if let (Some(file), Some(length)) = (file, length)
+            && let Some(written) = timed.written.get_mut(&file)
+            && written.end > length
+        {
+            (written.end, written.grows) = (0, true);
+        }
         let timing = &timed.timing;
         let is_sync = call.op.is_sync() || call.writes_back();
         if !is_sync {
@@ -64,10 +72,9 @@ impl World {
                     }
                     timing::sample(&timing.write, len, drawn)
                 }
-                OpKind::SetLen => {
+                OpKind::SetLen | OpKind::Allocate => {
                     if let Some(file) = file {
-                        let written = timed.written.entry(file).or_default();
-                        (written.end, written.grows) = (call.at, true);
+                        timed.written.entry(file).or_default().grows = true;
                     }
                     timing::sample(&timing.metadata, 0, drawn)
                 }

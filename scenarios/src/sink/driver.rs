@@ -40,8 +40,8 @@ const TOO_LATE: Duration = Duration::from_millis(3010);
 const AT_THE_SAME_TIME: Duration = Duration::from_micros(3_020_100);
 /// Where they listen.
 const PORT: u16 = 7000;
-/// One of so many answers leaves a participant as it is when the others are healed: it is down, or
-/// cut off.
+/// Of so many answers one takes each participant away when the others are healed, and one cuts it
+/// off: with three of them, half.
 const AWAY_OF: u64 = 12;
 /// What may make a store fail, and with it a process end. A node that stands still may find that a
 /// call has taken too long.

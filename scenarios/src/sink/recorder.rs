@@ -73,16 +73,22 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Adds a fact of a process, to the trace as well.
     pub(super) fn add(&mut self, process: Process, fact: Fact) {
+        self.notice_faults(process);
+        self.put(process, fact);
+    }
+
+    /// From the first fault on everybody may notice some.
+    fn notice_faults(&mut self, process: Process) {
         if !self.disturbed && self.faults() > 0 {
             self.disturbed = true;
             self.put(process, Fact::FaultBegin { scope: Processes::ALL });
         }
-        self.put(process, fact);
     }
 
     /// Faults are over. What they may have done to whom is not known, so all of them are one that
     /// everybody may notice.
     pub(super) fn faults_end(&mut self) {
+        self.notice_faults(SINK);
         if self.disturbed {
             self.put(SINK, Fact::FaultEnd { scope: Processes::ALL });
         }
@@ -398,7 +404,7 @@ impl Recorder {
         change: ConnectionChange,
         state: sink::ConnectionState,
     ) {
-        let boot = self.boots.first().copied().unwrap_or(0);
+        let boot = self.sinks_boot();
         let connection = Connection(self.connections.number((boot, nth, connection)));
         let state = match state {
             sink::ConnectionState::Idle => ConnectionState::Idle,
@@ -416,8 +422,14 @@ impl Recorder {
         self.add(SINK, fact);
     }
 
+    /// The boot of the sink that tells.
+    fn sinks_boot(&self) -> u32 {
+        let last = self.boots.first().copied().unwrap_or(0);
+        self.telling.map_or(last, |(_, boot)| boot)
+    }
+
     fn waiter(&mut self, nth: u8, wait: u32) -> Waiter {
-        let boot = self.boots.first().copied().unwrap_or(0);
+        let boot = self.sinks_boot();
         Waiter(self.waits.number((boot, nth, wait)))
     }
 }

@@ -218,7 +218,8 @@ impl Network {
                         self.happened(FaultKind::NetDrop, (from, to), told);
                         continue;
                     }
-                    (packet.arrives, _) = self.transit(moment, (from, to), false);
+                    let (again, _) = self.transit(moment, (from, to), false);
+                    packet.arrives = packet.arrives.max(again);
                 }
                 self.inboxes[id].put(packet);
             }
