@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use seedbed_engines::sink::embedded::{self, Remote, Server};
 use seedbed_engines::sink::{
-    Column, ColumnType, Connection, ConnectionState, Error, Gid, Guarantee, No, OnRejected,
-    Options, Outcome, Participant, ParticipantError, Rows, Schema, Session, Sink, Value, Vote,
-    WriteMode, Writer,
+    Column, ColumnType, Error, Guarantee, OnRejected, Options, Schema, Sink, Value, WriteMode,
+    Writer,
 };
 use seedbed_env::cpu::{CpuAccounts, CpuOptions};
 use seedbed_env::{OsEnv, Spawn};
 use tempfile::TempDir;
+
+#[path = "support/never_commits.rs"]
+mod never_commits;
+use never_commits::NeverCommits;
 
 fn schema() -> Arc<Schema> {
     let column = |name: &str, kind| Column { name: name.to_owned(), kind };
@@ -272,61 +275,6 @@ fn what_it_burns_is_accounted_to_classes() {
         assert!(total.class(class).is_some_and(|usage| usage.operations > 0), "{class}: {total}");
     }
     assert_eq!(total.cpu, total.classes.iter().map(|usage| usage.cpu).sum());
-}
-
-/// A participant that is never asked to commit: each time, the connection is lost instead.
-struct NeverCommits<P>(P);
-
-struct NoCommit<C> {
-    connection: C,
-    lost: bool,
-}
-
-impl<P: Participant> Participant for NeverCommits<P> {
-    type Connection = NoCommit<P::Connection>;
-
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    async fn connect(&self, session: &Session) -> Result<Self::Connection, ParticipantError> {
-        Ok(NoCommit { connection: self.0.connect(session).await?, lost: false })
-    }
-}
-
-impl<C: Connection> Connection for NoCommit<C> {
-    fn state(&self) -> ConnectionState {
-        if self.lost { ConnectionState::Broken } else { self.connection.state() }
-    }
-
-    async fn write(&mut self, rows: &Rows) -> Result<Option<No>, ParticipantError> {
-        self.connection.write(rows).await
-    }
-
-    async fn prepare(&mut self, gid: Gid, finished: Gid) -> Result<Vote, ParticipantError> {
-        self.connection.prepare(gid, finished).await
-    }
-
-    async fn commit_open(&mut self) -> Result<Vote, ParticipantError> {
-        unreachable!("it commits in two phases")
-    }
-
-    async fn commit(&mut self, _gids: &[Gid]) -> Result<Vec<Outcome>, ParticipantError> {
-        self.lost = true;
-        Err(ParticipantError::Lost("before it was asked to commit".to_owned()))
-    }
-
-    async fn abort(&mut self, gids: &[Gid]) -> Result<Vec<Outcome>, ParticipantError> {
-        self.connection.abort(gids).await
-    }
-
-    async fn prepared(&mut self) -> Result<Vec<Gid>, ParticipantError> {
-        self.connection.prepared().await
-    }
-
-    async fn ping(&mut self) -> Result<(), ParticipantError> {
-        self.connection.ping().await
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@
 //! catches.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use seedbed_hardware::{Worker, Workload, process};
@@ -49,19 +49,14 @@ struct Alarms {
 impl Alarms {
     /// One comparison; 1 if it found a regression.
     fn tell(&self, nth: u32, slowdown: f64) -> Result<u32, Box<dyn Error>> {
-        let (verdict, rounds) = self.compare(&self.dir, u64::from(nth), slowdown)?;
+        let (verdict, rounds) = self.compare(u64::from(nth), slowdown)?;
         println!("{nth:>3}, {:>2.0} % slower: {verdict}, {rounds} rounds", slowdown * 100.0);
         Ok(u32::from(verdict == Verdict::Regressed))
     }
 
-    fn compare(
-        &self,
-        dir: &Path,
-        seed: u64,
-        slowdown: f64,
-    ) -> Result<(Verdict, usize), Box<dyn Error>> {
+    fn compare(&self, seed: u64, slowdown: f64) -> Result<(Verdict, usize), Box<dyn Error>> {
         let workload = Workload { clients: self.clients, ..Workload::default() };
-        let mut sides = [(); 2].map(|()| Worker::start(&self.own, COMMAND, dir, &workload));
+        let mut sides = [(); 2].map(|()| Worker::start(&self.own, COMMAND, &self.dir, &workload));
         let [Ok(before), Ok(after)] = &mut sides else {
             let failed = sides.into_iter().find_map(Result::err).expect("one of them failed");
             return Err(failed.into());

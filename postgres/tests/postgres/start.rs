@@ -5,74 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seedbed_engines::sink::{
-    Connection, ConnectionState, Gid, No, Options, Outcome, Participant, ParticipantError, Rows,
-    Session, Sink, Value, Vote, Writer,
-};
+use seedbed_engines::sink::{Options, Participant, Sink, Value, Writer};
 use seedbed_env::OsEnv;
+use seedbed_postgres::PostgresParticipant;
 use seedbed_postgres::cluster::{Cluster, postgres_or_skip};
-use seedbed_postgres::{PostgresConnection, PostgresParticipant};
 
 use crate::bed::{Bed, query, small};
+
+#[path = "../../../engines/tests/support/never_commits.rs"]
+mod never_commits;
+use never_commits::NeverCommits;
 
 /// Transactions that are decided, and as many that are not.
 const HALF: u64 = 500;
 const PREPARED: &str = "SELECT count(*) FROM pg_prepared_xacts";
-
-/// A participant that is never asked to commit: each time, the connection is lost instead.
-struct NeverCommits(PostgresParticipant);
-
-struct NoCommit {
-    connection: PostgresConnection,
-    lost: bool,
-}
-
-impl Participant for NeverCommits {
-    type Connection = NoCommit;
-
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    async fn connect(&self, session: &Session) -> Result<NoCommit, ParticipantError> {
-        Ok(NoCommit { connection: self.0.connect(session).await?, lost: false })
-    }
-}
-
-impl Connection for NoCommit {
-    fn state(&self) -> ConnectionState {
-        if self.lost { ConnectionState::Broken } else { self.connection.state() }
-    }
-
-    async fn write(&mut self, rows: &Rows) -> Result<Option<No>, ParticipantError> {
-        self.connection.write(rows).await
-    }
-
-    async fn prepare(&mut self, gid: Gid, finished: Gid) -> Result<Vote, ParticipantError> {
-        self.connection.prepare(gid, finished).await
-    }
-
-    async fn commit_open(&mut self) -> Result<Vote, ParticipantError> {
-        unreachable!("it commits in two phases")
-    }
-
-    async fn commit(&mut self, _gids: &[Gid]) -> Result<Vec<Outcome>, ParticipantError> {
-        self.lost = true;
-        Err(ParticipantError::Lost("before it was asked to commit".to_owned()))
-    }
-
-    async fn abort(&mut self, gids: &[Gid]) -> Result<Vec<Outcome>, ParticipantError> {
-        self.connection.abort(gids).await
-    }
-
-    async fn prepared(&mut self) -> Result<Vec<Gid>, ParticipantError> {
-        self.connection.prepared().await
-    }
-
-    async fn ping(&mut self) -> Result<(), ParticipantError> {
-        self.connection.ping().await
-    }
-}
 
 async fn open<P: Participant>(folder: &Path, participant: P) -> Sink<OsEnv, P> {
     let mut options = Options::default();

@@ -331,8 +331,9 @@ impl Cluster {
         }
         self.shared.lock().recorder.faults_end();
         self.away = match sim.choose("cluster.away", AWAY_OF) as u8 {
+            0 => None,
             nth @ 1..=PARTICIPANTS => Some((Process(nth), Away::Down)),
-            nth @ 4..=6 => Some((Process(nth - PARTICIPANTS), Away::CutOff)),
+            nth if nth <= 2 * PARTICIPANTS => Some((Process(nth - PARTICIPANTS), Away::CutOff)),
             _ => None,
         }
         .filter(|(Process(nth), _)| usize::from(*nth) < self.nodes.len());
