@@ -47,9 +47,21 @@ impl Kernel {
     /// one.
     pub(super) fn advance_all<'a>(&mut self, commits: impl Iterator<Item = &'a [u8]>) -> Vec<Hash> {
         cpu::run(&MERKLE, || {
-            for ops in commits {
-                self.change(ops);
+            let (mut ops, mut ends) = (Vec::new(), Vec::new());
+            for commit in commits {
+                assert!(!commit.is_empty(), "a commit changes something");
+                for_each_op(commit, |op| match op {
+                    Op::Put { key, value } => ops.push((key, Some(value))),
+                    Op::Delete { .. } if self.keeps_deleted => {}
+                    Op::Delete { key } => ops.push((key, None)),
+                });
+                ends.push(ops.len());
+            }
+            let (mut changes, mut done) = (Change::all(&ops), 0);
+            for end in ends {
+                self.tree.change_all(&mut changes[done..end]);
                 self.tree.ask_root();
+                done = end;
             }
             let mut roots = self.tree.take_roots();
             for root in &mut roots {
@@ -59,17 +71,6 @@ impl Kernel {
             self.root = roots.last().copied().unwrap_or(self.root);
             roots
         })
-    }
-
-    fn change(&mut self, ops: &[u8]) {
-        assert!(!ops.is_empty(), "a commit changes something");
-        let mut changes = Vec::new();
-        for_each_op(ops, |op| match op {
-            Op::Put { key, value } => changes.push(Change::put(key, value)),
-            Op::Delete { .. } if self.keeps_deleted => {}
-            Op::Delete { key } => changes.push(Change::delete(key)),
-        });
-        self.tree.change_all(&mut changes);
     }
 
     /// A planted bug's way to another sequence number.

@@ -15,6 +15,7 @@
 //! without state, for tests and for oracles outside.
 
 mod deferred;
+mod many;
 
 use deferred::{Deferred, Half};
 
@@ -92,15 +93,19 @@ pub struct Change {
 }
 
 impl Change {
-    /// Sets `key` to `value`.
-    pub fn put(key: &[u8], value: &[u8]) -> Self {
-        let value = Some(*blake3::hash(value).as_bytes());
-        Self { value, ..Self::delete(key) }
-    }
-
-    /// Removes `key`, if it is there.
-    pub fn delete(key: &[u8]) -> Self {
-        Self { key: *blake3::hash(key).as_bytes(), value: None }
+    /// Keys that are set to values or, without one, removed. For many at once this costs a
+    /// fraction of one by one.
+    pub fn all(ops: &[(&[u8], Option<&[u8]>)]) -> Vec<Self> {
+        let keys = ops.iter().map(|(key, _)| *key);
+        let values = ops.iter().filter_map(|(_, value)| *value);
+        let hashes = many::hash_each(&keys.chain(values).collect::<Vec<_>>());
+        let (keys, values) = hashes.split_at(ops.len());
+        let mut values = values.iter().copied();
+        let one = |((_, value), key): (&(_, Option<_>), &Hash)| Self {
+            key: *key,
+            value: value.map(|_: &[u8]| values.next().expect("a hash for each value")),
+        };
+        ops.iter().zip(keys).map(one).collect()
     }
 }
 
@@ -194,14 +199,14 @@ impl Tree {
 
     /// Sets `key` to `value`.
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.change(&Change::put(key, value));
+        self.change_all(&mut Change::all(&[(key, Some(value))]));
         assert!(self.leaves > 0, "there is at least what was put");
     }
 
     /// Removes `key`; whether it was there.
     pub fn delete(&mut self, key: &[u8]) -> bool {
         let before = self.leaves;
-        self.change(&Change::delete(key));
+        self.change_all(&mut Change::all(&[(key, None)]));
         self.leaves < before
     }
 

@@ -14,7 +14,7 @@ use super::format::{
     self, BLOCK_HEADER_LEN, BLOCK_LEN_MAX, BLOCK_LEN_TARGET, SNAPSHOT_HEADER_LEN, SnapshotHeader,
 };
 use super::kernel::Entries;
-use super::merkle::{Tree, state_root};
+use super::merkle::{Change, Tree, state_root};
 use super::shared::Shared;
 use crate::bytes::{u32_at, u64_at};
 
@@ -141,14 +141,16 @@ async fn read_block<F: File>(
 /// Adds a block's entries, which must come in ascending order.
 fn load_block(loaded: &mut Loaded, mut bytes: &[u8]) -> Result<(), &'static str> {
     assert!(!bytes.is_empty(), "the empty block is the end");
+    let mut ops = Vec::new();
     while !bytes.is_empty() {
         let (key, value) = format::take_entry(&mut bytes)?;
         if loaded.entries.last_key_value().is_some_and(|(last, _)| last.as_slice() >= key) {
             return Err("keys are not in ascending order");
         }
-        loaded.tree.put(key, value);
         loaded.entries.insert(key.to_vec(), value.to_vec());
+        ops.push((key, Some(value)));
     }
+    loaded.tree.change_all(&mut Change::all(&ops));
     Ok(())
 }
 

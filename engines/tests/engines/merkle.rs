@@ -1,6 +1,7 @@
 //! The incremental tree against the definition.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use proptest::prelude::*;
 use seedbed_engines::atomic_commit::merkle::{Change, EMPTY, Tree, root_of, state_root};
@@ -111,20 +112,17 @@ proptest! {
     ) {
         let (mut tree, mut entries) = (Tree::default(), BTreeMap::new());
         for commit in commits {
-            let mut changes = Vec::new();
+            let ops: Vec<_> = commit
+                .iter()
+                .map(|(key, value)| (slice::from_ref(key), value.as_ref().map(slice::from_ref)))
+                .collect();
+            tree.change_all(&mut Change::all(&ops));
             for (key, value) in commit {
                 match value {
-                    Some(value) => {
-                        changes.push(Change::put(&[key], &[value]));
-                        entries.insert([key], [value]);
-                    }
-                    None => {
-                        changes.push(Change::delete(&[key]));
-                        entries.remove(&[key]);
-                    }
+                    Some(value) => drop(entries.insert([key], [value])),
+                    None => drop(entries.remove(&[key])),
                 }
             }
-            tree.change_all(&mut changes);
             prop_assert_eq!(tree.root(), root_of(&entries));
         }
     }

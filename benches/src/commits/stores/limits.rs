@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use seedbed_engines::atomic_commit::merkle::{self, Tree};
+use seedbed_engines::atomic_commit::merkle::{Change, Tree, state_root};
 
 use super::wal::write_zeros;
 use super::{Kept, Put, Store, text};
@@ -27,13 +27,43 @@ pub(crate) enum Limit {
     /// A value is appended to a growing file and synced.
     Append { file: File, len: AtomicU64 },
     /// The Merkle root after each commit, without a disk.
-    Roots(Box<Mutex<(u64, Tree)>>),
+    Roots(Mutex<Roots>),
+}
+
+/// Commits in a group: their roots are worked out together, as the store does it.
+const GROUP: usize = 256;
+
+/// Roots, group by group.
+#[derive(Debug, Default)]
+pub(crate) struct Roots {
+    seq: u64,
+    tree: Tree,
+    waiting: Vec<(Key, Value)>,
+}
+
+impl Roots {
+    fn put(&mut self, key: Key, value: Value) {
+        self.waiting.push((key, value));
+        if self.waiting.len() < GROUP {
+            return;
+        }
+        let puts = self.waiting.iter().map(|(key, value)| (key.as_slice(), Some(value.as_slice())));
+        for change in &mut Change::all(&puts.collect::<Vec<_>>()) {
+            self.tree.change_all(std::slice::from_mut(change));
+            self.tree.ask_root();
+        }
+        for root in self.tree.take_roots() {
+            self.seq += 1;
+            std::hint::black_box(state_root(self.seq, &root));
+        }
+        self.waiting.clear();
+    }
 }
 
 impl Limit {
     pub(crate) fn create(subject: Subject, dir: &Path) -> Result<Self, String> {
         if subject == Subject::Roots {
-            return Ok(Self::Roots(Box::default()));
+            return Ok(Self::Roots(Mutex::default()));
         }
         let file = File::create(dir.join("file")).map_err(text("a file"))?;
         if subject == Subject::SyncAppend {
@@ -57,12 +87,9 @@ impl Limit {
                 file.write_all_at(put.value, at)?;
                 file.sync_data()
             }
-            Self::Roots(tree) => {
-                let mut tree = tree.lock().map_err(|_| std::io::Error::other("poisoned"))?;
-                let (seq, tree) = &mut *tree;
-                tree.put(put.key, put.value);
-                *seq += 1;
-                std::hint::black_box(merkle::state_root(*seq, &tree.root()));
+            Self::Roots(roots) => {
+                let mut roots = roots.lock().map_err(|_| std::io::Error::other("poisoned"))?;
+                roots.put(*put.key, *put.value);
                 Ok(())
             }
         }
@@ -71,9 +98,9 @@ impl Limit {
 
 impl Store for Limit {
     fn fill(&self, entries: &mut dyn Iterator<Item = (Key, Value)>) -> Result<(), String> {
-        if let Self::Roots(tree) = self {
-            let mut tree = tree.lock().map_err(text("the tree"))?;
-            entries.for_each(|(key, value)| tree.1.put(&key, &value));
+        if let Self::Roots(roots) = self {
+            let mut roots = roots.lock().map_err(text("the tree"))?;
+            entries.for_each(|(key, value)| roots.tree.put(&key, &value));
         }
         Ok(())
     }

@@ -4,9 +4,7 @@
 //! A hash may depend on others that are not known yet. So each wanted hash has a *level*, one
 //! above the higher of those that it depends on, and all of a level are worked out together.
 
-use blake3::IncrementCounter;
-use blake3::platform::{MAX_SIMD_DEGREE, Platform, words_from_le_bytes_32};
-
+use super::many::{LANES, keyed_hash_blocks};
 use super::{BRANCH_KEY, Hash, LEAF_KEY};
 
 /// Half of what is hashed.
@@ -117,55 +115,9 @@ impl Deferred {
 
 /// Hashes the inputs with these numbers, each by the definition: `keyed_hash`.
 fn hash_all(key: &Hash, inputs: &[[u8; 64]], numbers: &[u32], hashes: &mut [Hash]) {
-    let key = words_from_le_bytes_32(key);
-    let platform = Platform::detect();
-    let mut out = [[0; 32]; MAX_SIMD_DEGREE];
-    for some in numbers.chunks(MAX_SIMD_DEGREE) {
-        let mut blocks = [&[0; 64]; MAX_SIMD_DEGREE];
-        for (block, number) in blocks.iter_mut().zip(some) {
-            *block = &inputs[*number as usize];
-        }
-        // One block of one chunk, which is the root of BLAKE3's own tree. The flags are those of
-        // the BLAKE3 paper, section 2.1.
-        let (chunk_start, chunk_end, root, keyed_hash) = (1, 1 << 1, 1 << 3, 1 << 4);
-        platform.hash_many(
-            &blocks[..some.len()],
-            &key,
-            0,
-            IncrementCounter::No,
-            keyed_hash,
-            chunk_start,
-            chunk_end | root,
-            out[..some.len()].as_flattened_mut(),
-        );
-        for (hash, number) in out.iter().zip(some) {
-            hashes[*number as usize] = *hash;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// BLAKE3's interface for many hashes is not one that it promises to keep.
-    #[test]
-    fn many_at_once_are_what_they_are_one_by_one() {
-        for count in (0..40).chain([1000]) {
-            let input = |nth: usize| {
-                let mut input = [0; 64];
-                blake3::Hasher::new().update(&nth.to_le_bytes()).finalize_xof().fill(&mut input);
-                input
-            };
-            let inputs: Vec<[u8; 64]> = (0..count).map(input).collect();
-            let numbers: Vec<u32> = (0..count as u32).rev().collect();
-            for key in [LEAF_KEY, BRANCH_KEY] {
-                let mut hashes = vec![[0; 32]; count];
-                hash_all(&key, &inputs, &numbers, &mut hashes);
-                for (hash, input) in hashes.iter().zip(&inputs) {
-                    assert_eq!(hash, blake3::keyed_hash(&key, input).as_bytes());
-                }
-            }
+    for some in numbers.chunks(LANES) {
+        for (number, hash) in some.iter().zip(keyed_hash_blocks(key, inputs, some)) {
+            hashes[*number as usize] = hash;
         }
     }
 }
