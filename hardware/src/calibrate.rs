@@ -170,155 +170,161 @@ pub fn disk(
     })
 }
 
-/// Measures what engines' own code costs: where syncs do not, or beyond them. `told` hears what is
+/// Measures what engines' own code costs: where syncs do not, or beyond them. Engines run in
+/// processes of `program command`, which is to call [`crate::process::serve`]. `told` hears what is
 /// being measured.
 ///
 /// # Errors
-/// What the machine or the engine says.
+/// What the machine or the engine says; [`Failed::Machine`] "interrupted" once `stop` is set.
 pub fn costs(
-    worker: (&Path, &str),
+    (program, command): (&Path, &str),
     dir: &Path,
     timing: &Timing,
+    stop: &AtomicBool,
     mut told: impl FnMut(&str),
 ) -> Result<BTreeMap<Engine, Costs>, Failed> {
+    let fitting = Fitting { program, command, dir, timing, stop };
     told("what atomic_commit costs");
     let usual = usual_costs();
     let store = Costs { wake_ns: 0.0, sync_ns: 0.0, ..usual[&Engine::AtomicCommit] };
-    let store = costs_of_code(worker, dir, Engine::AtomicCommit, timing, store)?;
-    let store = costs_of_waiting(worker, dir, timing, store)?;
+    let store = fitting.costs_of_code(Engine::AtomicCommit, store)?;
+    let store = fitting.costs_of_waiting(store)?;
     told("what sink costs");
     let sink = Costs { sync_ns: store.sync_ns, ..usual[&Engine::Sink] };
-    let sink = costs_of_code(worker, dir, Engine::Sink, timing, sink)?;
+    let sink = fitting.costs_of_code(Engine::Sink, sink)?;
     Ok(BTreeMap::from([(Engine::AtomicCommit, store), (Engine::Sink, sink)]))
 }
 
-/// What a sync costs beyond the disk's, and waking a client: what 8 clients, and 64, take longer
-/// than predicted without. (One client alone is fast or slow by a quarter, depending on the cores
-/// on which a process happens to have its threads.)
-fn costs_of_waiting(
-    worker: (&Path, &str),
-    dir: &Path,
-    timing: &Timing,
-    known: Costs,
-) -> Result<Costs, Failed> {
-    let some = Workload { clients: 8, operations: 7_000, ..Workload::default() };
-    let takes_ns = usual_time_of_one(worker, dir, &some)?;
-    let with = |sync_ns| Costs { sync_ns, ..known };
-    let known = with(found(takes_ns, |ns| takes(&some, timing, with(ns)))?);
-    let many = Workload { clients: 64, operations: 25_000, ..some };
-    let takes_ns = usual_time_of_one(worker, dir, &many)?;
-    let with = |wake_ns| Costs { wake_ns, ..known };
-    Ok(with(found(takes_ns, |ns| takes(&many, timing, with(ns)))?))
+/// Finds costs with which a simulated engine takes as long as the real one does.
+struct Fitting<'a> {
+    program: &'a Path,
+    command: &'a str,
+    dir: &'a Path,
+    timing: &'a Timing,
+    stop: &'a AtomicBool,
 }
 
-/// The cost with which an operation takes so long, from 10 ns to a millisecond.
-fn found(takes_ns: f64, takes: impl Fn(f64) -> Result<f64, Failed>) -> Result<f64, Failed> {
-    let (mut low, mut high) = (10.0_f64, 1e6_f64);
-    for _ in 0..FITS {
-        let middle = (low * high).sqrt();
-        match takes(middle)? < takes_ns {
-            true => low = middle,
-            false => high = middle,
+impl Fitting<'_> {
+    /// What a sync costs beyond the disk's, and waking a client: what 8 clients, and 64, take
+    /// longer than predicted without. (One client alone is fast or slow by a quarter, depending on
+    /// the cores on which a process happens to have its threads.)
+    fn costs_of_waiting(&self, known: Costs) -> Result<Costs, Failed> {
+        let some = Workload { clients: 8, operations: 7_000, ..Workload::default() };
+        let takes_ns = self.usual_time_of_one(&some)?;
+        let with = |sync_ns| Costs { sync_ns, ..known };
+        let known = with(self.found(takes_ns, |ns| self.takes(&some, with(ns)))?);
+        let many = Workload { clients: 64, operations: 25_000, ..some };
+        let takes_ns = self.usual_time_of_one(&many)?;
+        let with = |wake_ns| Costs { wake_ns, ..known };
+        Ok(with(self.found(takes_ns, |ns| self.takes(&many, with(ns)))?))
+    }
+
+    /// What an engine's own code costs for each write, operation and byte.
+    fn costs_of_code(&self, engine: Engine, usual: Costs) -> Result<Costs, Failed> {
+        let base =
+            Workload { engine, durability: "none".parse().expect("a mode"), ..Workload::default() };
+        // Two sizes: what does not grow with the size is the operation's.
+        let [small, large] = match engine {
+            Engine::AtomicCommit => [128, 4096].map(|value_bytes| Workload {
+                value_bytes,
+                window: 1024,
+                operations: 50_000,
+                ..base.clone()
+            }),
+            Engine::Sink => [64, 1024].map(|value_bytes| Workload {
+                value_bytes,
+                window: 50_000,
+                operations: 150_000,
+                ..base.clone()
+            }),
+        };
+        let small = self.fit(&small, usual)?;
+        let large = self.fit(&large, usual)?;
+        let per_operation =
+            (small.byte_ns - large.byte_ns) / (1.0 / small.bytes - 1.0 / large.bytes);
+        let operation_ns = per_operation.clamp(0.0, small.byte_ns * small.bytes);
+        let byte_ns = (small.byte_ns - operation_ns / small.bytes).max(0.0);
+        let costs = Costs { operation_ns, byte_ns, ..usual };
+        if engine == Engine::Sink {
+            return Ok(costs);
+        }
+        // One at a time: what is beyond is that of the hops.
+        let alone = Workload { operations: 10_000, ..base };
+        let one_ns = self.time_of_one(&alone)?;
+        let bytes = bytes_per_operation(&alone, self.timing, 0)?;
+        Ok(Costs { call_ns: (one_ns - operation_ns - byte_ns * bytes).max(100.0), ..costs })
+    }
+
+    /// What a byte costs if all is put on bytes. Participants share the machine's cores, the
+    /// simulated ones do not, and syncs fall between: so it is found by trying. With it the
+    /// simulated engine takes as long for an operation as the real one did; other workloads are
+    /// then predicted.
+    fn fit(&self, workload: &Workload, usual: Costs) -> Result<Fitted, Failed> {
+        let takes_ns = self.time_of_one(workload)?;
+        // A thousand times what a byte costs.
+        let with = |milli: f64| Costs { byte_ns: milli / 1e3, operation_ns: 0.0, ..usual };
+        let milli = self.found(takes_ns, |milli| self.takes(workload, with(milli)))?;
+        let bytes = bytes_per_operation(workload, self.timing, 0)?;
+        Ok(Fitted { byte_ns: milli / 1e3, bytes })
+    }
+
+    /// The cost with which an operation takes so long, from 10 ns to a millisecond.
+    fn found(
+        &self,
+        takes_ns: f64,
+        takes: impl Fn(f64) -> Result<f64, Failed>,
+    ) -> Result<f64, Failed> {
+        let (mut low, mut high) = (10.0_f64, 1e6_f64);
+        for _ in 0..FITS {
+            self.go_on()?;
+            let middle = (low * high).sqrt();
+            match takes(middle)? < takes_ns {
+                true => low = middle,
+                false => high = middle,
+            }
+        }
+        Ok((low * high).sqrt())
+    }
+
+    /// What an operation takes in simulation, in nanoseconds.
+    fn takes(&self, workload: &Workload, costs: Costs) -> Result<f64, Failed> {
+        let simulated = simulate(workload, self.timing, costs, 0)?;
+        Ok(simulated.elapsed_ns as f64 / simulated.operations.max(1) as f64)
+    }
+
+    /// Nanoseconds of an operation, the median of several processes.
+    fn usual_time_of_one(&self, workload: &Workload) -> Result<f64, Failed> {
+        let one = |_| self.time_of_one(workload);
+        let times: Vec<f64> = (0..PROCESSES).map(one).collect::<Result<_, _>>()?;
+        Ok(seedbed_measure::sample::median(&times).unwrap_or(0.0))
+    }
+
+    /// Nanoseconds of an operation, the median of rounds.
+    fn time_of_one(&self, workload: &Workload) -> Result<f64, Failed> {
+        let mut worker = Worker::start(self.program, self.command, self.dir, workload)?;
+        worker.round(workload.operations)?;
+        let mut times = Vec::new();
+        for _ in 0..ROUNDS {
+            self.go_on()?;
+            let round = worker.round(workload.operations)?;
+            times.push(round.elapsed_ns as f64 / round.operations.max(1) as f64);
+        }
+        worker.end()?;
+        Ok(seedbed_measure::sample::median(&times).unwrap_or(0.0))
+    }
+
+    fn go_on(&self) -> Result<(), Failed> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(machine("interrupted".to_owned())),
+            false => Ok(()),
         }
     }
-    Ok((low * high).sqrt())
 }
 
-/// What an operation takes in simulation, in nanoseconds.
-fn takes(workload: &Workload, timing: &Timing, costs: Costs) -> Result<f64, Failed> {
-    let simulated = simulate(workload, timing, costs, 0)?;
-    Ok(simulated.elapsed_ns as f64 / simulated.operations.max(1) as f64)
-}
-
-/// What an engine's own code costs for each write, operation and byte.
-fn costs_of_code(
-    worker: (&Path, &str),
-    dir: &Path,
-    engine: Engine,
-    timing: &Timing,
-    usual: Costs,
-) -> Result<Costs, Failed> {
-    let base =
-        Workload { engine, durability: "none".parse().expect("a mode"), ..Workload::default() };
-    // Two sizes: what does not grow with the size is the operation's.
-    let [small, large] = match engine {
-        Engine::AtomicCommit => [128, 4096].map(|value_bytes| Workload {
-            value_bytes,
-            window: 1024,
-            operations: 50_000,
-            ..base.clone()
-        }),
-        Engine::Sink => [64, 1024].map(|value_bytes| Workload {
-            value_bytes,
-            window: 50_000,
-            operations: 150_000,
-            ..base.clone()
-        }),
-    };
-    let small = fit(&small, timing, usual, time_of_one(worker, dir, &small)?)?;
-    let large = fit(&large, timing, usual, time_of_one(worker, dir, &large)?)?;
-    let per_operation = (small.byte_ns - large.byte_ns) / (1.0 / small.bytes - 1.0 / large.bytes);
-    let operation_ns = per_operation.clamp(0.0, small.byte_ns * small.bytes);
-    let byte_ns = (small.byte_ns - operation_ns / small.bytes).max(0.0);
-    let costs = Costs { operation_ns, byte_ns, ..usual };
-    if engine == Engine::Sink {
-        return Ok(costs);
-    }
-    // One at a time: what is beyond is that of the hops.
-    let alone = Workload { operations: 10_000, ..base };
-    let one_ns = time_of_one(worker, dir, &alone)?;
-    let bytes = bytes_per_operation(&alone, timing, 0)?;
-    Ok(Costs { call_ns: (one_ns - operation_ns - byte_ns * bytes).max(100.0), ..costs })
-}
-
-/// What a byte costs if all is put on bytes, and how many bytes an operation writes.
+/// What a byte costs, and how many bytes an operation writes.
 struct Fitted {
     byte_ns: f64,
     bytes: f64,
-}
-
-/// Participants share the machine's cores, the simulated ones do not, and syncs fall between: so
-/// what a byte costs is found by trying. With it the simulated engine takes as long for an
-/// operation as the real one did; other workloads are then predicted.
-fn fit(
-    workload: &Workload,
-    timing: &Timing,
-    usual: Costs,
-    takes_ns: f64,
-) -> Result<Fitted, Failed> {
-    // A thousand times what a byte costs.
-    let with = |milli: f64| Costs { byte_ns: milli / 1e3, operation_ns: 0.0, ..usual };
-    let milli = found(takes_ns, |milli| takes(workload, timing, with(milli)))?;
-    let bytes = bytes_per_operation(workload, timing, 0)?;
-    Ok(Fitted { byte_ns: milli / 1e3, bytes })
-}
-
-/// Nanoseconds of an operation, the median of several processes.
-fn usual_time_of_one(
-    worker: (&Path, &str),
-    dir: &Path,
-    workload: &Workload,
-) -> Result<f64, Failed> {
-    let one = |_| time_of_one(worker, dir, workload);
-    let times: Vec<f64> = (0..PROCESSES).map(one).collect::<Result<_, _>>()?;
-    Ok(seedbed_measure::sample::median(&times).unwrap_or(0.0))
-}
-
-/// Nanoseconds of an operation, the median of rounds.
-fn time_of_one(
-    (program, command): (&Path, &str),
-    dir: &Path,
-    workload: &Workload,
-) -> Result<f64, Failed> {
-    let mut worker = Worker::start(program, command, dir, workload)?;
-    worker.round(workload.operations)?;
-    let mut times = Vec::new();
-    for _ in 0..ROUNDS {
-        let round = worker.round(workload.operations)?;
-        times.push(round.elapsed_ns as f64 / round.operations.max(1) as f64);
-    }
-    worker.end()?;
-    Ok(seedbed_measure::sample::median(&times).unwrap_or(0.0))
 }
 
 /// A disk that is asked.

@@ -5,7 +5,7 @@
 //! gone takes its workers with it.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use crate::workload::Workload;
 
 /// The version of what parent and worker say; another build may speak another one.
 const VERSION: u32 = 1;
+/// Longest answer of a worker, in bytes: a program that is none may say anything.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
 /// What the parent wants.
 #[derive(Debug, Serialize, Deserialize)]
@@ -178,7 +180,8 @@ impl Worker {
         let input = self.input.as_mut().ok_or_else(gone)?;
         input.write_all(line.as_bytes()).map_err(|_| gone())?;
         line.clear();
-        self.output.read_line(&mut line).map_err(|_| gone())?;
+        let mut output = self.output.by_ref().take(ANSWER_BYTES_MAX);
+        output.read_line(&mut line).map_err(|_| gone())?;
         if line.is_empty() {
             return Err(gone());
         }
@@ -186,7 +189,10 @@ impl Worker {
             Ok(Answer::Wrong(why)) => Err(Failed::Wrong(why)),
             Ok(Answer::Failed(why)) => Err(Failed::Engine(why)),
             Ok(answer) => Ok(answer),
-            Err(error) => Err(Failed::Machine(format!("the other program says {line:?}: {error}"))),
+            Err(error) => {
+                let said: String = line.chars().take(200).collect();
+                Err(Failed::Machine(format!("the measuring process says {said:?}: {error}")))
+            }
         }
     }
 

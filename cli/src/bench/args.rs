@@ -132,8 +132,8 @@ Examples:
   seedbed bench atomic_commit --only-simulate --simulate fsync_300ms
 
 Measures writes, reads, syncs of appends of several sizes, alone and beside others, changes of names
-and syncs of folders; and what each engine's own code costs, by running it without syncs. Half a
-minute on a disk with syncs of 0.2 ms. The profile is a text file (TOML).")]
+and syncs of folders; and what each engine's own code costs, by running it without syncs. Two or
+three minutes on a disk with syncs of 0.2 ms. The profile is a text file (TOML).")]
 pub(crate) struct CalibrateArgs {
     /// Where to measure: the disk that this folder is on.
     #[arg(long, default_value = ".", value_name = "DIR")]
@@ -144,6 +144,9 @@ pub(crate) struct CalibrateArgs {
     /// The profile's name.
     #[arg(long, default_value = "measured", value_name = "NAME")]
     pub name: String,
+    /// Measure also what is no disk (tmpfs).
+    #[arg(long)]
+    pub allow_memory: bool,
     /// No progress.
     #[arg(short, long, env = "SEEDBED_QUIET", hide_env_values = true)]
     pub quiet: bool,

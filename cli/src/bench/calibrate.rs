@@ -4,6 +4,7 @@ use seedbed_hardware::calibrate::{self, Profile};
 use seedbed_hardware::{Failed, Machine};
 
 use super::args::CalibrateArgs;
+use super::place::Place;
 use super::{COMMAND, own_program};
 use crate::commands::Context;
 use crate::exit::{Exit, Failure};
@@ -15,35 +16,38 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &CalibrateArgs) -> Result<Exit, Fa
             format!("{}: no such folder; --dir names one on the disk to measure", dir.display());
         return Err(Failure::usage(what));
     }
-    if let Some(out) = &args.out {
-        writable(out)?;
+    let machine = Machine::here(dir);
+    if machine.is_in_memory() && !args.allow_memory {
+        let (dir, kind) = (dir.display(), &machine.file_system);
+        return Err(Failure::usage(format!(
+            "{dir} is on {kind}, which is no disk: name a folder on one by --dir, or measure all \
+             the same with --allow-memory"
+        )));
     }
-    let profile = measure(cx, args).map_err(|failed| match cx.is_stopped() {
+    let place = args.out.as_deref().map(|path| Place::new("--out", path)).transpose()?;
+    let profile = measure(cx, args, &machine).map_err(|failed| match cx.is_stopped() {
         true => Failure::new(Exit::Inconclusive, "interrupted; no profile is written"),
         false => Failure::new(Exit::Inconclusive, failed),
     })?;
     let text = profile.to_text();
-    match &args.out {
-        None => cx.out.text(text),
-        Some(out) => {
-            let written = std::fs::write(out, text);
-            written.map_err(|error| Failure::usage(format!("{}: {error}", out.display())))?;
+    match (&place, &args.out) {
+        (Some(place), Some(out)) => {
+            place.write(&text)?;
             let sync = &profile.timing.sync[1];
             let middle = sync.ns[sync.ns.len() / 2] as f64 / 1e3;
             let out = out.display();
             cx.out.line(format_args!("{out}: a sync of 4 KiB takes {middle:.0} us in the middle"));
         }
+        _ => cx.out.text(text),
     }
     Ok(Exit::Fine)
 }
 
-/// Refuses a place that cannot be written to before minutes are spent.
-fn writable(out: &std::path::Path) -> Result<(), Failure> {
-    let opened = std::fs::OpenOptions::new().append(true).create(true).open(out);
-    opened.map(drop).map_err(|error| Failure::usage(format!("{}: {error}", out.display())))
-}
-
-fn measure(cx: &mut Context<'_>, args: &CalibrateArgs) -> Result<Profile, Failed> {
+fn measure(
+    cx: &mut Context<'_>,
+    args: &CalibrateArgs,
+    machine: &Machine,
+) -> Result<Profile, Failed> {
     let dir = &args.dir;
     let (stop, err, quiet) = (cx.stop, &mut cx.err, args.quiet);
     let mut told = |what: &str| {
@@ -53,6 +57,6 @@ fn measure(cx: &mut Context<'_>, args: &CalibrateArgs) -> Result<Profile, Failed
     };
     let timing = calibrate::disk(dir, &args.name, stop, &mut told)?;
     let own = own_program()?;
-    let costs = calibrate::costs((&own, COMMAND), dir, &timing, told)?;
-    Ok(Profile { machine: Machine::here(dir).to_string(), timing, costs })
+    let costs = calibrate::costs((&own, COMMAND), dir, &timing, stop, told)?;
+    Ok(Profile { machine: machine.to_string(), timing, costs })
 }

@@ -16,6 +16,7 @@ mod durability;
 mod grid;
 mod html;
 mod measure;
+mod place;
 mod predict;
 mod report;
 
@@ -30,6 +31,7 @@ use self::args::BenchArgs;
 use self::compare::Compared;
 use self::grid::Size;
 use self::measure::Measured;
+use self::place::Place;
 use crate::commands::Context;
 use crate::exit::{Exit, Failure};
 use crate::output::{NOTE, paint};
@@ -66,7 +68,7 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
     let machine = machine(args, &workloads)?;
     let comparing = compare::Comparing::new(args, &machine)?;
     let profile = predict::profile(args)?;
-    let place = args.html.as_deref().map(html::Place::new).transpose()?;
+    let place = args.html.as_deref().map(|path| Place::new("--html", path)).transpose()?;
     if !args.quiet && !args.json {
         cx.out.line(&machine);
     }
@@ -132,7 +134,7 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
 fn page(
     cx: &mut Context<'_>,
     args: &BenchArgs,
-    place: &html::Place,
+    place: &Place,
     report: &report::Report<'_>,
     (wanted, thresholds, wrong): (usize, Thresholds, Option<String>),
 ) -> Result<(), Failure> {
@@ -157,7 +159,7 @@ fn page(
         predictions: Some(predictions.iter().flat_map(predict::Prediction::figures).collect()),
         overhead,
     };
-    place.write(&page)
+    place.write(&page.text())
 }
 
 /// The machine; refuses one on which figures of durable workloads mean nothing.

@@ -20,9 +20,7 @@ mod tests;
 mod throughput;
 mod units;
 
-use std::io::{self, Write};
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use maud::{Markup, html};
@@ -32,7 +30,6 @@ use seedbed_measure::Thresholds;
 pub(super) use self::overhead::Overhead;
 pub(super) use self::predicted::Prediction;
 use super::Done;
-use crate::exit::Failure;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
@@ -81,53 +78,6 @@ impl Page<'_> {
         let page = PAGE.replacen("{{style}}", STYLE.trim_end(), 1);
         let page = page.replacen("{{title}}", &title.into_string(), 1);
         page.replacen("{{body}}", &body.into_string(), 1)
-    }
-}
-
-/// Where a page goes. It is there whole or not at all: written beside its place, then renamed.
-#[derive(Debug)]
-pub(super) struct Place(PathBuf);
-
-impl Place {
-    /// A place that can be written to; told before minutes are spent on measuring.
-    pub(super) fn new(path: &Path) -> Result<Self, Failure> {
-        let place = Self(path.to_owned());
-        let refused = |what: &dyn std::fmt::Display| {
-            Failure::usage(format!("--html {}: {what}", path.display()))
-        };
-        if path.is_dir() || path.file_name().is_none() {
-            return Err(refused(&"a folder; name a file in it"));
-        }
-        let folder = place.folder();
-        if !folder.is_dir() {
-            return Err(refused(&format!("there is no folder {}", folder.display())));
-        }
-        place.beside().map(drop).map_err(|error| refused(&error))?;
-        Ok(place)
-    }
-
-    fn folder(&self) -> &Path {
-        let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty());
-        folder.unwrap_or(Path::new("."))
-    }
-
-    fn beside(&self) -> io::Result<tempfile::NamedTempFile> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".seedbed-bench-").suffix(".html");
-        // As readable as any new file, not for its owner only.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        builder.tempfile_in(self.folder())
-    }
-
-    pub(super) fn write(&self, page: &Page<'_>) -> Result<(), Failure> {
-        let written = self.beside().and_then(|mut file| {
-            file.write_all(page.text().as_bytes())?;
-            file.persist(&self.0).map_err(|error| error.error)
-        });
-        written.map(drop).map_err(|error| {
-            Failure::usage(format!("{}: the report is not written: {error}", self.0.display()))
-        })
     }
 }
 

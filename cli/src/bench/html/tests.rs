@@ -2,7 +2,6 @@
 //! Figures in here are made up.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use roxmltree::{Document, Node, ParsingOptions};
@@ -15,11 +14,10 @@ use seedbed_measure::{Gate, Metric, Percentile, Summary, Thresholds};
 use super::groups::{self, Dimension};
 use super::overhead::{Crossing, crossings};
 use super::scale::Scale;
-use super::{Overhead, Page, Place, Prediction, STYLE, units};
+use super::{Overhead, Page, Prediction, STYLE, units};
 use crate::bench::Done;
 use crate::bench::compare::Compared;
 use crate::bench::measure::Measured;
-use crate::exit::Exit;
 
 const HOSTILE: &str = "<script>alert('&amp;\"')</script>{{body}}";
 
@@ -466,35 +464,4 @@ fn text_and_marks_stand_out_in_light_dark_and_print() {
         }
         assert!(contrast("--soft", "--page") >= 4.5);
     }
-}
-
-#[test]
-fn a_page_appears_whole_and_replaces_the_one_before() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("report.html");
-    let (all, machine) = (grid(), Machine::default());
-    let place = Place::new(&file).expect("can be written to");
-    assert!(!file.exists(), "looking leaves nothing");
-    place.write(&page(&all[..1], &machine)).unwrap();
-    place.write(&page(&all, &machine)).unwrap();
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), page(&all, &machine).text());
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing beside it");
-    Place::new(&file).expect("a file that is there is replaced");
-}
-
-#[test]
-fn a_place_that_cannot_be_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
-    std::fs::write(&file, "").unwrap();
-    let refused = |path: &Path, why: &str| {
-        let failure = Place::new(path).expect_err("refused");
-        assert_eq!(failure.exit, Exit::Usage);
-        assert!(failure.message.contains(why), "{}", failure.message);
-    };
-    refused(folder.path(), "name a file in it");
-    refused(&folder.path().join("missing/report.html"), "there is no folder");
-    refused(&file.join("report.html"), "there is no folder");
-    #[cfg(target_os = "linux")]
-    refused(Path::new("/proc/report.html"), "--html /proc/report.html: ");
 }
