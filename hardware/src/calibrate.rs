@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::simulate::{Costs, bytes_per_operation, simulate};
 use crate::workload::{Engine, Workload};
-use crate::{Failed, Worker};
+use crate::{Failed, Launch, Worker};
 
 /// Sizes of appends before a sync.
 const SIZES: [usize; 7] = [512, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20];
@@ -170,20 +170,17 @@ pub fn disk(
     })
 }
 
-/// Measures what engines' own code costs: where syncs do not, or beyond them. Engines run in
-/// processes of `program command`, which is to call [`crate::process::serve`]. `told` hears what is
+/// Measures what engines' own code costs: where syncs do not, or beyond them. `told` hears what is
 /// being measured.
 ///
 /// # Errors
-/// What the machine or the engine says; [`Failed::Machine`] "interrupted" once `stop` is set.
+/// What the machine or the engine says; [`Failed::Machine`] "interrupted" once it is to stop.
 pub fn costs(
-    (program, command): (&Path, &str),
-    dir: &Path,
+    launch: Launch<'_>,
     timing: &Timing,
-    stop: &AtomicBool,
     mut told: impl FnMut(&str),
 ) -> Result<BTreeMap<Engine, Costs>, Failed> {
-    let fitting = Fitting { program, command, dir, timing, stop };
+    let fitting = Fitting { launch, timing };
     told("what atomic_commit costs");
     let usual = usual_costs();
     let store = Costs { wake_ns: 0.0, sync_ns: 0.0, ..usual[&Engine::AtomicCommit] };
@@ -197,11 +194,8 @@ pub fn costs(
 
 /// Finds costs with which a simulated engine takes as long as the real one does.
 struct Fitting<'a> {
-    program: &'a Path,
-    command: &'a str,
-    dir: &'a Path,
+    launch: Launch<'a>,
     timing: &'a Timing,
-    stop: &'a AtomicBool,
 }
 
 impl Fitting<'_> {
@@ -301,7 +295,7 @@ impl Fitting<'_> {
 
     /// Nanoseconds of an operation, the median of rounds.
     fn time_of_one(&self, workload: &Workload) -> Result<f64, Failed> {
-        let mut worker = Worker::start(self.program, self.command, self.dir, workload)?;
+        let mut worker = Worker::start(self.launch, workload)?;
         worker.round(workload.operations)?;
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
@@ -314,7 +308,7 @@ impl Fitting<'_> {
     }
 
     fn go_on(&self) -> Result<(), Failed> {
-        match self.stop.load(Ordering::Relaxed) {
+        match self.launch.stop.load(Ordering::Relaxed) {
             true => Err(machine("interrupted".to_owned())),
             false => Ok(()),
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::Done;
 use super::args::BenchArgs;
-use super::measure::{Exact, Measured, plain};
+use super::measure::{Exact, Measured};
 use crate::exit::Failure;
 
 /// How to compare, and with what.
@@ -131,7 +131,7 @@ fn baseline(
         saved_unix_s: since.map_or(0, |since| since.as_secs()),
         environment: machine.pairs().into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
         workload: pairs.map(|(key, value)| (key.clone(), plainly(value))).collect(),
-        rounds: measured.rounds.iter().map(plain).collect(),
+        rounds: measured.rounds.iter().map(Into::into).collect(),
         counters: counters(&measured.exact),
     })
 }

@@ -41,7 +41,7 @@ pub(crate) const COMMAND: &str = "bench-process";
 
 /// A process that measures; not for people.
 pub(crate) fn process() -> Exit {
-    match seedbed_hardware::process::serve(io::stdin().lock(), io::stdout().lock()) {
+    match seedbed_hardware::process::serve(io::BufReader::new(io::stdin()), io::stdout().lock()) {
         Ok(()) => Exit::Fine,
         // Whoever has started it is gone.
         Err(_) => Exit::Killed,

@@ -5,7 +5,7 @@ use seedbed_hardware::{Engine, Machine, Workload};
 
 use super::{Page, comparison, section, units};
 use crate::bench::Done;
-use crate::bench::report::{Middle, cpu_per_operation};
+use crate::bench::report::{Middle, cpu_per_operation, percentiles};
 use crate::tables::grouped;
 
 /// How late operations of an open loop may begin before it is worth a word, in nanoseconds.
@@ -126,7 +126,8 @@ fn tiles(done: &[&Done]) -> Markup {
     let rate = |done: &Done| middle(done).throughput;
     let most =
         closed.max_by(|a, b| rate(a).total_cmp(&rate(b))).map(|done| (&done.workload, rate(done)));
-    let of = |number: usize| move |done: &Done| Middle::of(&done.measured).latency[number] as f64;
+    let of =
+        |number: usize| move |done: &Done| percentiles(&done.measured)[number].unwrap_or(0) as f64;
     let rate = |number: f64| format!("{}/s", units::count(number));
     let tiles = [
         tile("highest throughput", most, rate),
@@ -171,7 +172,8 @@ pub(super) fn tables(done: &[&Done]) -> Option<Markup> {
         Engine::Sink => "rows of a batch, rows under way at once, bytes of a row",
     };
     let about = html! {
-        "Medians of the rounds. A round is a fixed number of operations, after a warm-up, in the \
+        "Latencies of all rounds together, where 10 operations or more are slower; the rest are \
+         medians of the rounds. A round is a fixed number of operations, after a warm-up, in the \
          same process and on the same files; its end is the last acknowledgement. A name says "
         (name) ", and how many arrive a second where they do so by themselves."
     };
@@ -213,9 +215,9 @@ fn speed(done: &[&Done]) -> Markup {
         vec!["workload", "operations/s", "P50", "P95", "P99", "P99.9", "max", "rounds", "checked"];
     columns.extend(compares.then_some("compared"));
     let row = |Done { workload, measured, compared }: &&Done| {
-        let Middle { throughput, latency, .. } = Middle::of(measured);
-        let mut cells = vec![units::count(throughput)];
-        cells.extend(latency.map(|ns| units::time(ns as f64)));
+        let mut cells = vec![units::count(Middle::of(measured).throughput)];
+        let time = |ns: Option<u64>| ns.map_or("-".to_owned(), |ns| units::time(ns as f64));
+        cells.extend(percentiles(measured).map(time));
         cells.push(measured.rounds.len().to_string());
         cells.push(grouped(measured.ended.checked));
         if compares {
