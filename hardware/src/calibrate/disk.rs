@@ -1,5 +1,5 @@
-//! How long a disk takes. Calls are measured as engines make them, through [`OsEnv`] and its threads:
-//! after appends of different sizes and after writing in place; alone and beside others.
+//! How long a disk takes. Calls are measured as engines make them, through [`OsEnv`] and its
+//! threads: after appends of different sizes and after writing in place; alone and beside others.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

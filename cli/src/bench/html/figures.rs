@@ -163,6 +163,9 @@ fn tile(
     })
 }
 
+/// Threads that are named.
+const THREADS: usize = 3;
+
 /// All figures as text: charts are for eyes, tables for reading.
 pub(super) fn tables(done: &[&Done]) -> Option<Markup> {
     let name = match done.first()?.workload.engine {
@@ -184,6 +187,7 @@ pub(super) fn tables(done: &[&Done]) -> Option<Markup> {
         html! {
             (speed(done))
             (cost(done))
+            (threads(done))
             (late(done))
         },
     ))
@@ -253,6 +257,24 @@ fn cost(done: &[&Done]) -> Markup {
         (workload.to_string(), cells)
     };
     table("Cost", &columns, &done.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Which thread used how much: whether one of them is what all wait for.
+fn threads(done: &[&Done]) -> Markup {
+    let row = |Done { workload, measured, .. }: &&Done| {
+        let mut threads: Vec<(&String, u64)> =
+            measured.ended.threads.iter().map(|(name, ns)| (name, *ns)).collect();
+        threads.sort_by_key(|(name, ns)| (std::cmp::Reverse(*ns), *name));
+        let most = threads.iter().take(THREADS).map(|(name, ns)| {
+            let time = units::time(*ns as f64);
+            format!("{name}: {time}")
+        });
+        let words = most.collect::<Vec<_>>().join(", ");
+        let others = threads.iter().skip(THREADS).map(|(_, ns)| *ns as f64).sum();
+        (workload.to_string(), vec![threads.len().to_string(), words, units::time(others)])
+    };
+    let columns = ["workload", "threads", "CPU time of the busiest", "of the others"];
+    table("CPU time of threads", &columns, &done.iter().map(row).collect::<Vec<_>>())
 }
 
 /// Where an open loop did not keep its times.
