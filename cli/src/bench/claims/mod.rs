@@ -34,6 +34,18 @@ impl Verdict {
         if holds { Self::Confirmed } else { Self::Refuted }
     }
 
+    /// Of a claim that a figure is no more than `most`; within the measurement's error of that
+    /// there is nothing to say, and without a figure neither.
+    fn at_most(most: f64, figure: f64, error: f64) -> Self {
+        if figure + error <= most {
+            Self::Confirmed
+        } else if figure - error > most {
+            Self::Refuted
+        } else {
+            Self::NotTestable
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",
@@ -162,6 +174,16 @@ impl Ledger<'_, '_> {
         workloads: &[Workload; N],
         size: Size,
     ) -> Result<Option<[Measured; N]>, Failed> {
+        self.in_turn_with(workloads, size, || Ok(()))
+    }
+
+    /// As [`Ledger::in_turn`], with something else before each round of all.
+    fn in_turn_with<const N: usize>(
+        &self,
+        workloads: &[Workload; N],
+        size: Size,
+        mut beside: impl FnMut() -> Result<(), Failed>,
+    ) -> Result<Option<[Measured; N]>, Failed> {
         let own = own_program()?;
         let mut workers = Vec::new();
         for workload in workloads {
@@ -171,6 +193,7 @@ impl Ledger<'_, '_> {
             workers.push((worker, operations, Vec::new()));
         }
         for _ in 0..size.rounds {
+            beside()?;
             for (worker, operations, rounds) in &mut workers {
                 if self.cx.is_stopped() {
                     return Ok(None);
@@ -184,5 +207,27 @@ impl Ledger<'_, '_> {
             all.push(Measured { rounds, ended, exact });
         }
         Ok(all.try_into().ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verdict::{self, Confirmed, NotTestable, Refuted};
+
+    #[test]
+    fn what_lies_within_the_error_is_neither_confirmed_nor_refuted() {
+        let cases = [
+            (0.094, 0.101, Confirmed),
+            (0.447, 0.100, Confirmed),
+            (0.500, 0.100, NotTestable),
+            (0.600, 0.100, NotTestable),
+            (0.700, 0.100, Refuted),
+            (0.100, 0.600, NotTestable),
+            (f64::NAN, 0.1, NotTestable),
+            (0.1, f64::NAN, NotTestable),
+        ];
+        for (figure, error, expected) in cases {
+            assert_eq!(Verdict::at_most(0.547, figure, error), expected, "{figure}, {error}");
+        }
     }
 }
