@@ -107,7 +107,10 @@ pub enum BaselineError {
         what: String,
     },
     /// The two measured something else.
-    #[error("different workloads cannot be compared: {}", differences.join("; "))]
+    #[error(
+        "different workloads cannot be compared: {}: save the baseline anew",
+        differences.join("; ")
+    )]
     OtherWorkload {
         /// One for each entry that differs.
         differences: Vec<String>,

@@ -1,24 +1,38 @@
 //! Comparing with what was kept, or with another build.
+//!
+//! Baselines are kept in a folder for each name, a file for each workload. With
+//! `--fail-on-regression` nothing passes in silence: what could not be compared is no pass.
 
 use std::fmt::Display;
+use std::io;
+use std::path::PathBuf;
 
-use seedbed_hardware::{Machine, Workload};
+use seedbed_hardware::{Machine, Worker, Workload};
+use seedbed_measure::bootstrap::ROUNDS_MIN;
 use seedbed_measure::{
-    Baseline, Counters, Finding, Gate, Interval, Metric, Name, Plan, Report, Thresholds, Verdict,
-    counters,
+    Baseline, BaselineError, Counters, Finding, Gate, Interval, Metric, Name, Plan, Report,
+    Thresholds, Verdict, counters,
 };
 use serde::Serialize;
 
-use super::Done;
 use super::args::BenchArgs;
+use super::grid::Size;
 use super::measure::{Exact, Measured, plain};
-use crate::exit::Failure;
+use super::{COMMAND, Done};
+use crate::commands::Context;
+use crate::exit::{Exit, Failure};
+use crate::output::{NOTE, paint};
+
+/// Letters of a file's name that say what it is of, and those that tell it from all others.
+const SLUG_LETTERS_MAX: usize = 50;
+const HASH_LETTERS: usize = 12;
 
 /// How to compare, and with what.
 pub(super) struct Comparing {
     gate: Gate,
     with: Option<Name>,
-    folder: std::path::PathBuf,
+    keep: Option<Name>,
+    folder: PathBuf,
     machine: Machine,
 }
 
@@ -36,7 +50,12 @@ pub(super) struct Compared {
 }
 
 impl Comparing {
-    pub(super) fn new(args: &BenchArgs, machine: &Machine) -> Result<Self, Failure> {
+    /// Refuses, before anything is measured, what could not be compared or kept after it.
+    pub(super) fn new(
+        args: &BenchArgs,
+        machine: &Machine,
+        workloads: &[Workload],
+    ) -> Result<Self, Failure> {
         let thresholds = Thresholds {
             throughput_drop: args.throughput_drop / 100.0,
             latency_growth: args.latency_growth / 100.0,
@@ -47,22 +66,47 @@ impl Comparing {
             let name = name.as_deref().map(Name::new);
             name.transpose().map_err(Failure::usage)
         };
-        // A name that cannot be one is told before anything is measured.
-        name(&args.save_baseline)?;
-        let with = name(&args.baseline)?;
-        if let Some(with) = &with {
-            let prefix = format!("{}.", with.as_str());
-            let files = std::fs::read_dir(&args.baselines).into_iter().flatten().flatten();
-            let mut names = files.map(|file| file.file_name().to_string_lossy().into_owned());
-            if !names.any(|name| name.starts_with(&prefix)) {
-                let (with, folder) = (with.as_str(), args.baselines.display());
-                let what =
-                    format!("no baseline {with} in {folder}: --save-baseline {with} makes one");
-                return Err(Failure::usage(what));
-            }
-        }
+        let (with, keep) = (name(&args.baseline)?, name(&args.save_baseline)?);
         let (folder, machine) = (args.baselines.clone(), machine.clone());
-        Ok(Self { gate, with, folder, machine })
+        let comparing = Self { gate, with, keep, folder, machine };
+        comparing.check_baseline(workloads)?;
+        comparing.check_keeping(args)?;
+        check_other(args, workloads)?;
+        Ok(comparing)
+    }
+
+    fn folder_of(&self, name: &Name) -> PathBuf {
+        self.folder.join(name.as_str())
+    }
+
+    fn check_baseline(&self, workloads: &[Workload]) -> Result<(), Failure> {
+        let Some(with) = &self.with else { return Ok(()) };
+        let folder = self.folder_of(with);
+        if workloads.iter().any(|workload| file_name(workload).path_in(&folder).exists()) {
+            return Ok(());
+        }
+        let (with, folder) = (with.as_str(), self.folder.display());
+        Err(Failure::usage(format!(
+            "no baseline {with} in {folder} of any of these workloads: the same command with \
+             --save-baseline {with} makes one"
+        )))
+    }
+
+    fn check_keeping(&self, args: &BenchArgs) -> Result<(), Failure> {
+        let Some(keep) = &self.keep else { return Ok(()) };
+        let rounds = rounds_full(args);
+        if rounds < ROUNDS_MIN {
+            return Err(Failure::usage(format!(
+                "--save-baseline with --rounds {rounds}: nothing can be compared with fewer than \
+                 {ROUNDS_MIN} rounds; give as many, or leave out --rounds"
+            )));
+        }
+        let folder = self.folder_of(keep);
+        let writable = std::fs::create_dir_all(&folder);
+        writable.and_then(|()| tempfile::tempfile_in(&folder).map(drop)).map_err(|error| {
+            let (keep, folder) = (keep.as_str(), folder.display());
+            Failure::usage(format!("--save-baseline {keep}: cannot write to {folder}: {error}"))
+        })
     }
 
     /// How much worse is too much.
@@ -78,8 +122,7 @@ impl Comparing {
     /// Compares with the baseline, if one is given.
     pub(super) fn judge(&self, workload: &Workload, measured: &Measured) -> Option<Compared> {
         let with = self.with.as_ref()?;
-        let now = baseline(with.as_str(), workload, &self.machine, measured);
-        let compared = now.and_then(|now| self.compare(with, &now));
+        let compared = self.compare(with, &self.baseline(workload, measured));
         Some(compared.unwrap_or_else(|why| Compared {
             with: with.as_str().to_owned(),
             judged: Err(why),
@@ -89,7 +132,14 @@ impl Comparing {
     }
 
     fn compare(&self, with: &Name, now: &Baseline) -> Result<Compared, String> {
-        let saved = Baseline::load(&self.folder, &now.name).map_err(|error| error.to_string())?;
+        let told = |error| match error {
+            BaselineError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                let with = with.as_str();
+                format!("{with} has no such workload: --save-baseline {with} adds it")
+            }
+            error => error.to_string(),
+        };
+        let saved = Baseline::load(&self.folder_of(with), &now.name).map_err(told)?;
         let warnings = saved.comparable(now).map_err(|error| error.to_string())?;
         let judged = self.gate.judge_apart(&saved.rounds, &now.rounds);
         let judged = Ok(judged.map_err(|error| error.to_string())?);
@@ -97,55 +147,125 @@ impl Comparing {
         Ok(Compared { with: with.as_str().to_owned(), judged, exact, warnings })
     }
 
-    /// Keeps what was measured, if that is wanted.
-    pub(super) fn keep(&self, args: &BenchArgs, done: &[Done]) -> Result<(), Failure> {
-        let Some(name) = &args.save_baseline else { return Ok(()) };
+    /// Keeps what was measured to its end, if that is wanted, and says what is not kept.
+    pub(super) fn keep(
+        &self,
+        cx: &mut Context<'_>,
+        args: &BenchArgs,
+        done: &[Done],
+    ) -> Result<(), Failure> {
+        let Some(keep) = &self.keep else { return Ok(()) };
+        let (folder, full) = (self.folder_of(keep), rounds_full(args));
+        let mut failed = Vec::new();
         for Done { workload, measured, .. } in done {
-            let kept = baseline(name, workload, &self.machine, measured).map_err(Failure::usage)?;
-            kept.save(&self.folder).map_err(Failure::usage)?;
+            let rounds = measured.rounds.len();
+            if rounds < full {
+                let what = format!("{workload}: {rounds} of {full} rounds");
+                cx.err.line(paint(NOTE, format_args!("not kept as a baseline: {what}")));
+                continue;
+            }
+            let kept = self.baseline(workload, measured).save(&folder);
+            failed.extend(kept.err().map(|error| error.to_string()));
         }
-        Ok(())
+        match failed.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::usage(failed.join("\n"))),
+        }
+    }
+
+    /// What is kept of a workload: a file each.
+    fn baseline(&self, workload: &Workload, measured: &Measured) -> Baseline {
+        let text = serde_json::to_value(identity(workload)).expect("a workload is data");
+        let pairs = text.as_object().into_iter().flatten();
+        let plainly = |value: &serde_json::Value| match value.as_str() {
+            Some(text) => text.to_owned(),
+            None => value.to_string(),
+        };
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let environment = self.machine.pairs().into_iter();
+        Baseline {
+            name: file_name(workload),
+            saved_unix_s: since.map_or(0, |since| since.as_secs()),
+            environment: environment.map(|(key, value)| (key.to_owned(), value)).collect(),
+            workload: pairs.map(|(key, value)| (key.clone(), plainly(value))).collect(),
+            rounds: measured.rounds.iter().map(plain).collect(),
+            counters: counters(&measured.exact),
+        }
     }
 }
 
-/// What is kept of a workload: a file each.
-fn baseline(
-    name: &str,
-    workload: &Workload,
-    machine: &Machine,
-    measured: &Measured,
-) -> Result<Baseline, String> {
-    let name = format!("{name}.{}", slug(workload));
-    let name = Name::new(&name).map_err(|error| error.to_string())?;
-    // How many operations a round has is of the machine's speed.
-    let workload = Workload { operations: Workload::default().operations, ..workload.clone() };
-    let text = serde_json::to_value(&workload).map_err(|error| error.to_string())?;
-    let pairs = text.as_object().into_iter().flatten();
-    let plainly = |value: &serde_json::Value| match value.as_str() {
-        Some(text) => text.to_owned(),
-        None => value.to_string(),
-    };
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Ok(Baseline {
-        name,
-        saved_unix_s: since.map_or(0, |since| since.as_secs()),
-        environment: machine.pairs().into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
-        workload: pairs.map(|(key, value)| (key.clone(), plainly(value))).collect(),
-        rounds: measured.rounds.iter().map(plain).collect(),
-        counters: counters(&measured.exact),
+/// The rounds that a workload has if nothing ends it early, at least.
+fn rounds_full(args: &BenchArgs) -> usize {
+    match args.against {
+        Some(_) => Plan::default().rounds_first,
+        None => Size::of(args).rounds,
+    }
+}
+
+/// Asks the other program for something small: one that is no build of this one is told before
+/// anything is measured.
+fn check_other(args: &BenchArgs, workloads: &[Workload]) -> Result<(), Failure> {
+    let (Some(other), Some(workload)) = (&args.against, workloads.first()) else { return Ok(()) };
+    Worker::exact_of(other, COMMAND, &args.dir, workload).map(drop).map_err(|failed| {
+        let other = other.display();
+        let what = format!("--against {other}: {failed}: name another build of this program");
+        Failure::new(Exit::Inconclusive, what)
     })
+}
+
+/// A workload but for how many operations a round has, which is of the machine's speed.
+fn identity(workload: &Workload) -> Workload {
+    Workload { operations: Workload::default().operations, ..workload.clone() }
+}
+
+/// The file of a workload: its beginning is for people, its end is of all that the workload says.
+fn file_name(workload: &Workload) -> Name {
+    let text = format!("{}-{workload}", workload.engine.name());
+    let word = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let slug: String = text.chars().map(word).collect();
+    let mut slug = slug.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+    slug.truncate(SLUG_LETTERS_MAX);
+    let whole = serde_json::to_string(&identity(workload)).expect("a workload is data");
+    let hash = blake3::hash(whole.as_bytes()).to_hex();
+    Name::new(&format!("{slug}-{}", &hash[..HASH_LETTERS])).expect("it has a name's letters")
+}
+
+/// How a run ends that is to fail on regressions: none of them, if all could be looked for.
+pub(super) fn exit_of(done: &[Done]) -> Exit {
+    let is_open =
+        |done: &Done| done.compared.as_ref().is_none_or(|compared| compared.gap().is_some());
+    if done.iter().filter_map(|done| done.compared.as_ref()).any(Compared::is_regressed) {
+        Exit::Violation
+    } else if done.iter().any(is_open) {
+        Exit::Inconclusive
+    } else {
+        Exit::Fine
+    }
+}
+
+/// Tells what nobody should take for a pass.
+pub(super) fn tell(cx: &mut Context<'_>, done: &[Done]) {
+    for Done { workload, compared, .. } in done {
+        if let Some(why) = compared.as_ref().and_then(Compared::gap) {
+            cx.err.line(paint(NOTE, format_args!("not compared: {workload}: {why}")));
+        }
+    }
+    let compared = done.iter().filter_map(|done| done.compared.as_ref());
+    let unclear = compared.filter(|compared| compared.is_unclear()).count();
+    if unclear > 0 {
+        let count = done.len();
+        cx.err.line(paint(
+            NOTE,
+            format_args!(
+                "{unclear} of {count} workloads are unclear, which is no alarm and no pass: noise \
+                 would hide a regression; measure on a quieter machine, or longer with --full"
+            ),
+        ));
+    }
 }
 
 fn counters((operations, counts): &Exact) -> Counters {
     Counters { operations: *operations, counts: counts.clone() }
-}
-
-/// A workload as a part of a file's name.
-fn slug(workload: &Workload) -> String {
-    let text = format!("{}-{workload}", workload.engine.name());
-    let word = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
-    let slug: String = text.chars().map(word).collect();
-    slug.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
 impl Compared {
@@ -159,6 +279,34 @@ impl Compared {
         let is_slower =
             self.judged.as_ref().is_ok_and(|report| report.verdict() == Verdict::Regressed);
         is_slower || counters::verdict(&self.exact) == Verdict::Regressed
+    }
+
+    /// Why something was not compared, if that is so, and what to do.
+    pub(super) fn gap(&self) -> Option<String> {
+        let report = match &self.judged {
+            Ok(report) => report,
+            Err(why) => return Some(why.clone()),
+        };
+        if report.metrics.iter().all(|judged| judged.ratio.is_none()) {
+            let rounds = report.rounds;
+            return Some(format!(
+                "{rounds} rounds are too few, {ROUNDS_MIN} are needed at least: leave out \
+                 --rounds, and save the baseline anew if it has fewer"
+            ));
+        }
+        // A figure that is new hides no old one.
+        let is_gap = |finding: &&Finding| {
+            matches!(finding, Finding::OtherOperations { .. } | Finding::Missing { .. })
+        };
+        let finding = self.exact.iter().find(is_gap)?;
+        Some(format!("figures without noise: {finding}"))
+    }
+
+    /// Whether noise, and nothing else, hides what it comes to.
+    fn is_unclear(&self) -> bool {
+        let is_noisy =
+            self.judged.as_ref().is_ok_and(|report| report.verdict() == Verdict::Unclear);
+        is_noisy && self.gap().is_none() && !self.is_regressed()
     }
 
     /// A cell of a table.
