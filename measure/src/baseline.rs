@@ -68,7 +68,10 @@ pub enum BaselineError {
         path: PathBuf,
     },
     /// Something else, or its first bytes are damaged.
-    #[error("{}: not a baseline: it does not begin with {BEGINNING}", path.display())]
+    #[error(
+        "{}: not a baseline: it does not begin with {BEGINNING}: save the baseline anew",
+        path.display()
+    )]
     Foreign {
         /// The file.
         path: PathBuf,

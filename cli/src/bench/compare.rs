@@ -335,3 +335,95 @@ impl Compared {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use seedbed_hardware::{Ended, Engine};
+    use seedbed_measure::Round;
+
+    use super::*;
+
+    #[test]
+    fn each_workload_has_a_file_of_its_own() {
+        let usual = Workload::default();
+        let long = Workload {
+            engine: Engine::Sink,
+            push_rows: 10_000,
+            checkpoint_ms: 3_600_000,
+            connections: 64,
+            rate: 1_000_000_000,
+            ..usual.clone()
+        };
+        let all = [
+            Workload { keys: 20_000, ..usual.clone() },
+            Workload { participants: 2, ..usual.clone() },
+            Workload { batch_rows: 10, ..usual.clone() },
+            Workload { clients: 11, ..usual.clone() },
+            Workload { window: 11, ..usual.clone() },
+            Workload { participants: 2, ..long.clone() },
+            long,
+            usual.clone(),
+        ];
+        let names: std::collections::BTreeSet<_> =
+            all.iter().map(|workload| file_name(workload).as_str().to_owned()).collect();
+        assert_eq!(names.len(), all.len(), "{names:?}");
+        assert!(names.iter().any(|name| name.starts_with("atomic_commit-group-1-x-1-1024-B-")));
+        // How long a round is makes it no other workload.
+        assert_eq!(file_name(&Workload { operations: 7, ..usual.clone() }), file_name(&usual));
+    }
+
+    /// One that took so many nanoseconds for an operation before and after, over so many rounds.
+    fn report(rounds: u64, before_ns: u64, after_ns: u64) -> Report {
+        let rounds =
+            |ns| (0..rounds).map(|nth| Round::timed(1000, ns * 1000 + nth)).collect::<Vec<_>>();
+        Gate::default().judge_apart(&rounds(before_ns), &rounds(after_ns)).expect("can be judged")
+    }
+
+    fn compared(judged: Report, before: &[(&str, u64)], after: &[(&str, u64)]) -> Compared {
+        let exact = |counts: &[(&str, u64)]| {
+            let count = |(name, count): &(&str, u64)| ((*name).to_owned(), *count);
+            (2000, counts.iter().map(count).collect::<BTreeMap<_, _>>())
+        };
+        Compared::of("main", judged, (&exact(before), &exact(after)))
+    }
+
+    fn exit(all: Vec<Option<Compared>>) -> Exit {
+        let done = |compared| {
+            let (ended, exact) = (Ended::default(), Exact::default());
+            let measured = Measured { rounds: Vec::new(), ended, exact };
+            Done { workload: Workload::default(), measured, compared }
+        };
+        exit_of(&all.into_iter().map(done).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn only_what_was_compared_passes() {
+        let syncs = [("syncs", 5)];
+        let fine = || Some(compared(report(12, 100, 100), &syncs, &syncs));
+        let failed = || Compared { judged: Err("damaged".into()), ..fine().expect("there") };
+        let missing = compared(report(12, 100, 100), &syncs, &[]);
+        let new = compared(report(12, 100, 100), &[], &syncs);
+        let short = compared(report(11, 100, 200), &syncs, &syncs);
+        let mut other = compared(report(12, 100, 100), &syncs, &syncs);
+        other.exact = vec![Finding::OtherOperations { before: 1, after: 2 }];
+        let slower = || Some(compared(report(12, 100, 200), &syncs, &syncs));
+        assert_eq!(exit(vec![fine(), fine()]), Exit::Fine);
+        assert_eq!(exit(vec![Some(new)]), Exit::Fine, "all that was counted still is");
+        for open in [Some(failed()), Some(missing), Some(short), Some(other), None] {
+            assert_eq!(exit(vec![fine(), open]), Exit::Inconclusive);
+        }
+        assert_eq!(exit(vec![Some(failed()), slower()]), Exit::Violation, "that is known");
+    }
+
+    #[test]
+    fn noise_is_no_alarm_and_is_counted() {
+        let mut noisy = compared(report(12, 100, 100), &[], &[]);
+        noisy.judged.as_mut().expect("judged").metrics[0].verdict = Verdict::Unclear;
+        assert!(noisy.is_unclear() && noisy.gap().is_none());
+        assert!(!compared(report(12, 100, 100), &[], &[]).is_unclear());
+        assert!(!compared(report(11, 100, 100), &[], &[]).is_unclear(), "that was not compared");
+        assert_eq!(exit(vec![Some(noisy)]), Exit::Fine);
+    }
+}

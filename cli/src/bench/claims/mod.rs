@@ -34,12 +34,16 @@ impl Verdict {
         if holds { Self::Confirmed } else { Self::Refuted }
     }
 
-    /// Of a claim that a figure is no more than `most`; within the measurement's error of that
-    /// there is nothing to say, and without a figure neither.
-    fn at_most(most: f64, figure: f64, error: f64) -> Self {
-        if figure + error <= most {
+    /// Of a claim that a cost is no more than `most`; within the measurement's error of that there
+    /// is nothing to say. What comes out below nothing is wrong by at least as much.
+    fn at_most(most: f64, cost: f64, error: f64) -> Self {
+        if cost.is_nan() || error.is_nan() {
+            return Self::NotTestable;
+        }
+        let (cost, error) = (cost.max(0.0), error.max(-cost));
+        if cost + error <= most {
             Self::Confirmed
-        } else if figure - error > most {
+        } else if cost - error > most {
             Self::Refuted
         } else {
             Self::NotTestable
@@ -223,11 +227,13 @@ mod tests {
             (0.600, 0.100, NotTestable),
             (0.700, 0.100, Refuted),
             (0.100, 0.600, NotTestable),
+            (-0.05, 0.100, Confirmed),
+            (-15.0, 0.100, NotTestable),
             (f64::NAN, 0.1, NotTestable),
             (0.1, f64::NAN, NotTestable),
         ];
-        for (figure, error, expected) in cases {
-            assert_eq!(Verdict::at_most(0.547, figure, error), expected, "{figure}, {error}");
+        for (cost, error, expected) in cases {
+            assert_eq!(Verdict::at_most(0.547, cost, error), expected, "{cost}, {error}");
         }
     }
 }
