@@ -37,6 +37,7 @@ fn what_cannot_be_measured_is_refused_before_anything_is() {
         ("atomic_commit --simulate floppy", "nvme, cloud_ssd, hdd, fsync_300ms"),
         ("atomic_commit --throughput-drop 95", "'--throughput-drop <PERCENT>': expected 0.1 to 90"),
         ("atomic_commit --latency-growth 0", "'--latency-growth <PERCENT>': expected 0.1 to 10000"),
+        ("atomic_commit --throughput-drop 20", "--baseline <NAME>|--against <PROGRAM>"),
         ("atomic_commit --fail-on-regression", "--baseline <NAME>|--against <PROGRAM>"),
         ("atomic_commit --against other --rounds 3", "cannot be used with '--rounds"),
         ("atomic_commit --save-baseline main --rounds 11", "fewer than 12 rounds"),

@@ -45,7 +45,7 @@ pub(crate) struct BenchArgs {
     /// or everything.
     #[arg(long, conflicts_with_all = ["baseline", "save_baseline", "against", "simulate", "html"])]
     #[arg(conflicts_with_all = ["workload", "clients", "window", "durability", "value_bytes"])]
-    #[arg(conflicts_with_all = ["batch_rows", "rate"])]
+    #[arg(conflicts_with_all = ["batch_rows", "rate", "baselines"])]
     pub claims: bool,
     /// Where to measure: the disk that this folder is on.
     #[arg(long, default_value = ".", value_name = "DIR")]
@@ -105,11 +105,11 @@ pub(crate) struct BenchArgs {
     #[arg(long, requires = "compares")]
     pub fail_on_regression: bool,
     /// So many percent less throughput are a regression.
-    #[arg(long, default_value_t = 10.0, value_name = "PERCENT")]
+    #[arg(long, default_value_t = 10.0, value_name = "PERCENT", requires = "compares")]
     #[arg(value_parser = |text: &str| percent(text, 0.1..=90.0))]
     pub throughput_drop: f64,
     /// So many percent more latency are a regression.
-    #[arg(long, default_value_t = 15.0, value_name = "PERCENT")]
+    #[arg(long, default_value_t = 15.0, value_name = "PERCENT", requires = "compares")]
     #[arg(value_parser = |text: &str| percent(text, 0.1..=10_000.0))]
     pub latency_growth: f64,
     /// Measure also where a sync keeps nothing (tmpfs).

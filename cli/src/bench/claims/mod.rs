@@ -9,6 +9,7 @@ mod sink;
 mod store;
 
 use seedbed_hardware::{Engine, Failed, Machine, Worker, Workload};
+use seedbed_measure::{Interval, Resampling, sample};
 use serde::Serialize;
 use serde_json::json;
 
@@ -56,6 +57,26 @@ impl Verdict {
             Self::Refuted => "refuted",
             Self::NotTestable => "not testable here",
         }
+    }
+}
+
+/// With which probability an interval holds the truth.
+const CONFIDENCE: f64 = 0.95;
+
+/// By how many percent the second is more than the first, with which it took turns, and the ends
+/// between which that lies; `None` of too few rounds to know.
+fn percent_more(first: &[f64], second: &[f64]) -> Option<Interval> {
+    let ratios = sample::log_ratios(first, second);
+    let interval = Resampling::default().interval(&ratios, CONFIDENCE)?;
+    Some(interval.map(|log| (log.exp() - 1.0) * 100.0))
+}
+
+fn interval_text(percent: Option<Interval>) -> String {
+    match percent {
+        Some(Interval { estimate, low, high }) => {
+            format!("{estimate:+.0} %, between {low:+.0} and {high:+.0} %")
+        }
+        None => "too few rounds to know".to_owned(),
     }
 }
 
@@ -217,6 +238,7 @@ impl Ledger<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::Verdict::{self, Confirmed, NotTestable, Refuted};
+    use super::percent_more;
 
     #[test]
     fn what_lies_within_the_error_is_neither_confirmed_nor_refuted() {
@@ -235,5 +257,18 @@ mod tests {
         for (cost, error, expected) in cases {
             assert_eq!(Verdict::at_most(0.547, cost, error), expected, "{cost}, {error}");
         }
+    }
+
+    #[test]
+    fn an_interval_is_that_of_the_rounds() {
+        let rewrites: Vec<f64> = (0..12).map(|nth| 100.0 + f64::from(nth)).collect();
+        let of = |factor: f64| rewrites.iter().map(|ns| ns * factor).collect::<Vec<_>>();
+        let found = percent_more(&rewrites, &of(1.2)).expect("enough rounds");
+        assert!([found.low, found.high].iter().all(|end| (end - 20.0).abs() < 1e-9), "{found:?}");
+        let noisy: Vec<f64> =
+            of(1.2).iter().zip([0.8, 1.2].iter().cycle()).map(|(a, b)| a * b).collect();
+        let found = percent_more(&rewrites, &noisy).expect("enough rounds");
+        assert!(found.low < 20.0 && found.high > 20.0 && found.high - found.low > 5.0, "{found:?}");
+        assert_eq!(percent_more(&rewrites[..11], &of(1.2)[..11]), None);
     }
 }

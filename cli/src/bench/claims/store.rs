@@ -6,9 +6,9 @@ use seedbed::faults::timing::Timing;
 use seedbed_hardware::direct::{self, Baseline};
 use seedbed_hardware::simulate::Costs;
 use seedbed_hardware::{Failed, Workload, simulate};
-use seedbed_measure::{Interval, Resampling, sample};
+use seedbed_measure::{Interval, sample};
 
-use super::{Ledger, Step, Verdict};
+use super::{Ledger, Step, Verdict, interval_text, percent_more};
 use crate::bench::measure::{Measured, plain};
 use crate::bench::report::Middle;
 use crate::progress::Meter;
@@ -22,8 +22,6 @@ const BYTES: u32 = 1024;
 const REWRITES: usize = 5;
 /// What is claimed to be the most, in percent.
 const OVERHEAD_PERCENT: f64 = 10.0;
-/// With which probability the spread holds the truth.
-const CONFIDENCE: f64 = 0.95;
 
 pub(super) const STEPS: [Step; 3] = [
     ("a disk whose syncs take 300 ms, simulated", |ledger| ledger.slow_platform()),
@@ -131,11 +129,7 @@ impl Ledger<'_, '_> {
         let alone = &figures[0];
         let commits: Vec<f64> =
             alone.rounds.iter().map(|round| 1e9 / plain(round).throughput()).collect();
-        let spread = spread(&rewrites, &commits);
-        let error = match spread {
-            Some(Interval { low, high, .. }) => format!("{low:+.0} to {high:+.0} % in the rounds"),
-            None => format!("{} rounds are too few to know the error", commits.len()),
-        };
+        let spread = percent_more(&rewrites, &commits);
         self.claim(
             OF,
             "5 to 10 % overhead on Linux, where a sync takes 1 to 5 ms; the aim is under 10 %",
@@ -143,7 +137,8 @@ impl Ledger<'_, '_> {
             told,
             format!(
                 "against rewrites of a file of 1 KiB without a sync on this disk, {direct:.4} ms, \
-                 in turn with the rounds; the verdict is that of one writer, {error}"
+                 in turn with the rounds; the verdict is that of one writer: {}",
+                interval_text(spread)
             ),
         );
         Ok(())
@@ -182,14 +177,6 @@ impl Ledger<'_, '_> {
     }
 }
 
-/// By how many percent commits take longer than the rewrites that took turns with them, with the
-/// ends between which that lies; `None` of too few rounds.
-fn spread(rewrites: &[f64], commits: &[f64]) -> Option<Interval> {
-    let ratios = sample::log_ratios(rewrites, commits);
-    let interval = Resampling::default().interval(&ratios, CONFIDENCE)?;
-    Some(interval.map(|log| overhead(log.exp(), 1.0)))
-}
-
 /// The verdict on 10 % overhead where a commit takes 1 to 5 ms.
 fn of_one_writer(spread: Option<Interval>, commit_ms: f64) -> Verdict {
     let Some(Interval { low, high, .. }) = spread else { return Verdict::NotTestable };
@@ -210,7 +197,7 @@ fn overhead(ms: f64, than: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Interval, Verdict, of_one_writer, spread};
+    use super::{Interval, Verdict, of_one_writer};
 
     #[test]
     fn an_overhead_is_judged_by_both_ends_of_its_spread() {
@@ -228,18 +215,5 @@ mod tests {
         for (spread, commit_ms, expected) in cases {
             assert_eq!(of_one_writer(spread, commit_ms), expected, "{spread:?}, {commit_ms} ms");
         }
-    }
-
-    #[test]
-    fn a_spread_is_that_of_the_rounds() {
-        let rewrites: Vec<f64> = (0..12).map(|nth| 100.0 + f64::from(nth)).collect();
-        let of = |factor: f64| rewrites.iter().map(|ns| ns * factor).collect::<Vec<_>>();
-        let found = spread(&rewrites, &of(1.2)).expect("enough rounds");
-        assert!([found.low, found.high].iter().all(|end| (end - 20.0).abs() < 1e-9), "{found:?}");
-        let noisy: Vec<f64> =
-            of(1.2).iter().zip([0.8, 1.2].iter().cycle()).map(|(a, b)| a * b).collect();
-        let found = spread(&rewrites, &noisy).expect("enough rounds");
-        assert!(found.low < 20.0 && found.high > 20.0 && found.high - found.low > 5.0, "{found:?}");
-        assert_eq!(spread(&rewrites[..11], &of(1.2)[..11]), None);
     }
 }
