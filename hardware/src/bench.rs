@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use seedbed_env::OsEnv;
 use seedbed_env::cpu::{CpuAccounts, CpuOptions, CpuReport};
-use seedbed_measure::Summary;
-use seedbed_measure::latency::Point;
+use seedbed_measure::{Latencies, Summary};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
 use crate::Failed;
 use crate::allocations::{self, Allocations};
-use crate::load::{self, Load};
+use crate::load::{self, Load, RealPace};
 use crate::target::sink::SinkTarget;
 use crate::target::store::StoreTarget;
 use crate::workload::{Engine, Workload};
@@ -32,8 +31,6 @@ pub struct Round {
     pub latency: Summary,
     /// As clients saw them.
     pub seen: Summary,
-    /// The curve of the corrected ones.
-    pub curve: Vec<Point>,
     /// In open loop, how late an operation was begun at most, in nanoseconds.
     pub late_max_ns: u64,
     /// What was asked of the disk.
@@ -67,8 +64,25 @@ pub struct Ended {
     pub threads: BTreeMap<String, u64>,
     /// CPU time of each class of operations in them, and how many operations.
     pub classes: BTreeMap<String, Class>,
-    /// The most memory that the process has had, in bytes; 0 if nobody tells.
+    /// The most memory that the process has had until then, in bytes; 0 if nobody tells. The
+    /// latencies of a round are in it, and what compares afterwards is not.
     pub peak_memory: u64,
+}
+
+impl Ended {
+    /// Adds what another process came to.
+    pub fn add(&mut self, other: Self) {
+        self.checked += other.checked;
+        for (thread, ns) in other.threads {
+            *self.threads.entry(thread).or_default() += ns;
+        }
+        for (name, Class { operations, cpu_ns }) in other.classes {
+            let class = self.classes.entry(name).or_default();
+            class.operations += operations;
+            class.cpu_ns += cpu_ns;
+        }
+        self.peak_memory = self.peak_memory.max(other.peak_memory);
+    }
 }
 
 /// What a class of operations has used.
@@ -107,6 +121,14 @@ impl std::fmt::Debug for Bench {
     }
 }
 
+impl From<&Round> for seedbed_measure::Round {
+    /// What the statistics need of a round.
+    fn from(round: &Round) -> Self {
+        let Round { operations, elapsed_ns, latency, .. } = *round;
+        Self { operations, elapsed_ns, latency }
+    }
+}
+
 impl Bench {
     /// Opens an engine in a folder that is empty. A round ends early once `stop` is set.
     ///
@@ -124,11 +146,11 @@ impl Bench {
         Ok(Self { runtime, env, accounts, open, workload, done, before, stop })
     }
 
-    /// Runs a round of so many operations.
+    /// Runs a round of so many operations; gives all of its latencies, corrected, as well.
     ///
     /// # Errors
     /// The engine failed; nothing that follows means anything.
-    pub fn round(&mut self, operations: u64) -> Result<Round, Failed> {
+    pub fn round(&mut self, operations: u64) -> Result<(Round, Latencies), Failed> {
         self.workload.operations = operations;
         self.workload.check().map_err(Failed::Machine)?;
         let (disk, allocated) = (self.env.disk_counts(), allocations::counted());
@@ -142,12 +164,11 @@ impl Bench {
         for (done, more) in self.done.iter_mut().zip(&load.clients) {
             *done += more;
         }
-        Ok(Round {
+        let round = Round {
             operations: load.operations,
             elapsed_ns: nanoseconds(load.elapsed),
             latency: load.latencies.summary(),
             seen: load.seen.summary(),
-            curve: load.latencies.curve(),
             late_max_ns: nanoseconds(load.late_max),
             disk: Disk {
                 writes: disk_after.writes - disk.writes,
@@ -160,7 +181,8 @@ impl Bench {
                 bytes: allocated_after.bytes - allocated.bytes,
             },
             pools_busy,
-        })
+        };
+        Ok((round, load.latencies))
     }
 
     fn pools(&self) -> Option<(Duration, usize)> {
@@ -174,11 +196,11 @@ impl Bench {
         // On a thread of the runtime, as all else is: `block_on`'s own one is not metered.
         let (env, open) = (self.env.clone(), self.open.clone());
         let (workload, first) = (self.workload.clone(), self.done.clone());
-        let stop = Arc::clone(&self.stop);
+        let pace = RealPace(Arc::clone(&self.stop));
         let round = async move {
             match &open {
-                Open::Store(target) => load::round(&env, target, &workload, &first, &stop).await,
-                Open::Sink(target) => load::round(&env, target, &workload, &first, &stop).await,
+                Open::Store(target) => load::round(&env, &pace, target, &workload, &first).await,
+                Open::Sink(target) => load::round(&env, &pace, target, &workload, &first).await,
             }
         };
         let joined = self.runtime.block_on(async { tokio::spawn(round).await });
@@ -207,6 +229,7 @@ impl Bench {
     pub fn end_after(self, meanwhile: impl FnOnce()) -> Result<Ended, Failed> {
         let Self { runtime, env, accounts, open, workload, done, before, .. } = self;
         let (threads, classes) = used(&before, &accounts.threads());
+        let peak_memory = peak_memory();
         runtime.block_on(async {
             match &open {
                 Open::Store(target) => target.close().await,
@@ -221,7 +244,7 @@ impl Bench {
                 Engine::Sink => SinkTarget::check(env, anywhere(), &workload, done[0]).await,
             }
         })?;
-        Ok(Ended { checked, threads, classes, peak_memory: peak_memory() })
+        Ok(Ended { checked, threads, classes, peak_memory })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use seedbed::faults::Plan;
@@ -99,32 +99,69 @@ impl Baseline {
     /// # Errors
     /// The folder cannot be written to.
     pub fn measure(self, dir: &Path, bytes: usize, turns: usize) -> io::Result<Vec<f64>> {
-        const EACH: u8 = 50;
-        let folder = tempfile::Builder::new().prefix("seedbed-bench-").tempdir_in(dir)?;
-        let (path, beside) = (folder.path().join("state"), folder.path().join("state.new"));
-        let mut data = vec![0; bytes];
-        fs::write(&path, &data)?;
-        let open = || fs::OpenOptions::new().write(true).open(&path);
-        let kept = open()?;
-        let mut took = Vec::with_capacity(turns);
+        let place = Place::new(dir, bytes)?;
+        (0..turns).map(|_| place.turn(self)).collect()
+    }
+
+    /// The same for all of them, in turn, so that a busy moment of the machine falls on all alike.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn measure_all(dir: &Path, bytes: usize, turns: usize) -> io::Result<[Vec<f64>; 4]> {
+        let place = Place::new(dir, bytes)?;
+        let mut took: [Vec<f64>; Self::ALL.len()] = Default::default();
         for _ in 0..turns {
-            let began = Instant::now();
-            for nth in 0..EACH {
-                // Changing values: some file systems skip others.
-                data.fill(nth);
-                match self {
-                    Self::Rewrite => fs::write(&path, &data)?,
-                    Self::Rename => {
-                        fs::write(&beside, &data)?;
-                        fs::rename(&beside, &path)?;
-                    }
-                    Self::Reopen => overwrite(&open()?, &data)?,
-                    Self::InPlace => overwrite(&kept, &data)?,
-                }
+            for (baseline, took) in Self::ALL.into_iter().zip(&mut took) {
+                took.push(place.turn(baseline)?);
             }
-            took.push(began.elapsed().as_nanos() as f64 / f64::from(EACH));
         }
         Ok(took)
+    }
+}
+
+/// Writes of a turn.
+const EACH: u8 = 50;
+
+/// Where direct writes go.
+struct Place {
+    path: PathBuf,
+    beside: PathBuf,
+    kept: fs::File,
+    bytes: usize,
+    /// Removed when this is dropped.
+    _folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(dir: &Path, bytes: usize) -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("seedbed-bench-").tempdir_in(dir)?;
+        let (path, beside) = (folder.path().join("state"), folder.path().join("state.new"));
+        fs::write(&path, vec![0; bytes])?;
+        let kept = fs::OpenOptions::new().write(true).open(&path)?;
+        Ok(Self { path, beside, kept, bytes, _folder: folder })
+    }
+
+    /// The mean time of a few writes.
+    fn turn(&self, baseline: Baseline) -> io::Result<f64> {
+        let mut data = vec![0; self.bytes];
+        let began = Instant::now();
+        for nth in 0..EACH {
+            // Changing values: some file systems skip others.
+            data.fill(nth);
+            match baseline {
+                Baseline::Rewrite => fs::write(&self.path, &data)?,
+                Baseline::Rename => {
+                    fs::write(&self.beside, &data)?;
+                    fs::rename(&self.beside, &self.path)?;
+                }
+                Baseline::Reopen => {
+                    let file = fs::OpenOptions::new().write(true).open(&self.path)?;
+                    overwrite(&file, &data)?;
+                }
+                Baseline::InPlace => overwrite(&self.kept, &data)?,
+            }
+        }
+        Ok(began.elapsed().as_nanos() as f64 / f64::from(EACH))
     }
 }
 

@@ -17,6 +17,7 @@ pub mod allocations;
 pub mod bench;
 pub mod calibrate;
 pub mod direct;
+pub mod in_turn;
 mod load;
 pub mod machine;
 pub mod process;
@@ -26,9 +27,10 @@ pub mod workload;
 
 pub use bench::{Bench, Ended, Round};
 pub use calibrate::Profile;
+pub use in_turn::{InTurn, in_turn};
 pub use load::Load;
 pub use machine::Machine;
-pub use process::Worker;
+pub use process::{Launch, Worker};
 pub use simulate::{Costs, Simulated, exact, simulate};
 pub use workload::{Engine, Mode, Workload};
 
@@ -44,4 +46,17 @@ pub enum Failed {
     /// The machine did not let us.
     #[error("{0}")]
     Machine(String),
+}
+
+impl Failed {
+    /// Says which program it was.
+    #[must_use]
+    fn of(self, program: &impl std::fmt::Display) -> Self {
+        let told = |why| format!("{program}: {why}");
+        match self {
+            Self::Engine(why) => Self::Engine(told(why)),
+            Self::Wrong(why) => Self::Wrong(told(why)),
+            Self::Machine(why) => Self::Machine(told(why)),
+        }
+    }
 }

@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,6 +25,9 @@ use seedbed_measure::Latencies;
 
 use crate::Failed;
 use crate::workload::Workload;
+
+/// After so long somebody who waits for an arrival looks whether the round is to end.
+const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 
 /// An engine under load. Cloning gives another handle.
 pub(crate) trait Target: Clone + Send + Sync + 'static {
@@ -39,6 +43,57 @@ pub(crate) trait Target: Clone + Send + Sync + 'static {
 
     /// No more operations come in this round: what waits for company need not.
     fn round_ends(&self) -> impl Future<Output = Result<(), Failed>> + Send;
+}
+
+/// Which time operations arrive by, and whether somebody wants the round to end.
+pub(crate) trait Pace: Clone + Send + Sync + 'static {
+    /// Waits so long, as exactly as can be.
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Whether the round is to end early.
+    fn is_stopped(&self) -> bool;
+
+    /// Waits until it is.
+    fn stopped(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// The pace of the real world.
+#[derive(Clone, Debug)]
+pub(crate) struct RealPace(pub(crate) Arc<AtomicBool>);
+
+impl Pace for RealPace {
+    /// The runtime's own timers go by whole milliseconds, in which many operations arrive.
+    async fn sleep(&self, time: Duration) {
+        async_io::Timer::after(time).await;
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    async fn stopped(&self) {
+        while !self.is_stopped() {
+            self.sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// The pace of a simulated world, in which nobody is in a hurry.
+#[derive(Clone, Debug)]
+pub(crate) struct WorldPace<E>(pub(crate) E);
+
+impl<E: Env> Pace for WorldPace<E> {
+    async fn sleep(&self, time: Duration) {
+        self.0.sleep(time).await;
+    }
+
+    fn is_stopped(&self) -> bool {
+        false
+    }
+
+    async fn stopped(&self) {
+        std::future::pending().await
+    }
 }
 
 /// What a round came to.
@@ -60,25 +115,33 @@ pub struct Load {
 }
 
 /// Runs one round: for each client operations from its `first` on. Ends early, with what there is,
-/// once `stop` is set.
-pub(crate) async fn round<E: Env, T: Target>(
+/// once the pace is stopped.
+pub(crate) async fn round<E: Env, P: Pace, T: Target>(
     env: &E,
+    pace: &P,
     target: &T,
     workload: &Workload,
     first: &[u64],
-    stop: &Arc<AtomicBool>,
 ) -> Result<Load, Failed> {
     let begun = env.now();
     let each = |client| {
-        let (env, target, stop) = (env.clone(), target.clone(), Arc::clone(stop));
+        let (env, pace, target) = (env.clone(), pace.clone(), target.clone());
         let first = first[client as usize];
-        let task = Client { env, target, stop, client, first, workload: workload.clone() };
+        let task = Client { env, pace, target, client, first, workload: workload.clone() };
         async move {
             let handle = task.env.clone().spawn(task.run(begun));
             handle.await.map_err(|_| Failed::Engine("a client ended by a panic".to_owned()))?
         }
     };
-    let ended = try_join_all((0..workload.clients).map(each)).await?;
+    let mut clients = pin!(try_join_all((0..workload.clients).map(each)));
+    let ended = match race(&mut clients, pace.stopped()).await {
+        Either::Left(ended) => ended?,
+        Either::Right(()) => {
+            // Clients may be waiting for operations that wait for company.
+            target.round_ends().await?;
+            clients.await?
+        }
+    };
     let mut load = Load::default();
     for one in &ended {
         load.operations += one.took.len() as u64;
@@ -107,10 +170,10 @@ impl Load {
 }
 
 /// One client of a round.
-struct Client<E, T> {
+struct Client<E, P, T> {
     env: E,
+    pace: P,
     target: T,
-    stop: Arc<AtomicBool>,
     client: u32,
     first: u64,
     workload: Workload,
@@ -127,7 +190,7 @@ struct Seen {
     late_max: Duration,
 }
 
-impl<E: Env, T: Target> Client<E, T> {
+impl<E: Env, P: Pace, T: Target> Client<E, P, T> {
     async fn run(self, begun: Instant) -> Result<Seen, Failed> {
         let count = share(self.workload.operations, self.workload.clients, self.client);
         let mut seen = Seen {
@@ -138,7 +201,7 @@ impl<E: Env, T: Target> Client<E, T> {
         };
         let mut pending: Pending<T> = VecDeque::new();
         for nth in 0..count {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.pace.is_stopped() {
                 break;
             }
             let due = match self.workload.rate {
@@ -148,7 +211,10 @@ impl<E: Env, T: Target> Client<E, T> {
                     }
                     self.env.now()
                 }
-                rate => self.arrival(begun, nth, rate, &mut pending, &mut seen).await?,
+                _ => match self.arrival(begun, nth, &mut pending, &mut seen).await? {
+                    Some(due) => due,
+                    None => break,
+                },
             };
             pending.push_back((due, self.target.begin(self.client, self.first + nth).await?));
         }
@@ -171,38 +237,35 @@ impl<E: Env, T: Target> Client<E, T> {
 
     /// The oldest operation has ended.
     fn ended(&self, pending: &mut Pending<T>, seen: &mut Seen) -> Result<(), Failed> {
-        seen.ended = self.env.now();
-        loop {
-            let Some((due, _)) = pending.pop_front() else { return Ok(()) };
-            seen.took.push((seen.ended - due).as_nanos() as u64);
-            let next = pending.front_mut().and_then(|(_, operation)| operation.now_or_never());
-            match next {
-                Some(ended) => ended?,
-                None => return Ok(()),
-            }
+        let now = self.env.now();
+        if let Some((due, _)) = pending.pop_front() {
+            seen.note(due, now);
         }
+        take_ended::<T>(now, pending, seen)
     }
 
-    /// When the `nth` operation of this client arrives; attends to those that end before.
+    /// When the `nth` operation of this client arrives; attends to those that end before. `None` if
+    /// the round ends before.
     async fn arrival(
         &self,
         begun: Instant,
         nth: u64,
-        rate: u64,
         pending: &mut Pending<T>,
         seen: &mut Seen,
-    ) -> Result<Instant, Failed> {
+    ) -> Result<Option<Instant>, Failed> {
         // Clients take turns.
         let place = u128::from(nth) * u128::from(self.workload.clients) + u128::from(self.client);
-        let after = place * 1_000_000_000 / u128::from(rate);
+        let after = place * 1_000_000_000 / u128::from(self.workload.rate);
         let due = begun + Duration::from_nanos(u64::try_from(after).unwrap_or(u64::MAX));
-        loop {
+        while !self.pace.is_stopped() {
             let now = self.env.now();
             if now >= due {
                 seen.late_max = seen.late_max.max(now - due);
-                return Ok(due);
+                // Operations of a client that is always behind end all the same.
+                take_ended::<T>(now, pending, seen)?;
+                return Ok(Some(due));
             }
-            let timer = self.env.sleep(due - now);
+            let timer = self.pace.sleep((due - now).min(LONGEST_SLEEP));
             let Some((_, operation)) = pending.front_mut() else {
                 timer.await;
                 continue;
@@ -212,7 +275,30 @@ impl<E: Env, T: Target> Client<E, T> {
                 self.ended(pending, seen)?;
             }
         }
+        Ok(None)
     }
+}
+
+impl Seen {
+    fn note(&mut self, due: Instant, ended: Instant) {
+        self.ended = ended;
+        self.took.push((ended - due).as_nanos() as u64);
+    }
+}
+
+/// Takes those of the oldest operations that have ended by `now`.
+fn take_ended<T: Target>(
+    now: Instant,
+    pending: &mut Pending<T>,
+    seen: &mut Seen,
+) -> Result<(), Failed> {
+    while let Some((due, operation)) = pending.front_mut() {
+        let Some(ended) = operation.now_or_never() else { break };
+        ended?;
+        seen.note(*due, now);
+        pending.pop_front();
+    }
+    Ok(())
 }
 
 /// How many of so many operations one client has.

@@ -12,8 +12,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use seedbed::faults::timing::{Timing, TimingPoint};
 use seedbed::faults::{DurationRange, Plan};
@@ -23,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failed;
 use crate::allocations;
-use crate::load::{self, Load};
+use crate::load::{self, Load, WorldPace};
 use crate::target::sink::SinkTarget;
 use crate::target::store::StoreTarget;
 use crate::workload::{Engine, Workload};
@@ -166,8 +164,8 @@ fn round<T: load::Target>(
     done: &mut [u64],
 ) -> Result<Load, Failed> {
     let (target, workload, first) = (target.clone(), workload.clone(), done.to_vec());
-    let stop = Arc::new(AtomicBool::new(false));
-    let running = async move { load::round(&env, &target, &workload, &first, &stop).await };
+    let pace = WorldPace(env);
+    let running = async move { load::round(&env, &pace, &target, &workload, &first).await };
     let load = on(sim, env, running)?;
     done.iter_mut().zip(&load.clients).for_each(|(done, more)| *done += more);
     Ok(load)

@@ -1,8 +1,13 @@
 //! Engines under load on a real folder, and that a wrong one is found out.
 
-use std::io::Cursor;
+// It is about the real world.
+#![allow(clippy::disallowed_methods)]
+
+use std::io::{self, BufRead, BufReader, Write};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use seedbed_engines::atomic_commit::{Batch, Options, Store};
 use seedbed_env::OsEnv;
@@ -27,7 +32,8 @@ fn rounds_are_counted_and_what_they_leave_is_compared() {
         let mut bench = open(&dir, &workload(engine));
         bench.round(100).expect("it works");
         bench.start_measuring();
-        let round = bench.round(500).expect("it works");
+        let (round, latencies) = bench.round(500).expect("it works");
+        assert_eq!(latencies.summary(), round.latency);
         assert_eq!(round.operations, 500);
         assert_eq!(round.seen.count, 500);
         assert!(round.latency.count >= 500, "what was held back is added");
@@ -72,19 +78,25 @@ fn a_store_that_lost_or_changed_something_is_wrong() {
 
 #[test]
 fn a_worker_answers_each_line_and_survives_nonsense() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
     let workload = serde_json::to_string(&workload(Engine::AtomicCommit)).expect("data");
-    let dir = serde_json::to_string(dir.path()).expect("data");
+    let dir = serde_json::to_string(folder.path()).expect("data");
     let input = format!(
         "nonsense\n{{\"round\":{{\"operations\":5}}}}\n\
          {{\"open\":{{\"version\":99,\"dir\":{dir},\"workload\":{workload}}}}}\n\
-         {{\"open\":{{\"version\":1,\"dir\":{dir},\"workload\":{workload}}}}}\n\
+         {{\"open\":{{\"version\":2,\"dir\":{dir},\"workload\":{workload}}}}}\n\
          {{\"round\":{{\"operations\":0}}}}\n{{\"round\":{{\"operations\":7}}}}\n\"end\"\n"
     );
-    let mut output = Vec::new();
-    process::serve(Cursor::new(input), &mut output).expect("it can write");
-    let output = String::from_utf8(output).expect("text");
-    let lines: Vec<&str> = output.lines().collect();
+    // The input stays open until the last answer: its end would end rounds early.
+    let (reader, mut asks) = io::pipe().expect("a pipe");
+    let (answers, output) = io::pipe().expect("a pipe");
+    let serving = thread::spawn(|| process::serve(BufReader::new(reader), output));
+    asks.write_all(input.as_bytes()).expect("it reads");
+    let lines = BufReader::new(answers).lines().take(7);
+    let lines: Vec<String> = lines.map(|line| line.expect("text")).collect();
+    drop(asks);
+    serving.join().expect("no panic").expect("it can write");
+    assert!(!folder.path().exists(), "the worker of a parent that is gone removes its folder");
     let expected = [
         "this is for `seedbed bench` to start",
         "nothing is open",
@@ -94,8 +106,28 @@ fn a_worker_answers_each_line_and_survives_nonsense() {
         "\"operations\":7",
         "\"checked\":7",
     ];
-    assert_eq!(lines.len(), expected.len(), "{output}");
+    assert_eq!(lines.len(), expected.len(), "{lines:?}");
     for (line, expected) in lines.iter().zip(expected) {
         assert!(line.contains(expected), "{line}");
+    }
+}
+
+/// Rows that wait for a checkpoint which comes in an hour end when somebody wants the round to end.
+#[test]
+fn a_round_that_is_stopped_ends_with_what_there_is() {
+    for (rate, name) in [(0, "closed loop"), (10, "open loop")] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let workload = Workload { checkpoint_ms: 3_600_000, rate, ..workload(Engine::Sink) };
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut bench = Bench::open(dir.path(), &workload, Arc::clone(&stop)).expect("it opens");
+        let stopping = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            stop.store(true, Ordering::Relaxed);
+        });
+        let (round, _) = bench.round(1_000_000).expect("it ends");
+        stopping.join().expect("no panic");
+        assert!(round.operations < 1_000_000, "{name}");
+        let ended = bench.end().expect("it is right");
+        assert_eq!(ended.checked, round.operations, "{name}: all that was begun has ended");
     }
 }

@@ -13,6 +13,8 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::gate::BEYOND_MIN;
+
 /// What is slower counts as this slow: one hour.
 pub const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 /// Most latencies that are counted; later ones are left out.
@@ -126,10 +128,22 @@ impl Latencies {
 
     /// Adds all that another histogram holds.
     pub fn merge(&mut self, other: &Self) {
-        for bucket in other.histogram.iter_recorded() {
-            let value = bucket.value_iterated_to().min(other.max_ns);
-            self.record_many(value, bucket.count_at_value());
-        }
+        self.add_buckets(&other.buckets());
+    }
+
+    /// All that it holds, rising: what [`Latencies::add_buckets`] takes, for other processes.
+    #[must_use]
+    pub fn buckets(&self) -> Vec<Bucket> {
+        let bucket = |bucket: hdrhistogram::iterators::IterationValue<u64>| Bucket {
+            ns: bucket.value_iterated_to().min(self.max_ns),
+            count: bucket.count_at_value(),
+        };
+        self.histogram.iter_recorded().map(bucket).collect()
+    }
+
+    /// Adds what another histogram held. Its largest stays exact.
+    pub fn add_buckets(&mut self, buckets: &[Bucket]) {
+        buckets.iter().for_each(|bucket| self.record_many(bucket.ns, bucket.count));
     }
 
     /// How many latencies it holds, those added by correction included.
@@ -155,11 +169,24 @@ impl Latencies {
     /// ⌈count × per mille / 1000⌉, at most a thousandth too high; 0 if there is none.
     #[must_use]
     pub fn percentile_ns(&self, percentile: Percentile) -> u64 {
+        let count = u128::from(self.count());
+        self.of_rank((count * u128::from(percentile.per_mille())).div_ceil(1000) as u64)
+    }
+
+    /// The smallest latency in nanoseconds that this part of all, 0 to 1, are at most as slow as.
+    #[must_use]
+    pub fn part_ns(&self, part: f64) -> u64 {
+        // A float to integer cast saturates.
+        self.of_rank((self.count() as f64 * part).ceil() as u64)
+    }
+
+    /// The `rank`th of all, from 1, rising; 0 if there is none.
+    fn of_rank(&self, rank: u64) -> u64 {
         let count = self.count();
         if count == 0 {
             return 0;
         }
-        let rank = (u128::from(count) * u128::from(percentile.per_mille())).div_ceil(1000);
+        let rank = rank.clamp(1, count);
         // The library multiplies by the count and rounds up: half a rank less meets the rank
         // whatever the rounding of floats does.
         let quantile = (rank as f64 - 0.5) / count as f64;
@@ -194,6 +221,15 @@ impl Latencies {
         }
         points
     }
+}
+
+/// Latencies of about one length.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Bucket {
+    /// In nanoseconds; at most a thousandth too high, and of the last one exact.
+    pub ns: u64,
+    /// How many there are.
+    pub count: u64,
 }
 
 /// One point of a curve of latencies.
@@ -241,6 +277,12 @@ impl Summary {
     #[must_use]
     pub fn beyond(&self, percentile: Percentile) -> u64 {
         (u128::from(self.count) * u128::from(1000 - percentile.per_mille()) / 1000) as u64
+    }
+
+    /// A percentile in nanoseconds, if so many lie beyond it that it says something.
+    #[must_use]
+    pub fn known_ns(&self, percentile: Percentile) -> Option<u64> {
+        (self.beyond(percentile) >= BEYOND_MIN).then(|| self.percentile_ns(percentile))
     }
 
     /// Whether the figures can be those of one histogram: rising, and none above the largest.

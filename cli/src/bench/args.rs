@@ -32,8 +32,8 @@ counts as a change of the program. --against runs another build in turn with thi
 round, which noise and drift do not fool; more rounds are taken while a metric is unclear. Figures
 without noise are counted in simulation: any difference is a change of the program.
 
-JSON: {engine, machine, workloads: [{name, workload, rounds: [{operations, elapsed_ns,
-latency, seen, curve, late_max_ns, disk, allocations, pools_busy}], ended: {checked, threads,
+JSON: {engine, machine, workloads: [{name, workload, rounds: [{operations, elapsed_ns, latency,
+seen, curve, late_max_ns, disk, allocations, pools_busy}], latency, curve, ended: {checked, threads,
 classes, peak_memory}, exact: {operations, counts}, comparison}], predictions, interrupted,
 exit_code}; with --claims {machine, claims: [{of, claim, measured, verdict, conditions}],
 interrupted, exit_code}.")]

@@ -1,7 +1,7 @@
 //! `seedbed calibrate`: measures this machine's disk and writes a profile of it.
 
 use seedbed_hardware::calibrate::{self, Profile};
-use seedbed_hardware::{Failed, Machine};
+use seedbed_hardware::{Failed, Launch, Machine};
 
 use super::args::CalibrateArgs;
 use super::place::Place;
@@ -57,6 +57,7 @@ fn measure(
     };
     let timing = calibrate::disk(dir, &args.name, stop, &mut told)?;
     let own = own_program()?;
-    let costs = calibrate::costs((&own, COMMAND), dir, &timing, stop, told)?;
+    let costs =
+        calibrate::costs(Launch { program: &own, command: COMMAND, dir, stop }, &timing, told)?;
     Ok(Profile { machine: machine.to_string(), timing, costs })
 }

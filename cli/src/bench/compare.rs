@@ -15,10 +15,10 @@ use seedbed_measure::{
 };
 use serde::Serialize;
 
+use super::Done;
 use super::args::BenchArgs;
 use super::grid::Size;
-use super::measure::{Exact, Measured, plain};
-use super::{COMMAND, Done};
+use super::measure::{Exact, Measured, launch};
 use crate::commands::Context;
 use crate::exit::{Exit, Failure};
 use crate::output::{NOTE, paint};
@@ -52,6 +52,7 @@ pub(super) struct Compared {
 impl Comparing {
     /// Refuses, before anything is measured, what could not be compared or kept after it.
     pub(super) fn new(
+        cx: &Context<'_>,
         args: &BenchArgs,
         machine: &Machine,
         workloads: &[Workload],
@@ -71,7 +72,7 @@ impl Comparing {
         let comparing = Self { gate, with, keep, folder, machine };
         comparing.check_baseline(workloads)?;
         comparing.check_keeping(args)?;
-        check_other(args, workloads)?;
+        check_other(cx, args, workloads)?;
         Ok(comparing)
     }
 
@@ -158,7 +159,7 @@ impl Comparing {
         let (folder, full) = (self.folder_of(keep), rounds_full(args));
         let mut failed = Vec::new();
         for Done { workload, measured, .. } in done {
-            let rounds = measured.rounds.len();
+            let rounds = rounds_whole(measured);
             if rounds < full {
                 let what = format!("{workload}: {rounds} of {full} rounds");
                 cx.err.line(paint(NOTE, format_args!("not kept as a baseline: {what}")));
@@ -188,7 +189,7 @@ impl Comparing {
             saved_unix_s: since.map_or(0, |since| since.as_secs()),
             environment: environment.map(|(key, value)| (key.to_owned(), value)).collect(),
             workload: pairs.map(|(key, value)| (key.clone(), plainly(value))).collect(),
-            rounds: measured.rounds.iter().map(plain).collect(),
+            rounds: measured.rounds.iter().map(Into::into).collect(),
             counters: counters(&measured.exact),
         }
     }
@@ -202,11 +203,17 @@ fn rounds_full(args: &BenchArgs) -> usize {
     }
 }
 
+/// Rounds that came to their end: Ctrl-C cuts the last one short.
+fn rounds_whole(measured: &Measured) -> usize {
+    let whole = measured.rounds.iter().map(|round| round.operations).max();
+    measured.rounds.iter().filter(|round| Some(round.operations) == whole).count()
+}
+
 /// Asks the other program for something small: one that is no build of this one is told before
 /// anything is measured.
-fn check_other(args: &BenchArgs, workloads: &[Workload]) -> Result<(), Failure> {
+fn check_other(cx: &Context<'_>, args: &BenchArgs, workloads: &[Workload]) -> Result<(), Failure> {
     let (Some(other), Some(workload)) = (&args.against, workloads.first()) else { return Ok(()) };
-    Worker::exact_of(other, COMMAND, &args.dir, workload).map(drop).map_err(|failed| {
+    Worker::exact_of(launch(cx, other, &args.dir), workload).map(drop).map_err(|failed| {
         let other = other.display();
         let what = format!("--against {other}: {failed}: name another build of this program");
         Failure::new(Exit::Inconclusive, what)
@@ -341,7 +348,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use seedbed_hardware::{Ended, Engine};
-    use seedbed_measure::Round;
+    use seedbed_measure::{Latencies, Round};
 
     use super::*;
 
@@ -392,7 +399,8 @@ mod tests {
     fn exit(all: Vec<Option<Compared>>) -> Exit {
         let done = |compared| {
             let (ended, exact) = (Ended::default(), Exact::default());
-            let measured = Measured { rounds: Vec::new(), ended, exact };
+            let (rounds, latencies) = (Vec::new(), Latencies::new());
+            let measured = Measured { rounds, latencies, ended, exact };
             Done { workload: Workload::default(), measured, compared }
         };
         exit_of(&all.into_iter().map(done).collect::<Vec<_>>())

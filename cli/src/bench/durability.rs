@@ -35,11 +35,10 @@ pub(super) fn measure(dir: &Path, done: &[Done]) -> io::Result<Option<Overhead>>
         (done.workload.outstanding() as f64, ns)
     };
     let points = of_one_length.map(point).collect();
-    let mut baselines = Vec::new();
-    for baseline in Baseline::ALL {
-        let took = baseline.measure(dir, value_bytes as usize, TURNS)?;
-        let ns = sample::median(&took).unwrap_or(f64::NAN);
-        baselines.push((baseline.name().to_owned(), ns));
-    }
+    let took = Baseline::measure_all(dir, value_bytes as usize, TURNS)?;
+    let baseline = |(baseline, took): (Baseline, Vec<f64>)| {
+        (baseline.name().to_owned(), sample::median(&took).unwrap_or(f64::NAN))
+    };
+    let baselines = Baseline::ALL.into_iter().zip(took).map(baseline).collect();
     Ok(Some(Overhead { baselines, points }))
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use seedbed_hardware::{Ended, Failed, Round, Worker, Workload};
-use seedbed_measure::{Comparison, Side};
+use seedbed_hardware::{Ended, Failed, InTurn, Launch, Round, Worker, Workload, in_turn};
+use seedbed_measure::Latencies;
 
 use super::args::BenchArgs;
 use super::compare::{Compared, Comparing};
@@ -16,6 +16,8 @@ use crate::commands::Context;
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) rounds: Vec<Round>,
+    /// Those of all rounds together.
+    pub(super) latencies: Latencies,
     pub(super) ended: Ended,
     pub(super) exact: Exact,
 }
@@ -23,10 +25,10 @@ pub(super) struct Measured {
 /// Figures without noise, and over how many operations; of none if they were not counted.
 pub(super) type Exact = (u64, BTreeMap<String, u64>);
 
-/// Operations of the first round of a warm-up.
-const FIRST: u64 = 64;
-/// Most operations of a round; they are kept in memory until its end.
-const MOST: u64 = 4_000_000;
+/// How processes of a program are started that measure.
+pub(super) fn launch<'a>(cx: &Context<'a>, program: &'a Path, dir: &'a Path) -> Launch<'a> {
+    Launch { program, command: COMMAND, dir, stop: cx.stop }
+}
 
 /// Measures a workload, and compares it if that is wanted. `None` if it was interrupted before
 /// there was anything.
@@ -38,109 +40,51 @@ pub(super) fn measure(
     size: Size,
 ) -> Result<Option<(Measured, Option<Compared>)>, Failed> {
     let own = own_program()?;
+    let own = launch(cx, &own, &args.dir);
     match &args.against {
         None => {
-            let measured = alone(cx, &own, args, workload, size)?;
+            let measured = alone(own, workload, size)?;
             let compared = measured.as_ref().map(|measured| comparing.judge(workload, measured));
             Ok(measured.map(|measured| (measured, compared.flatten())))
         }
-        Some(other) => in_turn(cx, (&own, other), args, comparing, workload, size),
+        Some(other) => beside([Launch { program: other, ..own }, own], comparing, workload, size),
     }
 }
 
-fn alone(
-    cx: &Context<'_>,
-    program: &Path,
-    args: &BenchArgs,
-    workload: &Workload,
-    size: Size,
-) -> Result<Option<Measured>, Failed> {
-    let mut worker = Worker::start(program, COMMAND, &args.dir, workload)?;
-    let operations = warm_up(cx, &mut worker, workload, size)?;
+fn alone(own: Launch<'_>, workload: &Workload, size: Size) -> Result<Option<Measured>, Failed> {
+    let is_stopped = || own.stop.load(std::sync::atomic::Ordering::Relaxed);
+    let mut worker = Worker::start(own, workload)?;
+    let operations = worker.warm_up(workload, size.round_ns)?;
     worker.start_measuring()?;
     let mut rounds = Vec::new();
-    while rounds.len() < size.rounds && !cx.is_stopped() {
+    while rounds.len() < size.rounds && !is_stopped() {
         rounds.push(worker.round(operations)?);
     }
-    let ended = worker.end()?;
-    let exact = Worker::exact_of(program, COMMAND, &args.dir, workload)?;
-    Ok((!rounds.is_empty()).then_some(Measured { rounds, ended, exact }))
+    let (ended, latencies) = worker.end()?;
+    if rounds.iter().all(|round| round.operations == 0) {
+        return Ok(None);
+    }
+    let exact = Worker::exact_of(own, workload)?;
+    Ok(Some(Measured { rounds, latencies, ended, exact }))
 }
 
-/// This build and another one, round by round in turn.
-fn in_turn(
-    cx: &Context<'_>,
-    (own, other): (&Path, &Path),
-    args: &BenchArgs,
+/// Another build and this one, in turn.
+fn beside(
+    [other, own]: [Launch<'_>; 2],
     comparing: &Comparing,
     workload: &Workload,
     size: Size,
 ) -> Result<Option<(Measured, Option<Compared>)>, Failed> {
-    let mut before = Worker::start(other, COMMAND, &args.dir, workload)?;
-    let mut after = Worker::start(own, COMMAND, &args.dir, workload)?;
-    let operations = warm_up(cx, &mut before, workload, size)?;
-    warm_up(cx, &mut after, workload, size)?;
-    after.start_measuring()?;
-    let (plan, gate) = comparing.plan();
-    let mut comparison =
-        Comparison::new(plan, gate).map_err(|error| Failed::Machine(error.to_string()))?;
-    let mut rounds = Vec::new();
-    while let Some(turn) = comparison.turn() {
-        if cx.is_stopped() {
-            break;
-        }
-        let round = match turn.side {
-            Side::Before => before.round(operations)?,
-            Side::After => after.round(operations)?,
-        };
-        let judged = plain(&round);
-        if turn.side == Side::After {
-            rounds.push(round);
-        }
-        comparison.record(judged).map_err(|error| Failed::Machine(error.to_string()))?;
-    }
-    before.end()?;
-    let ended = after.end()?;
+    let builds = [other, own];
+    let plain = |_, round: &Round| round.into();
+    let done = in_turn(builds, workload, size.round_ns, comparing.plan(), plain)?;
+    let InTurn { comparison, rounds, ended, latencies } = done;
     if rounds.is_empty() {
         return Ok(None);
     }
-    let exact = Worker::exact_of(own, COMMAND, &args.dir, workload)?;
-    let exact_before = Worker::exact_of(other, COMMAND, &args.dir, workload)?;
+    let exact = Worker::exact_of(own, workload)?;
+    let exact_before = Worker::exact_of(other, workload)?;
     let judged = comparison.report().clone();
-    let compared = Compared::of(other.display(), judged, (&exact_before, &exact));
-    Ok(Some((Measured { rounds, ended, exact }, Some(compared))))
-}
-
-/// Runs rounds that grow until one takes as long as it should; gives the operations of such a one.
-pub(super) fn warm_up(
-    cx: &Context<'_>,
-    worker: &mut Worker,
-    workload: &Workload,
-    size: Size,
-) -> Result<u64, Failed> {
-    let least = workload.outstanding().max(FIRST);
-    if workload.rate > 0 {
-        // What arrives in that time, however long it takes.
-        let arrive = u128::from(workload.rate) * u128::from(size.round_ns) / 1_000_000_000;
-        let operations = u64::try_from(arrive).unwrap_or(MOST).clamp(1, MOST);
-        worker.round(operations)?;
-        return Ok(operations);
-    }
-    let mut operations = least.min(MOST);
-    loop {
-        let round = worker.round(operations)?;
-        let enough = round.elapsed_ns >= size.round_ns / 2;
-        if enough || operations >= MOST || cx.is_stopped() {
-            let scaled = u128::from(operations) * u128::from(size.round_ns)
-                / u128::from(round.elapsed_ns.max(1));
-            return Ok(u64::try_from(scaled).unwrap_or(MOST).clamp(least.min(MOST), MOST));
-        }
-        operations = (operations * 4).min(MOST);
-    }
-}
-
-/// What the statistics need of a round.
-pub(super) fn plain(round: &Round) -> seedbed_measure::Round {
-    let Round { operations, elapsed_ns, latency, .. } = *round;
-    seedbed_measure::Round { operations, elapsed_ns, latency }
+    let compared = Compared::of(other.program.display(), judged, (&exact_before, &exact));
+    Ok(Some((Measured { rounds, latencies, ended, exact }, Some(compared))))
 }

@@ -41,7 +41,7 @@ pub(crate) const COMMAND: &str = "bench-process";
 
 /// A process that measures; not for people.
 pub(crate) fn process() -> Exit {
-    match seedbed_hardware::process::serve(io::stdin().lock(), io::stdout().lock()) {
+    match seedbed_hardware::process::serve(io::BufReader::new(io::stdin()), io::stdout().lock()) {
         Ok(()) => Exit::Fine,
         // Whoever has started it is gone.
         Err(_) => Exit::Killed,
@@ -68,7 +68,7 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
     let machine = machine(args, &workloads)?;
     let profile = predict::profile(args)?;
     let place = args.html.as_deref().map(|path| Place::new("--html", path)).transpose()?;
-    let comparing = compare::Comparing::new(args, &machine, &workloads)?;
+    let comparing = compare::Comparing::new(cx, args, &machine, &workloads)?;
     // Also without progress: a figure without its machine says nothing.
     if !args.json {
         cx.out.line(&machine);

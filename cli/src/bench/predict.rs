@@ -76,8 +76,8 @@ fn one(
     let simulated = simulate(&simulated_one, &profile.timing, costs, 0)?;
     let throughput = Round::timed(simulated.operations, simulated.elapsed_ns).throughput();
     let measured = measured.map(|measured| {
-        let middle = Middle::of(measured);
-        Pair { throughput: middle.throughput, p50_ns: middle.latency[0] }
+        let throughput = Middle::of(measured).throughput;
+        Pair { throughput, p50_ns: measured.latencies.percentile_ns(Percentile::P50) }
     });
     Ok(Prediction { workload: workload.to_string(), simulated, throughput, measured })
 }

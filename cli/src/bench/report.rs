@@ -1,6 +1,7 @@
 //! What a run of `bench` prints.
 
 use seedbed_hardware::{Engine, Machine, Round, Workload};
+use seedbed_measure::Percentile;
 use serde_json::json;
 
 use super::Done;
@@ -60,9 +61,9 @@ fn figures(cx: &mut Context<'_>, done: &[Done]) {
     header.extend(compares.then_some("against"));
     let mut table = tables::table(&header);
     for Done { workload, measured, compared } in done {
-        let Middle { throughput, latency, .. } = Middle::of(measured);
+        let throughput = Middle::of(measured).throughput;
         let mut row = vec![workload.to_string(), tables::grouped(throughput as u64)];
-        row.extend(latency.map(time));
+        row.extend(percentiles(measured).map(|ns| ns.map_or("-".to_owned(), time)));
         row.push(measured.rounds.len().to_string());
         if compares {
             row.push(compared.as_ref().map(Compared::word).unwrap_or_default());
@@ -86,7 +87,10 @@ fn costs(cx: &mut Context<'_>, done: &[Done]) {
             format!("{syncs:.3}"),
             bytes(written),
             format!("{allocations:.1}"),
-            bytes(measured.ended.peak_memory as f64),
+            match measured.ended.peak_memory {
+                0 => "unknown".to_owned(),
+                peak => bytes(peak as f64),
+            },
             classes(measured),
         ]);
     }
@@ -112,11 +116,17 @@ fn classes(measured: &Measured) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
+/// P50, P95, P99, P99.9 and the slowest in nanoseconds, of the operations of all rounds together: a
+/// stall shows however few rounds had one. What rests on too few operations is none.
+pub(super) fn percentiles(measured: &Measured) -> [Option<u64>; 5] {
+    let summary = measured.latencies.summary();
+    let [p50, p95, p99, p999] = Percentile::ALL.map(|percentile| summary.known_ns(percentile));
+    [p50, p95, p99, p999, (summary.count > 0).then_some(summary.max_ns)]
+}
+
 /// Medians of the rounds.
 pub(super) struct Middle {
     pub(super) throughput: f64,
-    /// P50, P95, P99, P99.9 and the largest, in nanoseconds.
-    pub(super) latency: [u64; 5],
     pub(super) syncs: f64,
     pub(super) written: f64,
     pub(super) allocations: f64,
@@ -133,19 +143,11 @@ impl Middle {
         let each = |of: fn(&Round) -> u64| {
             median(&|round| of(round) as f64 / round.operations.max(1) as f64)
         };
-        let latency: [fn(&Round) -> u64; 5] = [
-            |round| round.latency.p50_ns,
-            |round| round.latency.p95_ns,
-            |round| round.latency.p99_ns,
-            |round| round.latency.p999_ns,
-            |round| round.latency.max_ns,
-        ];
         Self {
             // A round may be of no time at all, as far as a file says.
             throughput: median(&|round| {
                 round.operations as f64 * 1e9 / round.elapsed_ns.max(1) as f64
             }),
-            latency: latency.map(|of| median(&|round| of(round) as f64) as u64),
             syncs: each(|round| round.disk.syncs + round.disk.dir_syncs),
             written: each(|round| round.disk.written_bytes),
             allocations: each(|round| round.allocations.count),
@@ -178,6 +180,8 @@ fn whole(cx: &Context<'_>, report: &Report<'_>, exit: Exit) -> serde_json::Value
             "name": Workload::to_string(workload),
             "workload": workload,
             "rounds": measured.rounds,
+            "latency": measured.latencies.summary(),
+            "curve": measured.latencies.curve(),
             "ended": measured.ended,
             "exact": {"operations": measured.exact.0, "counts": measured.exact.1},
             "comparison": compared,

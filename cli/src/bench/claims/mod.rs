@@ -15,8 +15,8 @@ use serde_json::json;
 
 use super::args::BenchArgs;
 use super::grid::Size;
-use super::measure::{Exact, Measured, warm_up};
-use super::{COMMAND, machine, own_program};
+use super::measure::{Exact, Measured, launch};
+use super::{machine, own_program};
 use crate::commands::Context;
 use crate::exit::{Exit, Failure};
 use crate::output::{BAD, GOOD, NOTE, paint};
@@ -212,8 +212,8 @@ impl Ledger<'_, '_> {
         let own = own_program()?;
         let mut workers = Vec::new();
         for workload in workloads {
-            let mut worker = Worker::start(&own, COMMAND, &self.args.dir, workload)?;
-            let operations = warm_up(self.cx, &mut worker, workload, size)?;
+            let mut worker = Worker::start(launch(self.cx, &own, &self.args.dir), workload)?;
+            let operations = worker.warm_up(workload, size.round_ns)?;
             worker.start_measuring()?;
             workers.push((worker, operations, Vec::new()));
         }
@@ -228,8 +228,8 @@ impl Ledger<'_, '_> {
         }
         let mut all = Vec::new();
         for (worker, _, rounds) in workers {
-            let (ended, exact) = (worker.end()?, Exact::default());
-            all.push(Measured { rounds, ended, exact });
+            let (ended, latencies) = worker.end()?;
+            all.push(Measured { rounds, latencies, ended, exact: Exact::default() });
         }
         Ok(all.try_into().ok())
     }

@@ -1,10 +1,10 @@
 //! Claims of a report on a streaming database sink, which had projected most of them.
 
 use seedbed_hardware::{Engine, Failed, Workload};
+use seedbed_measure::Summary;
 
 use super::{Ledger, Step, Verdict, interval_text, percent_more};
 use crate::bench::grid::{self, Size};
-use crate::bench::measure::plain;
 use crate::bench::report::{Middle, cpu_per_operation};
 
 const OF: &str = "sink";
@@ -43,8 +43,9 @@ impl Ledger<'_, '_> {
         let workloads = [at_rate(50)];
         let Some([usual]) = self.in_turn(&workloads, self.long())? else { return Ok(()) };
         let conditions = format!("{RATE} rows/s, 1 000 in a transaction, a checkpoint each 50 ms");
-        let Middle { throughput, latency: [p50, _, p99, ..], pools_busy, .. } = Middle::of(&usual);
-        let [p50, p99] = [p50, p99].map(|ns| ns as f64 / 1e6);
+        let Middle { throughput, pools_busy, .. } = Middle::of(&usual);
+        let Summary { p50_ns, p99_ns, .. } = usual.latencies.summary();
+        let [p50, p99] = [p50_ns, p99_ns].map(|ns| ns as f64 / 1e6);
         self.claim(
             OF,
             "P99 below 100 ms",
@@ -109,7 +110,7 @@ impl Ledger<'_, '_> {
             return Ok(());
         };
         let [one, many, alone] = [one, many, alone].map(|one| {
-            let throughput = |round| plain(round).throughput();
+            let throughput = |round| seedbed_measure::Round::from(round).throughput();
             one.rounds.iter().map(throughput).collect::<Vec<_>>()
         });
         let added = percent_more(&one, &many);

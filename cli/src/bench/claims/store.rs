@@ -9,7 +9,7 @@ use seedbed_hardware::{Failed, Workload, simulate};
 use seedbed_measure::{Interval, sample};
 
 use super::{Ledger, Step, Verdict, interval_text, percent_more};
-use crate::bench::measure::{Measured, plain};
+use crate::bench::measure::Measured;
 use crate::bench::report::Middle;
 use crate::progress::Meter;
 
@@ -127,8 +127,11 @@ impl Ledger<'_, '_> {
         });
         let told = told.collect::<Vec<_>>().join("; ");
         let alone = &figures[0];
-        let commits: Vec<f64> =
-            alone.rounds.iter().map(|round| 1e9 / plain(round).throughput()).collect();
+        let commits: Vec<f64> = alone
+            .rounds
+            .iter()
+            .map(|round| 1e9 / seedbed_measure::Round::from(round).throughput())
+            .collect();
         let spread = percent_more(&rewrites, &commits);
         self.claim(
             OF,

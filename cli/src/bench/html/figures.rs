@@ -5,7 +5,7 @@ use seedbed_hardware::{Engine, Machine, Workload};
 
 use super::{Page, comparison, section, units};
 use crate::bench::Done;
-use crate::bench::report::{Middle, cpu_per_operation};
+use crate::bench::report::{Middle, cpu_per_operation, percentiles};
 use crate::tables::grouped;
 
 /// How late operations of an open loop may begin before it is worth a word, in nanoseconds.
@@ -126,7 +126,8 @@ fn tiles(done: &[&Done]) -> Markup {
     let rate = |done: &Done| middle(done).throughput;
     let most =
         closed.max_by(|a, b| rate(a).total_cmp(&rate(b))).map(|done| (&done.workload, rate(done)));
-    let of = |number: usize| move |done: &Done| Middle::of(&done.measured).latency[number] as f64;
+    let of =
+        |number: usize| move |done: &Done| percentiles(&done.measured)[number].unwrap_or(0) as f64;
     let rate = |number: f64| format!("{}/s", units::count(number));
     let tiles = [
         tile("highest throughput", most, rate),
@@ -162,6 +163,9 @@ fn tile(
     })
 }
 
+/// Threads that are named.
+const THREADS: usize = 3;
+
 /// All figures as text: charts are for eyes, tables for reading.
 pub(super) fn tables(done: &[&Done]) -> Option<Markup> {
     let name = match done.first()?.workload.engine {
@@ -171,7 +175,8 @@ pub(super) fn tables(done: &[&Done]) -> Option<Markup> {
         Engine::Sink => "rows of a batch, rows under way at once, bytes of a row",
     };
     let about = html! {
-        "Medians of the rounds. A round is a fixed number of operations, after a warm-up, in the \
+        "Latencies of all rounds together, where 10 operations or more are slower; the rest are \
+         medians of the rounds. A round is a fixed number of operations, after a warm-up, in the \
          same process and on the same files; its end is the last acknowledgement. A name says "
         (name) ", and how many arrive a second where they do so by themselves."
     };
@@ -182,6 +187,7 @@ pub(super) fn tables(done: &[&Done]) -> Option<Markup> {
         html! {
             (speed(done))
             (cost(done))
+            (threads(done))
             (late(done))
         },
     ))
@@ -213,9 +219,9 @@ fn speed(done: &[&Done]) -> Markup {
         vec!["workload", "operations/s", "P50", "P95", "P99", "P99.9", "max", "rounds", "checked"];
     columns.extend(compares.then_some("compared"));
     let row = |Done { workload, measured, compared }: &&Done| {
-        let Middle { throughput, latency, .. } = Middle::of(measured);
-        let mut cells = vec![units::count(throughput)];
-        cells.extend(latency.map(|ns| units::time(ns as f64)));
+        let mut cells = vec![units::count(Middle::of(measured).throughput)];
+        let time = |ns: Option<u64>| ns.map_or("-".to_owned(), |ns| units::time(ns as f64));
+        cells.extend(percentiles(measured).map(time));
         cells.push(measured.rounds.len().to_string());
         cells.push(grouped(measured.ended.checked));
         if compares {
@@ -251,6 +257,24 @@ fn cost(done: &[&Done]) -> Markup {
         (workload.to_string(), cells)
     };
     table("Cost", &columns, &done.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Which thread used how much: whether one of them is what all wait for.
+fn threads(done: &[&Done]) -> Markup {
+    let row = |Done { workload, measured, .. }: &&Done| {
+        let mut threads: Vec<(&String, u64)> =
+            measured.ended.threads.iter().map(|(name, ns)| (name, *ns)).collect();
+        threads.sort_by_key(|(name, ns)| (std::cmp::Reverse(*ns), *name));
+        let most = threads.iter().take(THREADS).map(|(name, ns)| {
+            let time = units::time(*ns as f64);
+            format!("{name}: {time}")
+        });
+        let words = most.collect::<Vec<_>>().join(", ");
+        let others = threads.iter().skip(THREADS).map(|(_, ns)| *ns as f64).sum();
+        (workload.to_string(), vec![threads.len().to_string(), words, units::time(others)])
+    };
+    let columns = ["workload", "threads", "CPU time of the busiest", "of the others"];
+    table("CPU time of threads", &columns, &done.iter().map(row).collect::<Vec<_>>())
 }
 
 /// Where an open loop did not keep its times.

@@ -1,8 +1,7 @@
 //! Latency curves: how slow operations are, from the median to the slowest of ten thousand.
 
 use maud::{Markup, html};
-use seedbed_hardware::{Round, Workload};
-use seedbed_measure::latency::Point;
+use seedbed_hardware::Workload;
 
 use super::scale::Scale;
 use super::svg::{Axes, Extra, Series, Spot, both, legend};
@@ -10,7 +9,7 @@ use super::{figure, groups, section, units};
 use crate::bench::Done;
 use crate::bench::measure::Measured;
 
-/// Fewest latencies of a round beyond a place on which a solid line rests, as in the judgement.
+/// Fewest latencies beyond a place on which a solid line rests, as in the judgement.
 const BEYOND_MIN: f64 = seedbed_measure::gate::BEYOND_MIN as f64;
 /// Places between one nine and the next.
 const STEPS: u32 = 20;
@@ -30,7 +29,7 @@ pub(super) fn show(done: &[&Done]) -> Option<Markup> {
     let about = html! {
         "How long an operation takes, at every percentile: at 99, one operation of a hundred takes \
          longer. Each nine has the same width. Lower is better; both axes are the same in all \
-         charts. A line is dashed where a round has fewer than 10 operations that are slower."
+         charts. A line is dashed where fewer than 10 operations are slower."
     };
     let more = html! {
         b { "Corrected for coordinated omission. " }
@@ -85,13 +84,14 @@ fn panel(
     figure(&title, &groups::common(&these, &[]), html! { (names) (chart) })
 }
 
-/// The median of all rounds at many percentiles.
+/// The latencies of all rounds together at many percentiles.
 fn curve(measured: &Measured) -> Vec<Spot> {
-    let rounds: Vec<&Round> =
-        measured.rounds.iter().filter(|round| !round.curve.is_empty()).collect();
-    let counts: Vec<f64> = rounds.iter().map(|round| round.latency.count as f64).collect();
-    let Some(count) = seedbed_measure::sample::median(&counts) else { return Vec::new() };
-    let last = (1.0 - 1.0 / count.max(1.0)).min(NAMED[NAMED.len() - 1].0);
+    let latencies = &measured.latencies;
+    let count = latencies.count() as f64;
+    if count < 1.0 {
+        return Vec::new();
+    }
+    let last = (1.0 - 1.0 / count).min(NAMED[NAMED.len() - 1].0);
     let steps = (0..=4 * STEPS).map(|nth| 1.0 - 10_f64.powf(-f64::from(nth) / f64::from(STEPS)));
     let mut parts: Vec<f64> = steps.chain(NAMED.iter().map(|(part, _)| *part)).collect();
     parts.push(last);
@@ -99,8 +99,7 @@ fn curve(measured: &Measured) -> Vec<Spot> {
     parts.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
     parts.retain(|part| *part <= last + 1e-9);
     let spot = |part: f64| {
-        let values: Vec<f64> = rounds.iter().map(|round| at(round, part)).collect();
-        let ns = seedbed_measure::sample::median(&values).unwrap_or(1.0);
+        let ns = latencies.part_ns(part).max(1) as f64;
         let named = NAMED.iter().filter(|(_, name)| *name != "0");
         let named = named.clone().find(|(named, _)| (named - part).abs() < 1e-9);
         Spot {
@@ -112,28 +111,4 @@ fn curve(measured: &Measured) -> Vec<Spot> {
         }
     };
     parts.into_iter().map(spot).collect()
-}
-
-/// What so large a part of a round's operations is at most as slow as, in nanoseconds: as in the
-/// tables where they have it, else between two points of the curve on a straight line of the chart.
-fn at(round: &Round, part: f64) -> f64 {
-    let latency = &round.latency;
-    let known = [(0.5, latency.p50_ns), (0.99, latency.p99_ns), (0.999, latency.p999_ns)];
-    if let Some((_, ns)) = known.into_iter().find(|(known, _)| (known - part).abs() < 1e-9) {
-        return ns.max(1) as f64;
-    }
-    let nines = |part: f64| -(1.0 - part.clamp(0.0, 1.0 - 1e-9)).ln();
-    let place =
-        |point: &Point| (nines(point.percentile / 100.0), (point.value_ns.max(1) as f64).ln());
-    let (curve, x) = (&round.curve, nines(part));
-    let next = curve.partition_point(|point| place(point).0 < x);
-    let y = match (next.checked_sub(1).map(|last| &curve[last]), curve.get(next)) {
-        (Some(last), Some(next)) => {
-            let ((x0, y0), (x1, y1)) = (place(last), place(next));
-            y0 + (y1 - y0) * (x - x0) / (x1 - x0)
-        }
-        (Some(only), None) | (None, Some(only)) => place(only).1,
-        (None, None) => 0.0,
-    };
-    y.exp().round()
 }

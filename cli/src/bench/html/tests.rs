@@ -8,8 +8,8 @@ use roxmltree::{Document, Node, ParsingOptions};
 use seedbed_hardware::allocations::Allocations;
 use seedbed_hardware::bench::{Class, Disk};
 use seedbed_hardware::{Ended, Machine, Round, Workload};
-use seedbed_measure::latency::Point;
-use seedbed_measure::{Gate, Metric, Percentile, Summary, Thresholds};
+use seedbed_measure::latency::Bucket;
+use seedbed_measure::{Gate, Latencies, Metric, Percentile, Summary, Thresholds};
 
 use super::groups::{self, Dimension};
 use super::overhead::{Crossing, crossings};
@@ -31,24 +31,32 @@ fn round(operations: u64, elapsed_ns: u64, p50_ns: u64) -> Round {
         p999_ns: p50_ns.saturating_mul(8),
         max_ns: p50_ns.saturating_mul(9),
     };
-    let point = |percentile, value_ns| Point { percentile, value_ns };
-    let curve = vec![
-        point(0.0, p50_ns / 2),
-        point(50.0, p50_ns),
-        point(99.0, latency.p99_ns),
-        point(100.0, latency.max_ns),
-    ];
     Round {
         operations,
         elapsed_ns,
         latency,
         seen: latency,
-        curve,
         late_max_ns: 0,
         pools_busy: None,
         disk: Disk { writes: 9, written_bytes: operations.saturating_mul(1100), ..Disk::default() },
         allocations: Allocations::default(),
     }
+}
+
+/// As in [`round`].
+fn latencies(rounds: &[Round]) -> Latencies {
+    let mut latencies = Latencies::new();
+    for Round {
+        operations,
+        latency: Summary { p50_ns, p95_ns, p99_ns, p999_ns, max_ns, .. },
+        ..
+    } in rounds
+    {
+        let parts = [(*p50_ns, 500), (*p95_ns, 450), (*p99_ns, 40), (*p999_ns, 9), (*max_ns, 1)];
+        let part = |(ns, part)| Bucket { ns, count: operations / 1000 * part };
+        latencies.add_buckets(&parts.map(part));
+    }
+    latencies
 }
 
 fn measured(p50_ns: u64, rounds: usize) -> Measured {
@@ -59,8 +67,10 @@ fn measured(p50_ns: u64, rounds: usize) -> Measured {
         round.disk.syncs = 500;
         round
     };
+    let rounds: Vec<Round> = (0..rounds).map(round).collect();
     Measured {
-        rounds: (0..rounds).map(round).collect(),
+        latencies: latencies(&rounds),
+        rounds,
         ended: Ended {
             checked: 1234,
             threads: BTreeMap::from([("thread 0".to_owned(), 13_000_000)]),
@@ -289,19 +299,18 @@ fn absurd_values_give_a_page_that_is_sound() {
     let with = |rounds: Vec<Round>, checked| Done {
         workload: Workload::default(),
         measured: Measured {
+            latencies: latencies(&rounds),
             rounds,
             ended: Ended { checked, ..Ended::default() },
             exact: Default::default(),
         },
         compared: None,
     };
-    let mut bare = round(0, 0, 0);
-    bare.curve.clear();
+    let bare = round(0, 0, 0);
     let huge = round(u64::MAX, 1, u64::MAX);
     for rounds in [
         vec![],
         vec![bare.clone()],
-        vec![round(0, 0, 0)],
         vec![round(1, 1, 1)],
         vec![huge.clone()],
         vec![bare, huge, round(1, u64::MAX, 1)],
