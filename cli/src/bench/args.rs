@@ -33,7 +33,7 @@ round, which noise and drift do not fool; more rounds are taken while a metric i
 without noise are counted in simulation: any difference is a change of the program.
 
 JSON: {engine, machine, workloads: [{name, workload, rounds: [{operations, elapsed_ns, latency,
-seen, curve, late_max_ns, disk, allocations, pools_busy}], latency, curve, ended: {checked, threads,
+seen, late_max_ns, disk, allocations, pools_busy}], latency, curve, ended: {checked, threads,
 classes, peak_memory}, exact: {operations, counts}, comparison}], predictions, interrupted,
 exit_code}; with --claims {machine, claims: [{of, claim, measured, verdict, conditions}],
 interrupted, exit_code}.")]

@@ -58,7 +58,7 @@ impl Ledger<'_, '_> {
         self.claim(
             OF,
             "less than 100 MB of memory a sink",
-            // Never refuted here, so never confirmed either: how much of it is the sink's is unknown.
+            // Whatever is found: how much of it is the sink's is unknown.
             Verdict::NotTestable,
             format!("{memory:.0} MB at most, of sink and participants together with {rows} rows"),
             format!(
