@@ -43,6 +43,7 @@ fn what_cannot_be_measured_is_refused_before_anything_is() {
         ("atomic_commit --save-baseline main --rounds 11", "fewer than 12 rounds"),
         ("atomic_commit --save-baseline main --baselines w.toml", "cannot write to w.toml/main"),
         ("atomic_commit --batch-rows 1,2", "--batch-rows means nothing for atomic_commit"),
+        ("atomic_commit --rate 0", "0 is not in 1..="),
         ("atomic_commit --rate 100 --window 1,2", "cannot be used with '--window"),
         (
             "sink --clients 2 --window 10",

@@ -74,6 +74,7 @@ pub(crate) struct BenchArgs {
     pub batch_rows: Vec<u32>,
     /// Operations a second that arrive whether or not earlier ones are done (open loop).
     #[arg(long, value_name = "N", conflicts_with = "window")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub rate: Option<u64>,
     /// A workload file (TOML) instead of a grid.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["clients", "window", "durability"])]
