@@ -249,7 +249,7 @@ impl<'a> Worker<'a> {
         let line = loop {
             match self.lines.recv_timeout(GLANCE) {
                 Ok(line) => break line,
-                Err(RecvTimeoutError::Disconnected) => return Err(gone()),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.stop.load(Ordering::Relaxed) && !self.is_told_to_stop {
                         self.is_told_to_stop = true;
@@ -273,8 +273,15 @@ impl<'a> Worker<'a> {
     fn tell(&mut self, ask: &Ask) -> Result<(), Failed> {
         let mut line = serde_json::to_string(ask).expect("a question is data");
         line.push('\n');
-        let input = self.input.as_mut().ok_or_else(gone)?;
-        input.write_all(line.as_bytes()).map_err(|_| gone())
+        let told = self.input.as_mut().map(|input| input.write_all(line.as_bytes()));
+        told.and_then(Result::ok).ok_or_else(|| self.gone())
+    }
+
+    /// The process has closed its output, or its input.
+    fn gone(&mut self) -> Failed {
+        let _ = self.child.kill();
+        let how = self.child.wait().map_or_else(|error| error.to_string(), |how| how.to_string());
+        Failed::Machine(format!("the measuring process has ended by itself: {how}"))
     }
 
     /// Runs a round of so many operations.
@@ -355,10 +362,6 @@ fn next_line(output: &mut impl BufRead) -> Option<String> {
     let mut line = Vec::new();
     output.by_ref().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut line).ok()?;
     (!line.is_empty()).then(|| String::from_utf8_lossy(&line).into_owned())
-}
-
-fn gone() -> Failed {
-    Failed::Machine("the measuring process has ended by itself".to_owned())
 }
 
 fn done(answer: Answer) -> Result<(), Failed> {

@@ -58,7 +58,11 @@ fn alone(own: Launch<'_>, workload: &Workload, size: Size) -> Result<Option<Meas
     worker.start_measuring()?;
     let mut rounds = Vec::new();
     while rounds.len() < size.rounds && !is_stopped() {
-        rounds.push(worker.round(operations)?);
+        let round = worker.round(operations)?;
+        // One that was cut short counts only if there is no other.
+        if rounds.is_empty() || !is_stopped() {
+            rounds.push(round);
+        }
     }
     let (ended, latencies) = worker.end()?;
     if rounds.iter().all(|round| round.operations == 0) {

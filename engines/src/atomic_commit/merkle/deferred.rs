@@ -73,6 +73,8 @@ impl Deferred {
     pub(super) fn work_out(&mut self) -> Vec<Hash> {
         let mut hashes = vec![[0; 32]; self.len()];
         let order = self.by_level();
+        // What hashes them reads behind each.
+        self.inputs.push([0; 64]);
         let mut at = 0;
         for (level, count) in self.counts.iter().enumerate() {
             let key = if level == 0 { LEAF_KEY } else { BRANCH_KEY };

@@ -74,12 +74,14 @@ const HASH_EQUAL: [HashEqual; BLOCKS_MAX] = [
 fn hash_equal<const LEN: usize>(inputs: &[&[u8]], numbers: &[usize], hashes: &mut [Hash]) {
     let (whole, longer): (Vec<usize>, Vec<usize>) =
         numbers.iter().partition(|nth| inputs[**nth].len() == LEN);
+    let mut lanes = vec![[0; LEN]; LANES + 1];
     for (numbers, end) in [(whole, CHUNK_END | ROOT), (longer, 0)] {
         for some in numbers.chunks(LANES) {
-            let blocks = lanes_of(some, |nth| {
-                inputs[nth].first_chunk::<LEN>().expect("it has so many blocks")
-            });
-            let done = hash_lanes(&blocks[..some.len()], &IV, [0, CHUNK_START, end]);
+            for (lane, nth) in lanes.iter_mut().zip(some) {
+                lane.copy_from_slice(&inputs[*nth][..LEN]);
+            }
+            let places: Vec<u32> = (0..some.len() as u32).collect();
+            let done = hash_lanes(&lanes, &places, &IV, [0, CHUNK_START, end]);
             for (nth, done) in some.iter().zip(done) {
                 hashes[*nth] = with_rest(done, &inputs[*nth][LEN..]);
             }
@@ -100,39 +102,39 @@ fn with_rest(done: Hash, rest: &[u8]) -> Hash {
     le_bytes_from_words_32(&words)
 }
 
-/// The keyed hashes of inputs of one block, for the numbers of up to [`LANES`] of them.
+/// The keyed hashes of inputs of one block, for the numbers of up to [`LANES`] of them. The last
+/// input cannot be hashed, see [`hash_lanes`].
 pub(super) fn keyed_hash_blocks(
     key: &Hash,
     inputs: &[[u8; BLOCK_LEN]],
     numbers: &[u32],
 ) -> [Hash; LANES] {
-    let blocks = lanes_of(numbers, |number| &inputs[number as usize]);
     let flags = [KEYED_HASH, CHUNK_START, CHUNK_END | ROOT];
-    hash_lanes(&blocks[..numbers.len()], &words_from_le_bytes_32(key), flags)
+    hash_lanes(inputs, numbers, &words_from_le_bytes_32(key), flags)
 }
 
-/// The inputs of up to [`LANES`] numbers.
-fn lanes_of<'a, N: Copy, const LEN: usize>(
-    numbers: &[N],
-    input: impl Fn(N) -> &'a [u8; LEN],
-) -> [&'a [u8; LEN]; LANES] {
-    let mut lanes = [const { &[0; LEN] }; LANES];
-    for (lane, number) in lanes.iter_mut().zip(numbers) {
-        *lane = input(*number);
-    }
-    lanes
-}
-
-/// One hash for each input. The flags are those of all blocks, of the first, and of the last.
+/// The hashes of inputs with these numbers. The flags are those of all blocks, of the first, and of
+/// the last.
+///
+/// The library's assembly loads wide registers from an input and overwrites what it has loaded
+/// beyond it: it reads up to 48 bytes behind an input, as it may with the chunks of a long one. So
+/// there must be another input behind each.
 fn hash_lanes<const LEN: usize>(
-    inputs: &[&[u8; LEN]],
+    inputs: &[[u8; LEN]],
+    numbers: &[u32],
     key: &[u32; 8],
     [all, first, last]: [u8; 3],
 ) -> [Hash; LANES] {
+    let mut lanes = [const { &[0; LEN] }; LANES];
+    for (lane, number) in lanes.iter_mut().zip(numbers) {
+        let number = *number as usize;
+        assert!(number + 1 < inputs.len(), "what lies behind an input is read");
+        *lane = &inputs[number];
+    }
     let mut out = [[0; 32]; LANES];
-    let hashes = out[..inputs.len()].as_flattened_mut();
+    let (lanes, hashes) = (&lanes[..numbers.len()], out[..numbers.len()].as_flattened_mut());
     let counter = IncrementCounter::No;
-    Platform::detect().hash_many(inputs, key, 0, counter, all, first, last, hashes);
+    Platform::detect().hash_many(lanes, key, 0, counter, all, first, last, hashes);
     out
 }
 
@@ -183,7 +185,7 @@ mod tests {
         let inputs: Vec<[u8; 64]> =
             (0..100).map(|nth| *bytes(nth, 64).first_chunk().expect("as long as that")).collect();
         for count in 0..=LANES as u32 {
-            let numbers: Vec<u32> = (50..50 + count).rev().collect();
+            let numbers: Vec<u32> = (99 - count..99).rev().collect();
             for key in [LEAF_KEY, BRANCH_KEY] {
                 let hashes = keyed_hash_blocks(&key, &inputs, &numbers);
                 for (number, hash) in numbers.iter().zip(hashes) {
