@@ -21,7 +21,7 @@ use super::grid::Size;
 use super::measure::{Exact, Measured, launch};
 use crate::commands::Context;
 use crate::exit::{Exit, Failure};
-use crate::output::{NOTE, paint};
+use crate::output::{NOTE, Output, paint};
 
 /// Letters of a file's name that say what it is of, and those that tell it from all others.
 const SLUG_LETTERS_MAX: usize = 50;
@@ -32,6 +32,8 @@ pub(super) struct Comparing {
     gate: Gate,
     with: Option<Name>,
     keep: Option<Name>,
+    /// Fewer are not kept.
+    rounds_full: usize,
     folder: PathBuf,
     machine: Machine,
 }
@@ -69,9 +71,10 @@ impl Comparing {
         };
         let (with, keep) = (name(&args.baseline)?, name(&args.save_baseline)?);
         let (folder, machine) = (args.baselines.clone(), machine.clone());
-        let comparing = Self { gate, with, keep, folder, machine };
+        let rounds_full = rounds_full(args);
+        let comparing = Self { gate, with, keep, rounds_full, folder, machine };
         comparing.check_baseline(workloads)?;
-        comparing.check_keeping(args)?;
+        comparing.check_keeping()?;
         check_other(cx, args, workloads)?;
         Ok(comparing)
     }
@@ -93,9 +96,9 @@ impl Comparing {
         )))
     }
 
-    fn check_keeping(&self, args: &BenchArgs) -> Result<(), Failure> {
+    fn check_keeping(&self) -> Result<(), Failure> {
         let Some(keep) = &self.keep else { return Ok(()) };
-        let rounds = rounds_full(args);
+        let rounds = self.rounds_full;
         if rounds < ROUNDS_MIN {
             return Err(Failure::usage(format!(
                 "--save-baseline with --rounds {rounds}: nothing can be compared with fewer than \
@@ -149,20 +152,15 @@ impl Comparing {
     }
 
     /// Keeps what was measured to its end, if that is wanted, and says what is not kept.
-    pub(super) fn keep(
-        &self,
-        cx: &mut Context<'_>,
-        args: &BenchArgs,
-        done: &[Done],
-    ) -> Result<(), Failure> {
+    pub(super) fn keep(&self, err: &mut Output<'_>, done: &[Done]) -> Result<(), Failure> {
         let Some(keep) = &self.keep else { return Ok(()) };
-        let (folder, full) = (self.folder_of(keep), rounds_full(args));
+        let (folder, full) = (self.folder_of(keep), self.rounds_full);
         let mut failed = Vec::new();
         for Done { workload, measured, .. } in done {
             let rounds = rounds_whole(measured);
             if rounds < full {
                 let what = format!("{workload}: {rounds} of {full} rounds");
-                cx.err.line(paint(NOTE, format_args!("not kept as a baseline: {what}")));
+                err.line(paint(NOTE, format_args!("not kept as a baseline: {what}")));
                 continue;
             }
             let kept = self.baseline(workload, measured).save(&folder);
@@ -347,8 +345,10 @@ impl Compared {
 mod tests {
     use std::collections::BTreeMap;
 
+    use seedbed_hardware::allocations::Allocations;
+    use seedbed_hardware::bench::Disk;
     use seedbed_hardware::{Ended, Engine};
-    use seedbed_measure::{Latencies, Round};
+    use seedbed_measure::{Latencies, Round, Summary};
 
     use super::*;
 
@@ -379,6 +379,50 @@ mod tests {
         assert!(names.iter().any(|name| name.starts_with("atomic_commit-group-1-x-1-1024-B-")));
         // How long a round is makes it no other workload.
         assert_eq!(file_name(&Workload { operations: 7, ..usual.clone() }), file_name(&usual));
+    }
+
+    #[test]
+    fn what_was_cut_short_is_named_and_not_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let comparing = Comparing {
+            gate: Gate::default(),
+            with: None,
+            keep: Some(Name::new("main").expect("a name")),
+            rounds_full: 12,
+            folder: folder.path().to_owned(),
+            machine: Machine::here(folder.path()),
+        };
+        let done = |clients, rounds: &[u64]| {
+            let round = |operations: &u64| seedbed_hardware::Round {
+                operations: *operations,
+                elapsed_ns: 1,
+                latency: Summary::default(),
+                seen: Summary::default(),
+                late_max_ns: 0,
+                disk: Disk::default(),
+                allocations: Allocations::default(),
+                pools_busy: None,
+            };
+            let rounds = rounds.iter().map(round).collect();
+            let (ended, exact, latencies) = Default::default();
+            let workload = Workload { clients, ..Workload::default() };
+            Done {
+                workload,
+                measured: Measured { rounds, latencies, ended, exact },
+                compared: None,
+            }
+        };
+        let whole = done(1, &[5; 12]);
+        let all = [done(2, &[&[5; 11][..], &[4]].concat()), done(3, &[5; 3]), whole];
+        let mut told = Vec::new();
+        comparing.keep(&mut Output::new(&mut told), &all).expect("kept");
+        let told = String::from_utf8(told).expect("text");
+        for words in ["group, 2 x 1, 1024 B: 11 of 12", "group, 3 x 1, 1024 B: 3 of 12"] {
+            assert!(told.contains(words), "{told}");
+        }
+        let kept = std::fs::read_dir(folder.path().join("main")).expect("there").flatten();
+        let kept: Vec<_> = kept.map(|file| file.path()).collect();
+        assert_eq!(kept, [file_name(&all[2].workload).path_in(&folder.path().join("main"))]);
     }
 
     /// One that took so many nanoseconds for an operation before and after, over so many rounds.

@@ -119,7 +119,7 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
     let wanted = if args.only_simulate { 0 } else { workloads.len() };
     let wrong = broken.clone().filter(|_| wrong);
     // What was measured is kept whether or not a page of it can be written.
-    let kept = comparing.keep(cx, args, &done);
+    let kept = comparing.keep(&mut cx.err, &done);
     let about = (wanted, comparing.thresholds(), wrong);
     let paged = place.map_or(Ok(()), |place| page(cx, args, &place, &report, about));
     let failures = [broken.map(|what| Failure::new(exit, what)), kept.err(), paged.err()];
