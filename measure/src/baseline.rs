@@ -68,7 +68,10 @@ pub enum BaselineError {
         path: PathBuf,
     },
     /// Something else, or its first bytes are damaged.
-    #[error("{}: not a baseline: it does not begin with {BEGINNING}", path.display())]
+    #[error(
+        "{}: not a baseline: it does not begin with {BEGINNING}: save the baseline anew",
+        path.display()
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -107,7 +110,10 @@ pub enum BaselineError {
         what: String,
     },
     /// The two measured something else.
-    #[error("different workloads cannot be compared: {}", differences.join("; "))]
+    #[error(
+        "different workloads cannot be compared: {}: save the baseline anew",
+        differences.join("; ")
+    )]
     OtherWorkload {
         /// One for each entry that differs.
         differences: Vec<String>,

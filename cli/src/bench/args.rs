@@ -1,5 +1,6 @@
 //! The flags of `seedbed bench`.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -31,8 +32,8 @@ counts as a change of the program. --against runs another build in turn with thi
 round, which noise and drift do not fool; more rounds are taken while a metric is unclear. Figures
 without noise are counted in simulation: any difference is a change of the program.
 
-JSON: {engine, machine, rounds, workloads: [{name, workload, rounds: [{operations, elapsed_ns,
-latency, seen, curve, late_max_ns, disk, allocations, pools_busy}], ended: {checked, threads,
+JSON: {engine, machine, workloads: [{name, workload, rounds: [{operations, elapsed_ns, latency,
+seen, late_max_ns, disk, allocations, pools_busy}], latency, curve, ended: {checked, threads,
 classes, peak_memory}, exact: {operations, counts}, comparison}], predictions, interrupted,
 exit_code}; with --claims {machine, claims: [{of, claim, measured, verdict, conditions}],
 interrupted, exit_code}.")]
@@ -44,7 +45,7 @@ pub(crate) struct BenchArgs {
     /// or everything.
     #[arg(long, conflicts_with_all = ["baseline", "save_baseline", "against", "simulate", "html"])]
     #[arg(conflicts_with_all = ["workload", "clients", "window", "durability", "value_bytes"])]
-    #[arg(conflicts_with_all = ["batch_rows", "rate"])]
+    #[arg(conflicts_with_all = ["batch_rows", "rate", "baselines"])]
     pub claims: bool,
     /// Where to measure: the disk that this folder is on.
     #[arg(long, default_value = ".", value_name = "DIR")]
@@ -72,42 +73,45 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub batch_rows: Vec<u32>,
     /// Operations a second that arrive whether or not earlier ones are done (open loop).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "window")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub rate: Option<u64>,
     /// A workload file (TOML) instead of a grid.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["clients", "window", "durability"])]
     #[arg(conflicts_with_all = ["value_bytes", "batch_rows", "rate"])]
     pub workload: Option<PathBuf>,
-    /// Rounds of each workload [default: 12; --full 20].
+    /// Rounds of each workload [default: 12; --full 20]; --against takes as many as it needs.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub rounds: Option<u16>,
     /// Keep what was measured under this name.
     #[arg(long, value_name = "NAME")]
     pub save_baseline: Option<String>,
     /// Compare with what was kept under this name.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", group = "compares")]
     pub baseline: Option<String>,
     /// Compare with another build of this program, which runs in turn with this one.
-    #[arg(long, value_name = "PROGRAM", conflicts_with = "baseline")]
+    #[arg(long, value_name = "PROGRAM", group = "compares", conflicts_with = "rounds")]
     pub against: Option<PathBuf>,
     /// Predict as well: run the same workloads in simulation, on a disk that takes as long as this
     /// profile says: nvme, cloud_ssd, hdd, fsync_300ms, or a file of `seedbed calibrate`.
     #[arg(long, value_name = "PROFILE")]
     pub simulate: Option<String>,
     /// Only predict; nothing is measured, and --dir is not touched.
-    #[arg(long, requires = "simulate", conflicts_with_all = ["baseline", "save_baseline"])]
+    #[arg(long, requires = "simulate", conflicts_with_all = ["compares", "save_baseline"])]
     pub only_simulate: bool,
     /// Where baselines are kept.
     #[arg(long, default_value = "seedbed-baselines", value_name = "DIR")]
     pub baselines: PathBuf,
-    /// Exit code 1 if a comparison finds a regression.
-    #[arg(long)]
+    /// Exit code 1 if the comparison finds a regression, 3 if a workload could not be compared.
+    #[arg(long, requires = "compares")]
     pub fail_on_regression: bool,
     /// So many percent less throughput are a regression.
-    #[arg(long, default_value_t = 10.0, value_name = "PERCENT")]
+    #[arg(long, default_value_t = 10.0, value_name = "PERCENT", requires = "compares")]
+    #[arg(value_parser = |text: &str| percent(text, 0.1..=90.0))]
     pub throughput_drop: f64,
     /// So many percent more latency are a regression.
-    #[arg(long, default_value_t = 15.0, value_name = "PERCENT")]
+    #[arg(long, default_value_t = 15.0, value_name = "PERCENT", requires = "compares")]
+    #[arg(value_parser = |text: &str| percent(text, 0.1..=10_000.0))]
     pub latency_growth: f64,
     /// Measure also where a sync keeps nothing (tmpfs).
     #[arg(long)]
@@ -121,6 +125,13 @@ pub(crate) struct BenchArgs {
     /// No progress.
     #[arg(short, long, env = "SEEDBED_QUIET", hide_env_values = true)]
     pub quiet: bool,
+}
+
+/// A number of percent within a range.
+fn percent(text: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
+    let parsed = text.parse().ok().filter(|percent| range.contains(percent));
+    let (least, most) = range.into_inner();
+    parsed.ok_or_else(|| format!("expected {least} to {most} (percent)"))
 }
 
 /// How to calibrate.

@@ -1,5 +1,7 @@
 //! Which workloads a run of `bench` has.
 
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
 use seedbed_hardware::workload::FILE_BYTES_MAX;
@@ -39,12 +41,18 @@ pub(super) fn workloads(args: &BenchArgs, engine: Engine) -> Result<Vec<Workload
         }
         return Ok(vec![workload]);
     }
+    refuse_what_means_nothing(args, engine)?;
     let mut all = match is_plain(args) {
         true => usual(args, engine),
         false => product(args, engine),
     };
     if let Some(rate) = args.rate {
-        all.iter_mut().for_each(|workload| workload.rate = rate);
+        let window = base(engine).window;
+        all.iter_mut().for_each(|workload| {
+            // What arrives by itself waits for no window: workloads that differ in nothing else
+            // are one.
+            (workload.rate, workload.window) = (rate, window);
+        });
     }
     let mut kept: Vec<Workload> = Vec::new();
     for workload in all {
@@ -65,14 +73,39 @@ fn is_plain(args: &BenchArgs) -> bool {
         && args.batch_rows.is_empty()
 }
 
+/// Refuses flags without a meaning for the engine: they would measure one thing several times.
+fn refuse_what_means_nothing(args: &BenchArgs, engine: Engine) -> Result<(), Failure> {
+    let given = match engine {
+        Engine::AtomicCommit => {
+            vec![("--batch-rows", !args.batch_rows.is_empty(), "the store has no rows")]
+        }
+        Engine::Sink => vec![
+            ("--clients", !args.clients.is_empty(), "the sink has one source"),
+            ("--durability", !args.durability.is_empty(), "the sink is always durable"),
+        ],
+    };
+    match given.into_iter().find(|(_, is_given, _)| *is_given) {
+        Some((flag, _, why)) => {
+            let engine = engine.name();
+            Err(Failure::usage(format!("{flag} means nothing for {engine}: {why}; leave it out")))
+        }
+        None => Ok(()),
+    }
+}
+
 /// A workload file.
 fn read(path: &Path) -> Result<Workload, Failure> {
     let told = |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", path.display()));
-    let length = std::fs::metadata(path).map_err(|error| told(&error))?.len();
-    if length > FILE_BYTES_MAX {
-        return Err(told(&format!("{length} bytes; a workload has up to {FILE_BYTES_MAX}")));
+    // Asked before it is opened: opening a pipe waits for its writer.
+    if !fs::metadata(path).map_err(|error| told(&error))?.is_file() {
+        return Err(told(&"not a regular file: name one with a workload (TOML)"));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| told(&error))?;
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| told(&error))?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| told(&error))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(told(&format!("a workload has up to {FILE_BYTES_MAX} bytes")));
+    }
     Workload::parse(&text).map_err(|error| told(&error))
 }
 

@@ -66,10 +66,11 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
     let engine: Engine = engine.parse().map_err(Failure::usage)?;
     let workloads = grid::workloads(args, engine)?;
     let machine = machine(args, &workloads)?;
-    let comparing = compare::Comparing::new(args, &machine)?;
     let profile = predict::profile(args)?;
     let place = args.html.as_deref().map(|path| Place::new("--html", path)).transpose()?;
-    if !args.quiet && !args.json {
+    let comparing = compare::Comparing::new(cx, args, &machine, &workloads)?;
+    // Also without progress: a figure without its machine says nothing.
+    if !args.json {
         cx.out.line(&machine);
     }
     let size = Size::of(args);
@@ -107,27 +108,33 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
     let report =
         report::Report { machine: &machine, engine, done: &done, predictions: &predictions };
     report::print(cx, args, &report, exit);
+    if args.fail_on_regression {
+        compare::tell(cx, &done);
+    }
     if let Some(profile) = profile.filter(|_| !args.json && !predictions.is_empty()) {
         predict::print(cx, &profile, &predictions);
     }
-    let broken = broken.map(|(what, failed)| {
-        let is_wrong = matches!(failed, Failed::Wrong(_));
-        (format!("{what}: {failed}"), is_wrong)
-    });
-    if let Some(place) = &place {
-        let wanted = if args.only_simulate { 0 } else { workloads.len() };
-        let wrong = broken.clone().filter(|(_, is_wrong)| *is_wrong).map(|(what, _)| what);
-        page(cx, args, place, &report, (wanted, comparing.thresholds(), wrong))?;
-    }
-    comparing.keep(args, &done)?;
-    if let Some((what, _)) = broken {
-        return Err(Failure::new(exit, what));
-    }
+    let wrong = matches!(broken, Some((_, Failed::Wrong(_))));
+    let broken = broken.map(|(what, failed)| format!("{what}: {failed}"));
+    let wanted = if args.only_simulate { 0 } else { workloads.len() };
+    let wrong = broken.clone().filter(|_| wrong);
+    // What was measured is kept whether or not a page of it can be written.
+    let kept = comparing.keep(&mut cx.err, &done);
+    let about = (wanted, comparing.thresholds(), wrong);
+    let paged = place.map_or(Ok(()), |place| page(cx, args, &place, &report, about));
+    let failures = [broken.map(|what| Failure::new(exit, what)), kept.err(), paged.err()];
     if cx.is_stopped() {
         let (had, all) = (done.len(), workloads.len());
         cx.err.line(paint(NOTE, format_args!("interrupted after {had} of {all} workloads")));
     }
-    Ok(exit)
+    together(exit, failures.into_iter().flatten().collect()).map_or(Ok(exit), Err)
+}
+
+/// All that went wrong as one failure, none hidden by another.
+fn together(exit: Exit, failures: Vec<Failure>) -> Option<Failure> {
+    let exit = if exit == Exit::Fine { failures.first()?.exit } else { exit };
+    let messages: Vec<_> = failures.into_iter().map(|failure| failure.message).collect();
+    (!messages.is_empty()).then(|| Failure::new(exit, messages.join("\n")))
 }
 
 /// Writes what there is as a page, if there is anything.
@@ -183,13 +190,12 @@ fn machine(args: &BenchArgs, workloads: &[Workload]) -> Result<Machine, Failure>
 }
 
 fn exit_of(cx: &Context<'_>, args: &BenchArgs, done: &[Done], broken: Option<&Failed>) -> Exit {
-    let regressed = |done: &Done| done.compared.as_ref().is_some_and(Compared::is_regressed);
-    let wrong = matches!(broken, Some(Failed::Wrong(_)));
-    if wrong || args.fail_on_regression && done.iter().any(regressed) {
+    let gate = if args.fail_on_regression { compare::exit_of(done) } else { Exit::Fine };
+    if matches!(broken, Some(Failed::Wrong(_))) || gate == Exit::Violation {
         Exit::Violation
     } else if broken.is_some() || cx.is_stopped() {
         Exit::Inconclusive
     } else {
-        Exit::Fine
+        gate
     }
 }

@@ -233,7 +233,8 @@ fn other_workloads_are_refused_and_other_machines_named() {
     assert_eq!(warnings[1], "another environment: fs was \"ext4\", now \"xfs\"");
     let workload = texts(&[("engine", "atomic_commit"), ("operations", "200")]);
     let error = before.comparable(&Baseline { workload, ..baseline() }).unwrap_err().to_string();
-    let expected = "different workloads cannot be compared: operations was \"199\", now \"200\"";
+    let expected = "different workloads cannot be compared: operations was \"199\", now \"200\": \
+                    save the baseline anew";
     assert_eq!(error, expected);
 }
 

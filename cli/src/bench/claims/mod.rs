@@ -9,6 +9,7 @@ mod sink;
 mod store;
 
 use seedbed_hardware::{Engine, Failed, Machine, Worker, Workload};
+use seedbed_measure::{Interval, Resampling, sample};
 use serde::Serialize;
 use serde_json::json;
 
@@ -34,12 +35,48 @@ impl Verdict {
         if holds { Self::Confirmed } else { Self::Refuted }
     }
 
+    /// Of a claim that a cost is no more than `most`; within the measurement's error of that there
+    /// is nothing to say. What comes out below nothing is wrong by at least as much.
+    fn at_most(most: f64, cost: f64, error: f64) -> Self {
+        if cost.is_nan() || error.is_nan() {
+            return Self::NotTestable;
+        }
+        let (cost, error) = (cost.max(0.0), error.max(-cost));
+        if cost + error <= most {
+            Self::Confirmed
+        } else if cost - error > most {
+            Self::Refuted
+        } else {
+            Self::NotTestable
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",
             Self::Refuted => "refuted",
             Self::NotTestable => "not testable here",
         }
+    }
+}
+
+/// With which probability an interval holds the truth.
+const CONFIDENCE: f64 = 0.95;
+
+/// By how many percent the second is more than the first, with which it took turns, and the ends
+/// between which that lies; `None` of too few rounds to know.
+fn percent_more(first: &[f64], second: &[f64]) -> Option<Interval> {
+    let ratios = sample::log_ratios(first, second);
+    let interval = Resampling::default().interval(&ratios, CONFIDENCE)?;
+    Some(interval.map(|log| (log.exp() - 1.0) * 100.0))
+}
+
+fn interval_text(percent: Option<Interval>) -> String {
+    match percent {
+        Some(Interval { estimate, low, high }) => {
+            format!("{estimate:+.0} %, between {low:+.0} and {high:+.0} %")
+        }
+        None => "too few rounds to know".to_owned(),
     }
 }
 
@@ -162,6 +199,16 @@ impl Ledger<'_, '_> {
         workloads: &[Workload; N],
         size: Size,
     ) -> Result<Option<[Measured; N]>, Failed> {
+        self.in_turn_with(workloads, size, || Ok(()))
+    }
+
+    /// As [`Ledger::in_turn`], with something else before each round of all.
+    fn in_turn_with<const N: usize>(
+        &self,
+        workloads: &[Workload; N],
+        size: Size,
+        mut beside: impl FnMut() -> Result<(), Failed>,
+    ) -> Result<Option<[Measured; N]>, Failed> {
         let own = own_program()?;
         let mut workers = Vec::new();
         for workload in workloads {
@@ -171,6 +218,7 @@ impl Ledger<'_, '_> {
             workers.push((worker, operations, Vec::new()));
         }
         for _ in 0..size.rounds {
+            beside()?;
             for (worker, operations, rounds) in &mut workers {
                 if self.cx.is_stopped() {
                     return Ok(None);
@@ -184,5 +232,43 @@ impl Ledger<'_, '_> {
             all.push(Measured { rounds, latencies, ended, exact: Exact::default() });
         }
         Ok(all.try_into().ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verdict::{self, Confirmed, NotTestable, Refuted};
+    use super::percent_more;
+
+    #[test]
+    fn what_lies_within_the_error_is_neither_confirmed_nor_refuted() {
+        let cases = [
+            (0.094, 0.101, Confirmed),
+            (0.447, 0.100, Confirmed),
+            (0.500, 0.100, NotTestable),
+            (0.600, 0.100, NotTestable),
+            (0.700, 0.100, Refuted),
+            (0.100, 0.600, NotTestable),
+            (-0.05, 0.100, Confirmed),
+            (-15.0, 0.100, NotTestable),
+            (f64::NAN, 0.1, NotTestable),
+            (0.1, f64::NAN, NotTestable),
+        ];
+        for (cost, error, expected) in cases {
+            assert_eq!(Verdict::at_most(0.547, cost, error), expected, "{cost}, {error}");
+        }
+    }
+
+    #[test]
+    fn an_interval_is_that_of_the_rounds() {
+        let rewrites: Vec<f64> = (0..12).map(|nth| 100.0 + f64::from(nth)).collect();
+        let of = |factor: f64| rewrites.iter().map(|ns| ns * factor).collect::<Vec<_>>();
+        let found = percent_more(&rewrites, &of(1.2)).expect("enough rounds");
+        assert!([found.low, found.high].iter().all(|end| (end - 20.0).abs() < 1e-9), "{found:?}");
+        let noisy: Vec<f64> =
+            of(1.2).iter().zip([0.8, 1.2].iter().cycle()).map(|(a, b)| a * b).collect();
+        let found = percent_more(&rewrites, &noisy).expect("enough rounds");
+        assert!(found.low < 20.0 && found.high > 20.0 && found.high - found.low > 5.0, "{found:?}");
+        assert_eq!(percent_more(&rewrites[..11], &of(1.2)[..11]), None);
     }
 }
