@@ -41,23 +41,24 @@ pub fn in_turn(
     let told = |error: MeasureError| Failed::Machine(error.to_string());
     let mut comparison = Comparison::new(plan, gate).map_err(told)?;
     let (mut rounds, mut ended, mut latencies) = (Vec::new(), Ended::default(), Latencies::new());
-    let mut operations = Worker::start(before, workload)?.warm_up(workload, round_ns)?;
-    // Half of a round to warm up: that of the first one took longer.
-    let warm = (operations / 2).max(1);
-    operations = operations.max(1);
+    let of = |side, failed: Failed| match side {
+        Side::Before => failed.of(&before.program.display()),
+        Side::After => failed,
+    };
+    let warmed = Worker::start(before, workload)
+        .and_then(|mut worker| worker.warm_up(workload, round_ns))
+        .map_err(|failed| of(Side::Before, failed));
+    let operations = warmed?;
     while let Some(turn) = comparison.turn() {
         let launch = if turn.side == Side::Before { before } else { after };
         let run = || {
             let mut worker = Worker::start(launch, workload)?;
-            worker.round(warm)?;
+            worker.round(operations.div_ceil(2))?;
             worker.start_measuring()?;
             let round = worker.round(operations)?;
             worker.end().map(|ended| (round, ended))
         };
-        let (round, (one, took)) = run().map_err(|failed| match turn.side {
-            Side::Before => failed.of(&before.program.display()),
-            Side::After => failed,
-        })?;
+        let (round, (one, took)) = run().map_err(|failed| of(turn.side, failed))?;
         if launch.stop.load(Ordering::Relaxed) {
             break;
         }
