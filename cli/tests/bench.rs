@@ -379,3 +379,47 @@ fn a_report_says_what_durability_costs_beside_writes_that_promise_nothing() {
         assert!(page.contains(name), "{name}");
     }
 }
+
+fn calibrate(dir: &Path, args: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seedbed"));
+    command.current_dir(dir).env("NO_COLOR", "1").arg("calibrate").args(args.split_whitespace());
+    command
+}
+
+#[test]
+fn a_place_that_cannot_be_calibrated_or_written_to_is_refused_before_anything_is_measured() {
+    let dir = folder();
+    let mut cases = vec![
+        ("--dir nowhere", "nowhere: no such folder"),
+        ("--out nowhere/disk.toml", "--out nowhere/disk.toml: there is no folder nowhere"),
+        ("--out .", "name a file in it"),
+    ];
+    match Path::new("/dev/shm").is_dir() {
+        true => cases.push(("--dir /dev/shm", "--allow-memory")),
+        false => eprintln!("skipped: no /dev/shm"),
+    }
+    for (args, expected) in cases {
+        let output = calibrate(dir.path(), args).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{args}: {}", error(&output));
+        assert!(error(&output).contains(expected), "{args}: {}", error(&output));
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).expect("it is there").count(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_no_half_of_a_profile() {
+    use std::io::{BufRead, BufReader};
+    let dir = folder();
+    let mut command = calibrate(dir.path(), "--out disk.toml");
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    wait_for(&mut lines, "appends");
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.expect("kill").success());
+    let told = lines.map_while(Result::ok).collect::<Vec<_>>().join("\n");
+    assert_eq!(child.wait().expect("it ends").code(), Some(3), "{told}");
+    assert!(told.contains("interrupted; no profile is written"), "{told}");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("it is there").count(), 0, "{told}");
+}

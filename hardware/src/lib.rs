@@ -31,7 +31,7 @@ pub use in_turn::{InTurn, in_turn};
 pub use load::Load;
 pub use machine::Machine;
 pub use process::{Launch, Worker};
-pub use simulate::{Costs, Simulated, exact, simulate};
+pub use simulate::{Costs, Simulated, exact, simulate, simulate_rounds};
 pub use workload::{Engine, Mode, Workload};
 
 /// Why a measurement came to nothing.

@@ -28,6 +28,9 @@ use crate::workload::Workload;
 
 /// After so long somebody who waits for an arrival looks whether the round is to end.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+/// Where operations arrive closer together some of them wait for each other: a timer for each would
+/// use more of the machine than the engine. They are late by no more than this, which counts.
+const SHORTEST_SLEEP: Duration = Duration::from_micros(100);
 
 /// An engine under load. Cloning gives another handle.
 pub(crate) trait Target: Clone + Send + Sync + 'static {
@@ -265,7 +268,7 @@ impl<E: Env, P: Pace, T: Target> Client<E, P, T> {
                 take_ended::<T>(now, pending, seen)?;
                 return Ok(Some(due));
             }
-            let timer = self.pace.sleep((due - now).min(LONGEST_SLEEP));
+            let timer = self.pace.sleep((due - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP));
             let Some((_, operation)) = pending.front_mut() else {
                 timer.await;
                 continue;

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use seedbed_measure::Latencies;
 use seedbed_measure::latency::Bucket;
@@ -30,6 +30,11 @@ const VERSION: u32 = 2;
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 /// How often who waits for an answer looks whether it is to stop.
 const GLANCE: Duration = Duration::from_millis(50);
+/// After so long a program that has not answered at first is none of ours, and one that was to stop
+/// will not.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// After so long a worker without a parent gives up what it is doing.
+const GRACE: Duration = Duration::from_secs(10);
 /// Operations of the first round of a warm-up.
 const FIRST: u64 = 64;
 /// Most operations of a round that is to take so long; they are kept in memory until its end.
@@ -66,6 +71,8 @@ enum Answer {
     Exact(u64, BTreeMap<String, u64>),
     Wrong(String),
     Engine(String),
+    // What the first version said in its place.
+    #[serde(alias = "failed")]
     Machine(String),
 }
 
@@ -79,16 +86,25 @@ impl From<Failed> for Answer {
     }
 }
 
-/// Is a worker: answers until the input ends. What a hidden command of the program calls.
+/// Is a worker: answers until the input ends. What a hidden command of the program calls; if the
+/// engine hangs when the input has ended, the process ends all the same.
 ///
 /// # Errors
 /// The output is closed.
 pub fn serve(input: impl BufRead + Send + 'static, mut output: impl Write) -> std::io::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
+    let folder = Arc::new(Folder::default());
     let (asks, asked) = channel();
-    let told = Arc::clone(&stop);
-    thread::spawn(move || listen(input, &told, &asks));
-    let mut worker = Serving { bench: None, folder: None, stop };
+    let (_alive, ended) = channel::<()>();
+    let (told, left) = (Arc::clone(&stop), Arc::clone(&folder));
+    thread::spawn(move || {
+        listen(input, &told, asks);
+        if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(GRACE) {
+            left.remove();
+            std::process::exit(1);
+        }
+    });
+    let mut worker = Serving { bench: None, folder, stop };
     for ask in asked {
         let answer = ask.map_err(Failed::Machine).and_then(|ask| worker.answer(ask));
         serde_json::to_writer(&mut output, &answer.unwrap_or_else(Answer::from))?;
@@ -99,7 +115,7 @@ pub fn serve(input: impl BufRead + Send + 'static, mut output: impl Write) -> st
 }
 
 /// Hands on what is asked until the input ends. Who has asked may be gone then.
-fn listen(input: impl BufRead, stop: &AtomicBool, asks: &Sender<Result<Ask, String>>) {
+fn listen(input: impl BufRead, stop: &AtomicBool, asks: Sender<Result<Ask, String>>) {
     for line in input.lines().map_while(Result::ok) {
         let ask = serde_json::from_str(&line)
             .map_err(|error| format!("this is for `seedbed bench` to start: {error}"));
@@ -111,10 +127,26 @@ fn listen(input: impl BufRead, stop: &AtomicBool, asks: &Sender<Result<Ask, Stri
     stop.store(true, Ordering::Relaxed);
 }
 
+/// The folder of a worker, which is its parent's to remove, but that may be gone.
+#[derive(Debug, Default)]
+struct Folder(Mutex<Option<PathBuf>>);
+
+impl Folder {
+    fn set(&self, folder: &Path) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder.to_owned());
+    }
+
+    fn remove(&self) {
+        if let Some(folder) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
 /// A worker, from its own side.
 struct Serving {
     bench: Option<Bench>,
-    folder: Option<PathBuf>,
+    folder: Arc<Folder>,
     stop: Arc<AtomicBool>,
 }
 
@@ -126,7 +158,7 @@ impl Serving {
                 "the other program speaks version {version}, this one {VERSION}"
             ))),
             Ask::Open { dir, workload, .. } => {
-                self.folder = Some(dir.clone());
+                self.folder.set(&dir);
                 self.bench = Some(Bench::open(&dir, &workload, Arc::clone(&self.stop))?);
                 Ok(Answer::Done)
             }
@@ -150,12 +182,9 @@ impl Serving {
 }
 
 impl Drop for Serving {
-    /// The folder is the parent's to remove, but that may be gone.
     fn drop(&mut self) {
         drop(self.bench.take());
-        if let Some(folder) = &self.folder {
-            let _ = std::fs::remove_dir_all(folder);
-        }
+        self.folder.remove();
     }
 }
 
@@ -182,9 +211,8 @@ pub struct Worker<'a> {
     /// All that was measured.
     latencies: Latencies,
     stop: &'a AtomicBool,
-    is_told_to_stop: bool,
     /// Removed when this is dropped.
-    folder: tempfile::TempDir,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl<'a> Worker<'a> {
@@ -208,18 +236,20 @@ impl<'a> Worker<'a> {
     /// # Errors
     /// The program cannot be started, or is another one; what the machine or the engine says.
     pub fn start(launch: Launch<'a>, workload: &Workload) -> Result<Self, Failed> {
+        let dir = launch.dir;
+        let folder = tempfile::Builder::new().prefix("seedbed-bench-").tempdir_in(dir);
+        let folder = folder
+            .map_err(|error| Failed::Machine(format!("no folder in {}: {error}", dir.display())))?;
         let mut worker = Self::spawn(launch)?;
-        let dir = worker.folder.path().to_owned();
+        let dir = folder.path().to_owned();
+        worker.folder = Some(folder);
         let open = Ask::Open { version: VERSION, dir, workload: workload.clone() };
         worker.ask(&open).and_then(done)?;
         Ok(worker)
     }
 
     fn spawn(launch: Launch<'a>) -> Result<Self, Failed> {
-        let Launch { program, command, dir, stop } = launch;
-        let folder = tempfile::Builder::new().prefix("seedbed-bench-").tempdir_in(dir);
-        let folder = folder
-            .map_err(|error| Failed::Machine(format!("no folder in {}: {error}", dir.display())))?;
+        let Launch { program, command, stop, .. } = launch;
         let mut starting = Command::new(program);
         starting.arg(command).stdin(Stdio::piped()).stdout(Stdio::piped());
         // Ctrl-C is the parent's: it tells its workers.
@@ -240,24 +270,12 @@ impl<'a> Worker<'a> {
                 }
             }
         });
-        let (latencies, is_told_to_stop) = (Latencies::new(), false);
-        Ok(Self { child, input, lines, latencies, stop, is_told_to_stop, folder })
+        Ok(Self { child, input, lines, latencies: Latencies::new(), stop, folder: None })
     }
 
     fn ask(&mut self, ask: &Ask) -> Result<Answer, Failed> {
         self.tell(ask)?;
-        let line = loop {
-            match self.lines.recv_timeout(GLANCE) {
-                Ok(line) => break line,
-                Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
-                Err(RecvTimeoutError::Timeout) => {
-                    if self.stop.load(Ordering::Relaxed) && !self.is_told_to_stop {
-                        self.is_told_to_stop = true;
-                        self.tell(&Ask::Stop)?;
-                    }
-                }
-            }
-        };
+        let line = self.next_line(ask)?;
         match serde_json::from_str(&line) {
             Ok(Answer::Wrong(why)) => Err(Failed::Wrong(why)),
             Ok(Answer::Engine(why)) => Err(Failed::Engine(why)),
@@ -266,6 +284,32 @@ impl<'a> Worker<'a> {
             Err(error) => {
                 let said: String = line.chars().take(200).collect();
                 Err(Failed::Machine(format!("the measuring process says {said:?}: {error}")))
+            }
+        }
+    }
+
+    /// Waits for the answer. A round that runs is told to end once that is wanted; the rest ends by
+    /// itself, and what does not is given up.
+    fn next_line(&mut self, ask: &Ask) -> Result<String, Failed> {
+        let began = Instant::now();
+        let mut told = None;
+        loop {
+            match self.lines.recv_timeout(GLANCE) {
+                Ok(line) => return Ok(line),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if told.is_none() && self.stop.load(Ordering::Relaxed) {
+                told = Some(Instant::now());
+                if let Ask::Round { .. } = ask {
+                    self.tell(&Ask::Stop)?;
+                }
+            }
+            let since = if let Ask::Open { .. } = ask { Some(began) } else { told };
+            if since.is_some_and(|since| since.elapsed() > PATIENCE) {
+                let seconds = PATIENCE.as_secs();
+                let what = format!("the measuring process has not answered for {seconds} s");
+                return Err(Failed::Machine(what));
             }
         }
     }

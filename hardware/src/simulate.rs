@@ -12,11 +12,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use seedbed::faults::timing::{Timing, TimingPoint};
 use seedbed::faults::{DurationRange, Plan};
 use seedbed::{Sim, SimEnv, Stop};
-use seedbed_measure::Summary;
+use seedbed_measure::{Latencies, Summary};
 use serde::{Deserialize, Serialize};
 
 use crate::Failed;
@@ -46,16 +47,18 @@ pub struct Costs {
     pub message_ns: f64,
 }
 
-/// What a simulated round came to. The same for the same workload, timing, costs and seed.
+/// What simulated rounds came to. The same for the same workload, timing, costs and seed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Simulated {
     /// Operations that were acknowledged.
     pub operations: u64,
-    /// Simulated time of the round in nanoseconds.
+    /// Simulated time of the rounds in nanoseconds.
     pub elapsed_ns: u64,
+    /// Operations a second, the median of the rounds.
+    pub throughput: f64,
     /// Latencies, corrected for coordinated omission.
     pub latency: Summary,
-    /// Figures without noise, of the round.
+    /// Figures without noise, of the rounds.
     pub counters: BTreeMap<String, u64>,
 }
 
@@ -69,6 +72,20 @@ pub fn simulate(
     costs: Costs,
     seed: u64,
 ) -> Result<Simulated, Failed> {
+    simulate_rounds(workload, timing, costs, seed, 1)
+}
+
+/// Runs so many rounds, after one to warm up: engines slow down as they are filled.
+///
+/// # Errors
+/// As [`simulate()`].
+pub fn simulate_rounds(
+    workload: &Workload,
+    timing: &Timing,
+    costs: Costs,
+    seed: u64,
+    rounds: usize,
+) -> Result<Simulated, Failed> {
     workload.check().map_err(Failed::Machine)?;
     let operation_ns = match workload.engine {
         Engine::AtomicCommit => costs.operation_ns + costs.wake_ns / f64::from(workload.window),
@@ -78,7 +95,7 @@ pub fn simulate(
         let bytes = bytes_per_operation(workload, timing, seed)?;
         let byte_ns = costs.byte_ns + operation_ns / bytes;
         let all = Costs { byte_ns, operation_ns: 0.0, wake_ns: 0.0, ..costs };
-        return simulate(workload, timing, all, seed);
+        return simulate_rounds(workload, timing, all, seed, rounds);
     }
     let mut sim = Sim::new(seed);
     let mut plan = Plan::preset("none").expect("a preset");
@@ -95,7 +112,7 @@ pub fn simulate(
         Engine::AtomicCommit => {
             let opening = async move { StoreTarget::open(env, &own).await };
             let target = on(&mut sim, env, opening)?;
-            let (simulated, done) = measure(&mut sim, env, &target, workload)?;
+            let (simulated, done) = measure(&mut sim, env, &target, workload, rounds)?;
             let own = workload.clone();
             on(&mut sim, env, async move {
                 target.close().await?;
@@ -107,7 +124,7 @@ pub fn simulate(
             let addr = SocketAddr::new(env.node().ip().into(), 0);
             let opening = async move { SinkTarget::open(env, addr, &own).await };
             let target = on(&mut sim, env, opening)?;
-            let (simulated, done) = measure(&mut sim, env, &target, workload)?;
+            let (simulated, done) = measure(&mut sim, env, &target, workload, rounds)?;
             let own = workload.clone();
             on(&mut sim, env, async move {
                 target.close().await?;
@@ -127,18 +144,28 @@ fn on<T: 'static>(
     sim.run(env, future).map_err(|stop: Stop| Failed::Engine(stop.to_string()))?
 }
 
-/// A round to warm up, and one that counts; and what each client has done in both.
+/// A round to warm up, and those that count; and what each client has done in all.
 fn measure<T: load::Target>(
     sim: &mut Sim,
     env: SimEnv,
     target: &T,
     workload: &Workload,
+    rounds: usize,
 ) -> Result<(Simulated, Vec<u64>), Failed> {
     let mut done = vec![0; workload.clients as usize];
-    let warm = (workload.operations / 10).max(workload.outstanding());
+    let part = if rounds > 1 { 1 } else { 10 };
+    let warm = (workload.operations / part).max(workload.outstanding());
     round(sim, env, target, &Workload { operations: warm, ..workload.clone() }, &mut done)?;
     let (before, began) = (sim.stats(), sim.now_ns());
-    let load = round(sim, env, target, workload, &mut done)?;
+    let (mut operations, mut elapsed) = (0, Duration::ZERO);
+    let (mut latencies, mut throughputs) = (Latencies::new(), Vec::new());
+    for _ in 0..rounds {
+        let load = round(sim, env, target, workload, &mut done)?;
+        operations += load.operations;
+        elapsed += load.elapsed;
+        latencies.merge(&load.latencies);
+        throughputs.push(load.operations as f64 / load.elapsed.as_secs_f64().max(1e-9));
+    }
     let (after, ended) = (sim.stats(), sim.now_ns());
     let counters = [
         ("disk_calls", after.ops - before.ops),
@@ -148,9 +175,10 @@ fn measure<T: load::Target>(
         ("simulated_ns", ended - began),
     ];
     let simulated = Simulated {
-        operations: load.operations,
-        elapsed_ns: u64::try_from(load.elapsed.as_nanos()).unwrap_or(u64::MAX),
-        latency: load.latencies.summary(),
+        operations,
+        elapsed_ns: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
+        throughput: seedbed_measure::sample::median(&throughputs).unwrap_or(0.0),
+        latency: latencies.summary(),
         counters: counters.map(|(name, count)| (name.to_owned(), count)).into(),
     };
     Ok((simulated, done))

@@ -112,6 +112,38 @@ fn a_worker_answers_each_line_and_survives_nonsense() {
     }
 }
 
+/// A parent that wants an end says so, or is gone.
+#[test]
+fn a_worker_ends_its_round_when_it_is_told_to_and_when_its_parent_is_gone() {
+    for is_gone in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let workload = Workload { checkpoint_ms: 3_600_000, ..workload(Engine::Sink) };
+        let workload = serde_json::to_string(&workload).expect("data");
+        let dir = serde_json::to_string(folder.path()).expect("data");
+        let (reader, mut asks) = io::pipe().expect("a pipe");
+        let (answers, output) = io::pipe().expect("a pipe");
+        let serving = thread::spawn(|| process::serve(BufReader::new(reader), output));
+        let mut answers = BufReader::new(answers).lines().map(|line| line.expect("text"));
+        let open =
+            format!("{{\"open\":{{\"version\":2,\"dir\":{dir},\"workload\":{workload}}}}}\n");
+        asks.write_all(open.as_bytes()).expect("it reads");
+        assert_eq!(answers.next().as_deref(), Some("\"done\""));
+        asks.write_all(b"{\"round\":{\"operations\":1000000}}\n").expect("it reads");
+        thread::sleep(Duration::from_millis(100));
+        match is_gone {
+            true => drop(asks),
+            false => {
+                asks.write_all(b"\"stop\"\n").expect("it reads");
+                let round = answers.next().expect("an answer");
+                assert!(round.starts_with("{\"round\"") && !round.contains("1000000"), "{round}");
+                drop(asks);
+            }
+        }
+        serving.join().expect("no panic").expect("it can write");
+        assert!(!folder.path().exists(), "it removes its folder");
+    }
+}
+
 /// Rows that wait for a checkpoint which comes in an hour end when somebody wants the round to end.
 #[test]
 fn a_round_that_is_stopped_ends_with_what_there_is() {

@@ -55,6 +55,19 @@ fn what_arrives_while_the_engine_is_behind_counts_from_when_it_arrived() {
     assert!(calm.latency.max_ns < 302 * MS, "{calm:?}");
 }
 
+/// A source that is held back by a full buffer notices all the same when its rows are durable.
+#[test]
+fn who_is_always_behind_sees_operations_end_when_they_end() {
+    let timing = Timing::preset("nvme").expect("a preset");
+    let costs = Costs { byte_ns: 10.0, ..Costs::default() };
+    let (rate, operations) = (1_000_000_000, 40_000);
+    let workload = Workload { engine: Engine::Sink, rate, operations, ..Workload::default() };
+    let all = simulate(&workload, &timing, costs, 0).expect("it works");
+    // All are due at once, so the half of them that ends first has waited for half of the time.
+    let (p50, elapsed) = (all.latency.p50_ns, all.elapsed_ns);
+    assert!(p50 < elapsed / 4 * 3, "{p50} of {elapsed}");
+}
+
 #[test]
 fn costs_are_found_again() {
     let timing = Timing::preset("nvme").expect("a preset");

@@ -43,6 +43,9 @@ pub(super) struct Comparing {
 pub(super) struct Compared {
     /// With what.
     pub(super) with: String,
+    /// Whether it ran in turn, each round in a new process.
+    #[serde(skip)]
+    pub(super) is_in_turn: bool,
     /// The judgement; or why there is none.
     pub(super) judged: Result<Report, String>,
     /// Where figures without noise differ.
@@ -129,6 +132,7 @@ impl Comparing {
         let compared = self.compare(with, &self.baseline(workload, measured));
         Some(compared.unwrap_or_else(|why| Compared {
             with: with.as_str().to_owned(),
+            is_in_turn: false,
             judged: Err(why),
             exact: Vec::new(),
             warnings: Vec::new(),
@@ -148,7 +152,8 @@ impl Comparing {
         let judged = self.gate.judge_apart(&saved.rounds, &now.rounds);
         let judged = Ok(judged.map_err(|error| error.to_string())?);
         let exact = saved.counters.compare(&now.counters);
-        Ok(Compared { with: with.as_str().to_owned(), judged, exact, warnings })
+        let with = with.as_str().to_owned();
+        Ok(Compared { with, is_in_turn: false, judged, exact, warnings })
     }
 
     /// Keeps what was measured to its end, if that is wanted, and says what is not kept.
@@ -207,11 +212,11 @@ fn rounds_whole(measured: &Measured) -> usize {
     measured.rounds.iter().filter(|round| Some(round.operations) == whole).count()
 }
 
-/// Asks the other program for something small: one that is no build of this one is told before
-/// anything is measured.
+/// Lets the other program open an engine: one that is no build of this one is told before anything
+/// is measured.
 fn check_other(cx: &Context<'_>, args: &BenchArgs, workloads: &[Workload]) -> Result<(), Failure> {
     let (Some(other), Some(workload)) = (&args.against, workloads.first()) else { return Ok(()) };
-    Worker::exact_of(launch(cx, other, &args.dir), workload).map(drop).map_err(|failed| {
+    Worker::start(launch(cx, other, &args.dir), workload).map(drop).map_err(|failed| {
         let other = other.display();
         let what = format!("--against {other}: {failed}: name another build of this program");
         Failure::new(Exit::Inconclusive, what)
@@ -277,7 +282,8 @@ impl Compared {
     /// What rounds in turn came to, and figures without noise of both.
     pub(super) fn of(with: impl Display, judged: Report, exact: (&Exact, &Exact)) -> Self {
         let exact = counters(exact.0).compare(&counters(exact.1));
-        Self { with: with.to_string(), judged: Ok(judged), exact, warnings: Vec::new() }
+        let (with, warnings) = (with.to_string(), Vec::new());
+        Self { with, is_in_turn: true, judged: Ok(judged), exact, warnings }
     }
 
     pub(super) fn is_regressed(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use seedbed_hardware::{Ended, Failed, InTurn, Launch, Round, Worker, Workload, in_turn};
 use seedbed_measure::Latencies;
@@ -52,24 +53,28 @@ pub(super) fn measure(
 }
 
 fn alone(own: Launch<'_>, workload: &Workload, size: Size) -> Result<Option<Measured>, Failed> {
-    let is_stopped = || own.stop.load(std::sync::atomic::Ordering::Relaxed);
+    let is_stopped = || own.stop.load(Ordering::Relaxed);
     let mut worker = Worker::start(own, workload)?;
     let operations = worker.warm_up(workload, size.round_ns)?;
     worker.start_measuring()?;
     let mut rounds = Vec::new();
     while rounds.len() < size.rounds && !is_stopped() {
-        let round = worker.round(operations)?;
-        // One that was cut short counts only if there is no other.
-        if rounds.is_empty() || !is_stopped() {
-            rounds.push(round);
-        }
+        rounds.push(worker.round(operations)?);
     }
     let (ended, latencies) = worker.end()?;
     if rounds.iter().all(|round| round.operations == 0) {
         return Ok(None);
     }
-    let exact = Worker::exact_of(own, workload)?;
+    let exact = exact_of(own, workload)?;
     Ok(Some(Measured { rounds, latencies, ended, exact }))
+}
+
+/// Figures without noise; who wants an end need not wait for them.
+fn exact_of(launch: Launch<'_>, workload: &Workload) -> Result<Exact, Failed> {
+    match launch.stop.load(Ordering::Relaxed) {
+        true => Ok(Exact::default()),
+        false => Worker::exact_of(launch, workload),
+    }
 }
 
 /// Another build and this one, in turn.
@@ -86,8 +91,7 @@ fn beside(
     if rounds.is_empty() {
         return Ok(None);
     }
-    let exact = Worker::exact_of(own, workload)?;
-    let exact_before = Worker::exact_of(other, workload)?;
+    let (exact, exact_before) = (exact_of(own, workload)?, exact_of(other, workload)?);
     let judged = comparison.report().clone();
     let compared = Compared::of(other.program.display(), judged, (&exact_before, &exact));
     Ok(Some((Measured { rounds, latencies, ended, exact }, Some(compared))))

@@ -97,6 +97,8 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
             }
         }
     }
+    // What was measured is kept whatever comes of the rest.
+    let kept = comparing.keep(&mut cx.err, &done);
     let mut predictions = Vec::new();
     if let Some(profile) = profile.as_ref().filter(|_| broken.is_none()) {
         match predict::predict(cx, profile, &workloads, &done) {
@@ -118,8 +120,6 @@ pub(crate) fn run(cx: &mut Context<'_>, args: &BenchArgs) -> Result<Exit, Failur
     let broken = broken.map(|(what, failed)| format!("{what}: {failed}"));
     let wanted = if args.only_simulate { 0 } else { workloads.len() };
     let wrong = broken.clone().filter(|_| wrong);
-    // What was measured is kept whether or not a page of it can be written.
-    let kept = comparing.keep(&mut cx.err, &done);
     let about = (wanted, comparing.thresholds(), wrong);
     let paged = place.map_or(Ok(()), |place| page(cx, args, &place, &report, about));
     let failures = [broken.map(|what| Failure::new(exit, what)), kept.err(), paged.err()];

@@ -1,14 +1,13 @@
 //! What simulation says of the same workloads, beside what was measured.
 
 use seedbed_hardware::calibrate::Profile;
-use seedbed_hardware::{Failed, Simulated, Workload, simulate};
-use seedbed_measure::{Metric, Percentile, Round};
+use seedbed_hardware::{Failed, Simulated, Workload, simulate_rounds};
+use seedbed_measure::{Metric, Percentile};
 use serde::Serialize;
 
 use super::Done;
 use super::args::BenchArgs;
 use super::html;
-use super::measure::Measured;
 use super::report::{Middle, time};
 use crate::commands::Context;
 use crate::exit::Failure;
@@ -16,6 +15,8 @@ use crate::tables;
 
 /// Operations of a simulated round, at least and at most.
 const OPERATIONS: (u64, u64) = (500, 500_000);
+/// Most operations of all rounds: what they write is kept in memory.
+const ALL_OPERATIONS: u64 = 2_000_000;
 
 /// A workload as predicted.
 #[derive(Debug, Serialize)]
@@ -23,8 +24,6 @@ pub(super) struct Prediction {
     pub(super) workload: String,
     #[serde(flatten)]
     pub(super) simulated: Simulated,
-    /// Operations a second, predicted.
-    pub(super) throughput: f64,
     /// As measured, if it was.
     pub(super) measured: Option<Pair>,
 }
@@ -54,32 +53,30 @@ pub(super) fn predict(
             break;
         }
         let done = done.iter().find(|done| done.workload == *workload);
-        predictions.push(one(profile, workload, done.map(|done| &done.measured))?);
+        predictions.push(one(profile, workload, done)?);
     }
     Ok(predictions)
 }
 
-fn one(
-    profile: &Profile,
-    workload: &Workload,
-    measured: Option<&Measured>,
-) -> Result<Prediction, Failed> {
+fn one(profile: &Profile, workload: &Workload, done: Option<&Done>) -> Result<Prediction, Failed> {
     let (least, most) = OPERATIONS;
     // As many as on the machine, since a round's beginning and end count too; without one, enough
     // to fill what is under way a few times.
-    let operations = match measured.and_then(|measured| measured.rounds.first()) {
-        Some(round) => round.operations.clamp(least, most),
-        None => (workload.outstanding() * 8).clamp(least, most),
-    };
+    let first = done.and_then(|done| done.measured.rounds.first());
+    let operations = first.map_or(workload.outstanding() * 8, |round| round.operations);
+    let operations = operations.clamp(least, most);
+    // Engines slow down as they are filled. Beside another build each round had a new one.
+    let alone = done.filter(|done| done.compared.as_ref().is_none_or(|one| !one.is_in_turn));
+    let rounds = alone.map_or(1, |done| done.measured.rounds.len() as u64);
+    let rounds = rounds.clamp(1, (ALL_OPERATIONS / operations).max(1)) as usize;
     let simulated_one = Workload { operations, ..workload.clone() };
     let costs = profile.costs_of(workload.engine);
-    let simulated = simulate(&simulated_one, &profile.timing, costs, 0)?;
-    let throughput = Round::timed(simulated.operations, simulated.elapsed_ns).throughput();
-    let measured = measured.map(|measured| {
+    let simulated = simulate_rounds(&simulated_one, &profile.timing, costs, 0, rounds)?;
+    let measured = done.map(|Done { measured, .. }| {
         let throughput = Middle::of(measured).throughput;
         Pair { throughput, p50_ns: measured.latencies.percentile_ns(Percentile::P50) }
     });
-    Ok(Prediction { workload: workload.to_string(), simulated, throughput, measured })
+    Ok(Prediction { workload: workload.to_string(), simulated, measured })
 }
 
 impl Prediction {
@@ -94,7 +91,7 @@ impl Prediction {
         let (p50, pair) = (Metric::Latency(Percentile::P50), self.measured);
         let latency = self.simulated.latency.p50_ns as f64;
         [
-            figure(Metric::Throughput, self.throughput, pair.map(|pair| pair.throughput)),
+            figure(Metric::Throughput, self.simulated.throughput, pair.map(|pair| pair.throughput)),
             figure(p50, latency, pair.map(|pair| pair.p50_ns as f64)),
         ]
     }
@@ -102,7 +99,7 @@ impl Prediction {
     /// By which part the prediction of the throughput is too high.
     fn error(&self) -> Option<f64> {
         let measured = self.measured?.throughput;
-        (measured > 0.0).then(|| self.throughput / measured - 1.0)
+        (measured > 0.0).then(|| self.simulated.throughput / measured - 1.0)
     }
 
     /// By which part the prediction of the median latency is too high.
@@ -126,7 +123,7 @@ pub(super) fn print(cx: &mut Context<'_>, profile: &Profile, predictions: &[Pred
         let all = one.simulated.operations.max(1) as f64;
         table.add_row([
             one.workload.clone(),
-            tables::grouped(one.throughput as u64),
+            tables::grouped(one.simulated.throughput as u64),
             one.measured.map_or(String::new(), |pair| tables::grouped(pair.throughput as u64)),
             percent(one.error()),
             time(one.simulated.latency.p50_ns),

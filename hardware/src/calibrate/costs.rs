@@ -15,16 +15,19 @@ use seedbed::faults::timing::Timing;
 use seedbed_env::{Listener, Net, OsEnv, Spawn, Stream, StreamRead, StreamWrite};
 
 use super::{interrupted, machine};
-use crate::simulate::{Costs, bytes_per_operation, simulate};
+use crate::simulate::{Costs, bytes_per_operation, simulate_rounds};
 use crate::workload::{Engine, Workload};
 use crate::{Failed, Launch, Worker};
 
-/// Trials when a cost is fitted: to a hundredth, from five orders of magnitude.
-const FITS: usize = 10;
+/// Most trials when a cost is fitted, in which range, in nanoseconds, and how close is close
+/// enough.
+const FITS: usize = 12;
+const RANGE: (f64, f64) = (10.0, 1e6);
+const CLOSE: f64 = 0.005;
 /// Processes of a workload to which what waiting costs is fitted.
 const PROCESSES: usize = 5;
-/// Rounds of a workload that a cost is fitted to, as many as `seedbed bench` has: an engine slows
-/// down as it is filled.
+/// Rounds of a workload that a cost is fitted to, real and simulated, as many as `seedbed bench`
+/// has: an engine slows down as it is filled.
 const ROUNDS: usize = 12;
 /// The longest that a round should take, in nanoseconds.
 const ROUND_NS_MAX: u64 = 1_000_000_000;
@@ -67,14 +70,15 @@ impl Fitting<'_> {
     /// longer than predicted without. (One client alone is fast or slow by a quarter, depending on
     /// the cores on which a process happens to have its threads.)
     fn costs_of_waiting(&self, known: Costs) -> Result<Costs, Failed> {
-        let some = Workload { clients: 8, operations: 7_000, ..Workload::default() };
+        let base = Workload::default();
+        let some = self.in_time(Workload { clients: 8, operations: 7_000, ..base.clone() })?;
         let takes_ns = self.usual_time_of_one(&some)?;
         let with = |sync_ns| Costs { sync_ns, ..known };
-        let known = with(self.found(takes_ns, |ns| self.takes(&some, with(ns)))?);
-        let many = Workload { clients: 64, operations: 25_000, ..some };
+        let known = with(found(takes_ns, |ns| self.takes(&some, with(ns)))?);
+        let many = self.in_time(Workload { clients: 64, operations: 25_000, ..base })?;
         let takes_ns = self.usual_time_of_one(&many)?;
         let with = |wake_ns| Costs { wake_ns, ..known };
-        Ok(with(self.found(takes_ns, |ns| self.takes(&many, with(ns)))?))
+        Ok(with(found(takes_ns, |ns| self.takes(&many, with(ns)))?))
     }
 
     /// What an engine's own code costs for each write, operation and byte.
@@ -89,15 +93,15 @@ impl Fitting<'_> {
                 operations: 50_000,
                 ..base.clone()
             }),
-            Engine::Sink => [64, 1024].map(|value_bytes| Workload {
+            Engine::Sink => [64, 384].map(|value_bytes| Workload {
                 value_bytes,
                 window: 50_000,
-                operations: 150_000,
+                operations: 100_000,
                 ..base.clone()
             }),
         };
-        let small = self.fit(&small, known)?;
-        let large = self.fit(&large, known)?;
+        let small = self.fit(&self.in_time(small)?, known)?;
+        let large = self.fit(&self.in_time(large)?, known)?;
         let per_operation =
             (small.byte_ns - large.byte_ns) / (1.0 / small.bytes - 1.0 / large.bytes);
         let operation_ns = per_operation.clamp(0.0, small.byte_ns * small.bytes);
@@ -107,7 +111,7 @@ impl Fitting<'_> {
             return Ok(costs);
         }
         // One at a time: what is beyond is that of the hops.
-        let alone = Workload { operations: 10_000, ..base };
+        let alone = self.in_time(Workload { operations: 10_000, ..base })?;
         let one_ns = self.time_of_one(&alone)?;
         let bytes = bytes_per_operation(&alone, self.timing, 0)?;
         Ok(Costs { call_ns: (one_ns - operation_ns - byte_ns * bytes).max(100.0), ..costs })
@@ -121,34 +125,16 @@ impl Fitting<'_> {
         let takes_ns = self.time_of_one(workload)?;
         // A thousand times what a byte costs.
         let with = |milli: f64| Costs { byte_ns: milli / 1e3, operation_ns: 0.0, ..known };
-        let milli = self.found(takes_ns, |milli| self.takes(workload, with(milli)))?;
+        let milli = found(takes_ns, |milli| self.takes(workload, with(milli)))?;
         let bytes = bytes_per_operation(workload, self.timing, 0)?;
         Ok(Fitted { byte_ns: milli / 1e3, bytes })
     }
 
-    /// The cost with which an operation takes so long, from 10 ns to a millisecond: one of these
-    /// where it would be less or more.
-    fn found(
-        &self,
-        takes_ns: f64,
-        takes: impl Fn(f64) -> Result<f64, Failed>,
-    ) -> Result<f64, Failed> {
-        let (mut low, mut high) = (10.0_f64, 1e6_f64);
-        for _ in 0..FITS {
-            self.go_on()?;
-            let middle = (low * high).sqrt();
-            match takes(middle)? < takes_ns {
-                true => low = middle,
-                false => high = middle,
-            }
-        }
-        Ok((low * high).sqrt())
-    }
-
     /// What an operation takes in simulation, in nanoseconds.
     fn takes(&self, workload: &Workload, costs: Costs) -> Result<f64, Failed> {
-        let simulated = simulate(workload, self.timing, costs, 0)?;
-        Ok(simulated.elapsed_ns as f64 / simulated.operations.max(1) as f64)
+        self.go_on()?;
+        let simulated = simulate_rounds(workload, self.timing, costs, 0, ROUNDS)?;
+        Ok(1e9 / simulated.throughput.max(1e-9))
     }
 
     /// Nanoseconds of an operation, the median of several processes.
@@ -158,20 +144,29 @@ impl Fitting<'_> {
         Ok(seedbed_measure::sample::median(&times).unwrap_or(0.0))
     }
 
-    /// Nanoseconds of an operation, the median of rounds.
+    /// Nanoseconds of an operation, the median of rounds after one to warm up, as `takes` has them.
     fn time_of_one(&self, workload: &Workload) -> Result<f64, Failed> {
         let mut worker = Worker::start(self.launch, workload)?;
-        // As many as a round is meant to have, unless that takes too long here.
-        let in_time = worker.warm_up(workload, ROUND_NS_MAX)?;
-        let operations = workload.operations.min(in_time);
+        worker.round(workload.operations)?;
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             self.go_on()?;
-            let round = worker.round(operations)?;
+            let round = worker.round(workload.operations)?;
             times.push(round.elapsed_ns as f64 / round.operations.max(1) as f64);
         }
         worker.end()?;
         Ok(seedbed_measure::sample::median(&times).unwrap_or(0.0))
+    }
+
+    /// The workload with fewer operations, where a round of it would take too long here.
+    fn in_time(&self, workload: Workload) -> Result<Workload, Failed> {
+        let least = workload.outstanding();
+        let first = (workload.operations / 16).max(least);
+        let took = Worker::start(self.launch, &workload)?.round(first)?;
+        let in_time = u128::from(took.operations) * u128::from(ROUND_NS_MAX)
+            / u128::from(took.elapsed_ns.max(1));
+        let in_time = u64::try_from(in_time).unwrap_or(u64::MAX).max(least);
+        Ok(Workload { operations: workload.operations.min(in_time), ..workload })
     }
 
     fn go_on(&self) -> Result<(), Failed> {
@@ -180,6 +175,39 @@ impl Fitting<'_> {
             false => Ok(()),
         }
     }
+}
+
+/// The cost with which an operation takes so long, in a range; one of its ends where it would be
+/// less or more. By false position, which such an almost straight line needs few trials for
+/// (M. Dowell and P. Jarratt, "A modified regula falsi method", BIT 11, 1971: "Illinois").
+fn found(takes_ns: f64, takes: impl Fn(f64) -> Result<f64, Failed>) -> Result<f64, Failed> {
+    let error = |cost: f64| Ok::<_, Failed>(takes(cost)? / takes_ns - 1.0);
+    let (low, high) = RANGE;
+    let mut low = (low, error(low)?);
+    let mut high = (high, error(high)?);
+    if low.1 >= 0.0 || high.1 <= 0.0 {
+        return Ok(if low.1 >= 0.0 { low.0 } else { high.0 });
+    }
+    let mut was_low = None;
+    let mut best = if -low.1 < high.1 { low } else { high };
+    for _ in 0..FITS {
+        let at = low.0 - low.1 * (high.0 - low.0) / (high.1 - low.1);
+        let here = (at, error(at)?);
+        if here.1.abs() < best.1.abs() {
+            best = here;
+        }
+        if here.1.abs() < CLOSE {
+            break;
+        }
+        let is_low = here.1 < 0.0;
+        let (moved, other) = if is_low { (&mut low, &mut high) } else { (&mut high, &mut low) };
+        *moved = here;
+        if was_low == Some(is_low) {
+            other.1 /= 2.0;
+        }
+        was_low = Some(is_low);
+    }
+    Ok(best.0)
 }
 
 /// What a byte costs, and how many bytes an operation writes.
@@ -220,4 +248,47 @@ fn message_ns(dir: &Path, stop: &AtomicBool) -> Result<f64, Failed> {
     });
     let times = times.map_err(|error| machine(format!("sockets of this machine: {error}")))?;
     Ok(seedbed_measure::sample::median(&times).unwrap_or(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_cost_is_found_in_few_trials() {
+        let trials = Cell::new(0);
+        // A straight line; one on which little costs nothing; one that bends; one with steps.
+        let shapes: [fn(f64) -> f64; 4] = [
+            |cost| 700.0 + 3.0 * cost,
+            |cost| (2.0 * cost).max(9_000.0),
+            |cost| 100.0 + cost + cost * cost / 1e5,
+            |cost| 50.0 + (cost / 10.0).floor() * 10.0,
+        ];
+        for (nth, takes) in shapes.iter().enumerate() {
+            for cost in [20_000.0, 5_500.0, 300_000.0] {
+                trials.set(0);
+                let counted = |at| {
+                    trials.set(trials.get() + 1);
+                    Ok(takes(at))
+                };
+                let at = found(takes(cost), counted).expect("no failure");
+                assert!((takes(at) / takes(cost) - 1.0).abs() < CLOSE, "{nth}, {cost}: {at}");
+                assert!(trials.get() <= FITS + 2, "{nth}, {cost}: {} trials", trials.get());
+            }
+        }
+        let line = |cost: f64| Ok(1_000.0 + cost);
+        assert_eq!(found(900.0, line), Ok(RANGE.0), "less than nothing");
+        assert_eq!(found(1e9, line), Ok(RANGE.1), "more than is tried");
+        let stopped = found(5_000.0, |_| Err(interrupted()));
+        assert_eq!(stopped, Err(interrupted()));
+    }
+
+    #[test]
+    fn messages_take_time() {
+        let stop = AtomicBool::new(false);
+        let ns = message_ns(Path::new("."), &stop).expect("this machine has sockets");
+        assert!(ns > 0.0 && ns.is_finite());
+    }
 }

@@ -41,6 +41,18 @@ proptest! {
     }
 
     #[test]
+    fn parts_are_those_of_the_sorted_values(values in values(), part in 0_u32..=64) {
+        let latencies = recorded(&values);
+        let mut sorted: Vec<u64> = values.iter().map(|v| (*v).min(LATENCY_NS_MAX)).collect();
+        sorted.sort_unstable();
+        // A 64th is exact in a float, so the rank is as well.
+        let rank = (sorted.len() * part as usize).div_ceil(64).max(1);
+        let (found, exact) = (latencies.part_ns(f64::from(part) / 64.0), sorted[rank - 1]);
+        prop_assert!(found >= exact && found - exact <= exact / 1000, "{found} for {exact}");
+        prop_assert_eq!(Latencies::new().part_ns(0.5), 0);
+    }
+
+    #[test]
     fn merging_is_recording_all_in_one(left in values(), right in values()) {
         let mut merged = recorded(&left);
         merged.merge(&recorded(&right));

@@ -175,9 +175,10 @@ pub(super) fn tables(done: &[&Done]) -> Option<Markup> {
         Engine::Sink => "rows of a batch, rows under way at once, bytes of a row",
     };
     let about = html! {
-        "Latencies of all rounds together, where 10 operations or more are slower; the rest are \
-         medians of the rounds. A round is a fixed number of operations, after a warm-up, in the \
-         same process and on the same files; its end is the last acknowledgement. A name says "
+        "Latencies and CPU time of all rounds together, a percentile only where 10 operations or \
+         more are slower; the rest are medians of the rounds. A round is a fixed number of \
+         operations, after a warm-up, in the same process and on the same files; its end is the \
+         last acknowledgement. A name says "
         (name) ", and how many arrive a second where they do so by themselves."
     };
     Some(section(
