@@ -26,11 +26,10 @@ const RANGE: (f64, f64) = (10.0, 1e6);
 const CLOSE: f64 = 0.005;
 /// Processes of a workload to which what waiting costs is fitted.
 const PROCESSES: usize = 5;
-/// Rounds of a workload that a cost is fitted to, real and simulated, as many as `seedbed bench`
-/// has: an engine slows down as it is filled.
+/// Rounds of a workload that a cost is fitted to, and how long one takes, about: as `seedbed bench`
+/// has them, since engines slow down by a third and more as they are filled.
 const ROUNDS: usize = 12;
-/// The longest that a round should take, in nanoseconds.
-const ROUND_NS_MAX: u64 = 1_000_000_000;
+const ROUND_NS: u64 = 300_000_000;
 /// Messages whose time is measured.
 const MESSAGES: usize = 3000;
 /// Bytes of such a message: about what a participant is told of a transaction.
@@ -71,11 +70,11 @@ impl Fitting<'_> {
     /// the cores on which a process happens to have its threads.)
     fn costs_of_waiting(&self, known: Costs) -> Result<Costs, Failed> {
         let base = Workload::default();
-        let some = self.in_time(Workload { clients: 8, operations: 7_000, ..base.clone() })?;
+        let some = self.sized(Workload { clients: 8, ..base.clone() })?;
         let takes_ns = self.usual_time_of_one(&some)?;
         let with = |sync_ns| Costs { sync_ns, ..known };
         let known = with(found(takes_ns, |ns| self.takes(&some, with(ns)))?);
-        let many = self.in_time(Workload { clients: 64, operations: 25_000, ..base })?;
+        let many = self.sized(Workload { clients: 64, ..base })?;
         let takes_ns = self.usual_time_of_one(&many)?;
         let with = |wake_ns| Costs { wake_ns, ..known };
         Ok(with(found(takes_ns, |ns| self.takes(&many, with(ns)))?))
@@ -90,18 +89,16 @@ impl Fitting<'_> {
             Engine::AtomicCommit => [128, 4096].map(|value_bytes| Workload {
                 value_bytes,
                 window: 1024,
-                operations: 50_000,
                 ..base.clone()
             }),
             Engine::Sink => [64, 384].map(|value_bytes| Workload {
                 value_bytes,
                 window: 50_000,
-                operations: 100_000,
                 ..base.clone()
             }),
         };
-        let small = self.fit(&self.in_time(small)?, known)?;
-        let large = self.fit(&self.in_time(large)?, known)?;
+        let small = self.fit(&self.sized(small)?, known)?;
+        let large = self.fit(&self.sized(large)?, known)?;
         let per_operation =
             (small.byte_ns - large.byte_ns) / (1.0 / small.bytes - 1.0 / large.bytes);
         let operation_ns = per_operation.clamp(0.0, small.byte_ns * small.bytes);
@@ -111,7 +108,7 @@ impl Fitting<'_> {
             return Ok(costs);
         }
         // One at a time: what is beyond is that of the hops.
-        let alone = self.in_time(Workload { operations: 10_000, ..base })?;
+        let alone = self.sized(base)?;
         let one_ns = self.time_of_one(&alone)?;
         let bytes = bytes_per_operation(&alone, self.timing, 0)?;
         Ok(Costs { call_ns: (one_ns - operation_ns - byte_ns * bytes).max(100.0), ..costs })
@@ -144,10 +141,10 @@ impl Fitting<'_> {
         Ok(seedbed_measure::sample::median(&times).unwrap_or(0.0))
     }
 
-    /// Nanoseconds of an operation, the median of rounds after one to warm up, as `takes` has them.
+    /// Nanoseconds of an operation, the median of rounds.
     fn time_of_one(&self, workload: &Workload) -> Result<f64, Failed> {
         let mut worker = Worker::start(self.launch, workload)?;
-        worker.round(workload.operations)?;
+        worker.warm_up(workload, ROUND_NS)?;
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             self.go_on()?;
@@ -158,15 +155,10 @@ impl Fitting<'_> {
         Ok(seedbed_measure::sample::median(&times).unwrap_or(0.0))
     }
 
-    /// The workload with fewer operations, where a round of it would take too long here.
-    fn in_time(&self, workload: Workload) -> Result<Workload, Failed> {
-        let least = workload.outstanding();
-        let first = (workload.operations / 16).max(least);
-        let took = Worker::start(self.launch, &workload)?.round(first)?;
-        let in_time = u128::from(took.operations) * u128::from(ROUND_NS_MAX)
-            / u128::from(took.elapsed_ns.max(1));
-        let in_time = u64::try_from(in_time).unwrap_or(u64::MAX).max(least);
-        Ok(Workload { operations: workload.operations.min(in_time), ..workload })
+    /// The workload with as many operations as a round has here.
+    fn sized(&self, workload: Workload) -> Result<Workload, Failed> {
+        let operations = Worker::start(self.launch, &workload)?.warm_up(&workload, ROUND_NS)?;
+        Ok(Workload { operations, ..workload })
     }
 
     fn go_on(&self) -> Result<(), Failed> {

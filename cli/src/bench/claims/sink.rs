@@ -1,11 +1,13 @@
 //! Claims of a report on a streaming database sink, which had projected most of them.
 
+use seedbed::seam::cpu::OTHER;
 use seedbed_hardware::{Engine, Failed, Workload};
 use seedbed_measure::Summary;
 
 use super::{Ledger, Step, Verdict, interval_text, percent_more};
 use crate::bench::grid::{self, Size};
-use crate::bench::report::{Middle, cpu_per_operation};
+use crate::bench::measure::Measured;
+use crate::bench::report::Middle;
 
 const OF: &str = "sink";
 /// Rows a second of a source that does not wait.
@@ -84,19 +86,27 @@ impl Ledger<'_, '_> {
     }
 
     fn checkpoints(&mut self) -> Result<(), Failed> {
-        let turns = self.in_turn(&[at_rate(50), at_rate(3_600_000)], self.long())?;
-        let Some([usual, rare]) = turns else { return Ok(()) };
-        let [often, seldom] = [usual, rare].map(|one| cpu_per_operation(&one) / 1e3);
-        let overhead = (often / seldom - 1.0) * 100.0;
+        // The same twice says how far off it is.
+        let turns = [at_rate(50), at_rate(3_600_000), at_rate(50)];
+        let Some(turns) = self.in_turn(&turns, self.long())? else { return Ok(()) };
+        let [often, seldom, again] = turns.map(|one| engines_cpu_us(&one));
+        let overhead = |often: f64| (often / seldom - 1.0) * 100.0;
+        let (most, least) = (overhead(often.max(again)), overhead(often.min(again)));
+        let (middle, error) = ((most + least) / 2.0, (most - least) / 2.0);
         self.claim(
             OF,
             "checkpoints cost less than 5 %",
-            Verdict::of(overhead < 5.0),
+            Verdict::at_most(5.0, middle, error),
             format!(
-                "{overhead:+.1} % of the CPU time: {often:.2} us a row with a checkpoint each 50 \
-                 ms, {seldom:.2} us with one at the end of each round"
+                "{middle:+.1} % of the engines' CPU time, give or take {error:.1}: {often:.2} and \
+                 {again:.2} us a row with a checkpoint each 50 ms, {seldom:.2} us with one at the \
+                 end of each round"
             ),
-            format!("{RATE} rows/s; sink and participants together, in turn"),
+            format!(
+                "{RATE} rows/s; sink and participants together without the source and the \
+                 runtime, in turn; what checkpoints take of the most rows a second: \
+                 engines/examples/sink_throughput.rs"
+            ),
         );
         Ok(())
     }
@@ -139,4 +149,13 @@ impl Ledger<'_, '_> {
         );
         Ok(())
     }
+}
+
+/// CPU time of the engines' own tasks for a row, in microseconds: what has no class is the source's
+/// and the runtime's.
+fn engines_cpu_us(measured: &Measured) -> f64 {
+    let classes = measured.ended.classes.iter().filter(|(name, _)| *name != OTHER.name());
+    let ns: f64 = classes.map(|(_, class)| class.cpu_ns as f64).sum();
+    let rows: f64 = measured.rounds.iter().map(|round| round.operations as f64).sum();
+    ns / 1e3 / rows.max(1.0)
 }
