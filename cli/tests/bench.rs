@@ -67,20 +67,22 @@ fn what_cannot_be_measured_is_refused_before_anything_is() {
 /// Neither a device nor a pipe has an end to read to.
 #[cfg(unix)]
 #[test]
-fn a_workload_file_is_a_file_and_not_too_long() {
+fn files_that_are_named_are_files_and_not_too_long() {
     let dir = folder();
     std::fs::write(dir.path().join("long.toml"), "#".repeat(1 << 17)).expect("written");
     let made = Command::new("mkfifo").arg(dir.path().join("pipe.toml")).status();
     assert!(made.expect("mkfifo").success());
     let cases = [
-        ("/dev/zero", "/dev/zero: not a regular file"),
-        ("pipe.toml", "pipe.toml: not a regular file"),
-        ("long.toml", "long.toml: a workload has up to 65536 bytes"),
+        ("--workload /dev/zero", "/dev/zero: no workload: not a regular file"),
+        ("--workload pipe.toml", "pipe.toml: no workload: not a regular file"),
+        ("--workload long.toml", "long.toml: no workload: longer than 65536 bytes"),
+        ("--simulate /dev/zero", "/dev/zero: no profile: not a regular file"),
+        ("--simulate pipe.toml", "pipe.toml: no profile: not a regular file"),
     ];
-    for (file, expected) in cases {
-        let output = bench(dir.path(), &format!("atomic_commit --workload {file}"));
-        assert_eq!(output.status.code(), Some(2), "{file}: {}", error(&output));
-        assert!(error(&output).contains(expected), "{file}: {}", error(&output));
+    for (args, expected) in cases {
+        let output = bench(dir.path(), &format!("atomic_commit {args}"));
+        assert_eq!(output.status.code(), Some(2), "{args}: {}", error(&output));
+        assert!(error(&output).contains(expected), "{args}: {}", error(&output));
     }
 }
 

@@ -7,18 +7,16 @@ mod costs;
 mod disk;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use seedbed::faults::timing::Timing;
+use seedbed::faults::timing::{TIMING_BYTES_MAX, Timing};
 use serde::{Deserialize, Serialize};
 
 pub use self::costs::costs;
 pub use self::disk::disk;
-use crate::Failed;
 use crate::simulate::Costs;
 use crate::workload::Engine;
+use crate::{Failed, text};
 
 /// A disk and a machine, as measured; or made up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,22 +41,11 @@ impl Profile {
         if let Some(timing) = Timing::preset(name) {
             return Ok(Self { machine: String::new(), timing, costs: usual_costs() });
         }
-        let path = Path::new(name);
         let known: Vec<_> = Timing::presets().map(|preset| preset.name).collect();
-        let told = |what: &dyn std::fmt::Display| {
-            format!("{name}: {what}; shipped profiles are {}", known.join(", "))
-        };
-        let most = seedbed::faults::timing::TIMING_BYTES_MAX;
-        // A device or a pipe may have no end.
-        if path.exists() && !path.is_file() {
-            return Err(told(&"no file"));
-        }
-        let mut text = String::new();
-        let file = File::open(path).map_err(|error| told(&error))?;
-        file.take(most + 1).read_to_string(&mut text).map_err(|error| told(&error))?;
-        if text.len() as u64 > most {
-            return Err(told(&format!("a profile has up to {most} bytes")));
-        }
+        let text = text::read(Path::new(name), TIMING_BYTES_MAX);
+        let text = text.map_err(|what| {
+            format!("{name}: no profile: {what}; shipped profiles are {}", known.join(", "))
+        })?;
         Self::parse(&text).map_err(|why| format!("{name}: {why}"))
     }
 

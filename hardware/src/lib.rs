@@ -23,6 +23,7 @@ pub mod machine;
 pub mod process;
 pub mod simulate;
 mod target;
+mod text;
 pub mod workload;
 
 pub use bench::{Bench, Ended, Round};

@@ -15,14 +15,17 @@
 //! ```
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use seedbed_engines::atomic_commit::Durability;
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 /// Longest workload file, in bytes.
-pub const FILE_BYTES_MAX: u64 = 1 << 16;
+const FILE_BYTES_MAX: u64 = 1 << 16;
 /// Most clients.
 pub const CLIENTS_MAX: u32 = 4096;
 /// Most operations under way at once, of all clients: the store's queue holds no more.
@@ -195,6 +198,16 @@ impl Default for Workload {
 }
 
 impl Workload {
+    /// A workload file's.
+    ///
+    /// # Errors
+    /// The file cannot be read, or as [`Workload::parse`].
+    pub fn load(path: &Path) -> Result<Self, String> {
+        let told = |what| format!("{}: no workload: {what}", path.display());
+        let text = text::read(path, FILE_BYTES_MAX).map_err(told)?;
+        Self::parse(&text).map_err(|what| format!("{}: {what}", path.display()))
+    }
+
     /// A workload out of a file's text.
     ///
     /// # Errors

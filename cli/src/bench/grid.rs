@@ -1,10 +1,5 @@
 //! Which workloads a run of `bench` has.
 
-use std::fs::{self, File};
-use std::io::Read;
-use std::path::Path;
-
-use seedbed_hardware::workload::FILE_BYTES_MAX;
 use seedbed_hardware::{Engine, Workload};
 
 use super::args::BenchArgs;
@@ -33,7 +28,7 @@ impl Size {
 /// The workloads, each once, in order.
 pub(super) fn workloads(args: &BenchArgs, engine: Engine) -> Result<Vec<Workload>, Failure> {
     if let Some(path) = &args.workload {
-        let workload = read(path)?;
+        let workload = Workload::load(path).map_err(Failure::usage)?;
         if workload.engine != engine {
             let (other, engine) = (workload.engine.name(), engine.name());
             let what = format!("{}: a workload of {other}, not of {engine}", path.display());
@@ -91,22 +86,6 @@ fn refuse_what_means_nothing(args: &BenchArgs, engine: Engine) -> Result<(), Fai
         }
         None => Ok(()),
     }
-}
-
-/// A workload file.
-fn read(path: &Path) -> Result<Workload, Failure> {
-    let told = |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", path.display()));
-    // Asked before it is opened: opening a pipe waits for its writer.
-    if !fs::metadata(path).map_err(|error| told(&error))?.is_file() {
-        return Err(told(&"not a regular file: name one with a workload (TOML)"));
-    }
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| told(&error))?;
-    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| told(&error))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(told(&format!("a workload has up to {FILE_BYTES_MAX} bytes")));
-    }
-    Workload::parse(&text).map_err(|error| told(&error))
 }
 
 /// Every combination of what is given, the rest as usual.
