@@ -14,8 +14,8 @@ pub enum Exit {
     Violation = 1,
     /// The command line, a setting, an input file or an output place is wrong.
     Usage = 2,
-    /// There is no verdict: interrupted, a run went on for too long, what a gate was to compare could
-    /// not be, or a file system cannot be mounted here.
+    /// There is no verdict: interrupted, a run went on for too long, what a gate was to compare
+    /// could not be, or a file system cannot be mounted here.
     Inconclusive = 3,
     /// Nothing was selected: no seeds, a sync that is never called, nothing to shrink.
     NothingSelected = 4,
