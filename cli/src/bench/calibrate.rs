@@ -1,11 +1,12 @@
 //! `seedbed calibrate`: measures this machine's disk and writes a profile of it.
 
 use seedbed_hardware::calibrate::{self, Profile};
-use seedbed_hardware::{Failed, Launch, Machine};
+use seedbed_hardware::{Failed, Machine};
 
 use super::args::CalibrateArgs;
+use super::measure::launch;
+use super::own_program;
 use super::place::Place;
-use super::{COMMAND, own_program};
 use crate::commands::Context;
 use crate::exit::{Exit, Failure};
 
@@ -48,16 +49,15 @@ fn measure(
     args: &CalibrateArgs,
     machine: &Machine,
 ) -> Result<Profile, Failed> {
-    let dir = &args.dir;
-    let (stop, err, quiet) = (cx.stop, &mut cx.err, args.quiet);
+    let own = own_program()?;
+    let launch = launch(cx, &own, &args.dir);
+    let (err, quiet) = (&mut cx.err, args.quiet);
     let mut told = |what: &str| {
         if !quiet {
             err.line(what);
         }
     };
-    let timing = calibrate::disk(dir, &args.name, stop, &mut told)?;
-    let own = own_program()?;
-    let costs =
-        calibrate::costs(Launch { program: &own, command: COMMAND, dir, stop }, &timing, told)?;
+    let timing = calibrate::disk(launch.dir, &args.name, launch.stop, &mut told)?;
+    let costs = calibrate::costs(launch, &timing, told)?;
     Ok(Profile { machine: machine.to_string(), timing, costs })
 }
